@@ -251,6 +251,8 @@ METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "dora": lambda question: search.dora(question, step, score, embed, n=6),
     "ets": lambda question: search.ets(question, step, score, embed, n=6),
     "grounded_search": grounded,
+    "backtrack": lambda question: search.backtrack(question, step, proof, n=40, width=3),
+    "restarts": lambda question: search.backtrack(question, step, proof, n=40, restart=True),
     "a_star": lambda question: search.a_star(question, step, score, n=12, width=3, parallel=2),
     "solve_detect_verify": lambda question: search.solve_detect_verify(question, step, glance, proof, k=3, rounds=5, revise=again),
     "compute_optimal": by_difficulty,

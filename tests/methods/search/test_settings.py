@@ -37,6 +37,8 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "follow_outlines": (search.follow_outlines, {"question": "q", "plan": never, "follow": never}),
     "para_thinker": (search.para_thinker, {"question": "q", "think": never, "summarize": never}),
     "grounded_search": (search.grounded_search, {"question": "q", "step": never, "check": never, "judge": never}),
+    "backtrack": (search.backtrack, {"question": "q", "step": never}),
+    "which_pays": (search.which_pays, {"backtracked": [1, 0], "restarted": [1, 1]}),
     "ets": (search.ets, {**STEPS, "embed": never}),
     "tree_search": (search.tree_search, {**STEPS, "allocate": never, "n": 2, "depth": 2, "select": selectors.best}),
     "best_of_n": (search.best_of_n, {**SAMPLES, "score": never}),
@@ -90,6 +92,7 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
     "width": ONE_OR_MORE,
     "parallel": ONE_OR_MORE,
     "prefix": ONE_OR_MORE,
+    "restart": ((1, "yes", None), "True or False"),
     "rollout": ONE_OR_MORE,
     "positive": COUNT,
     "negative": COUNT,
@@ -149,6 +152,8 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
 HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("majority", "sure"): ((95, 0.5, 0, NAN, "very", None), "a number above 0.5, at most 1"),
     ("follow_outlines", "summarize"): MAYBE_FUNCTION,
+    ("backtrack", "judge"): MAYBE_FUNCTION,
+    ("which_pays", "sure"): ((95, 0.5, 0, NAN, "very", None), "a number above 0.5, at most 1"),
     ("deep_prune", "sure"): SHARE,
     ("compute_optimal", "sure"): ((NAN, "very"), "a number"),
     ("compute_optimal", "strategies"): (({"a": None}, {"a": 3}), "a function"),
@@ -176,6 +181,8 @@ DATA = {
     "feedback",
     "tokens",
     "accept",
+    "backtracked",
+    "restarted",
 }
 """Arguments that are no settings."""
 

@@ -45,7 +45,10 @@ from headway.methods.search.select.compute_optimal import compute_optimal as com
 from headway.methods.search.select.strategies import StrategyTable as StrategyTable
 from headway.methods.search.select.strategies import cross_validate as cross_validate
 from headway.methods.search.select.strategies import fit as fit
+from headway.methods.search.select.which_pays import Pays as Pays
+from headway.methods.search.select.which_pays import which_pays as which_pays
 from headway.methods.search.tree.a_star import a_star as a_star
+from headway.methods.search.tree.backtrack import backtrack as backtrack
 from headway.methods.search.tree.beam import beam_search as beam_search
 from headway.methods.search.tree.dora import dora as dora
 from headway.methods.search.tree.dvts import dvts as dvts
