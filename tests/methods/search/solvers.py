@@ -206,6 +206,26 @@ async def right_so_far(question: str, candidate: Candidate, index: int) -> Verdi
     return Verdict(not candidate.value.strip("0"))
 
 
+@hw.task(cost={"tokens": 1})
+async def force(question: str, state: State, index: int) -> Candidate:
+    await work("force", question, state.value)
+    return Candidate(state.value, TREE.answer(state.value), 1)
+
+
+@hw.task(cost={"tokens": 3})
+async def write(question: str, state: State, banned: tuple[str, ...]) -> State:
+    for _ in range(3):
+        await work("write", question, state.value, banned)
+    made = await TREE.step(question, state, len(banned))
+    return replace(made, answer=TREE.answer(made.value))
+
+
+@hw.task(cost={"tokens": 1})
+async def sure(question: str, state: State) -> float:
+    await work("sure", question, state.value)
+    return by_hash("sure", state.value)
+
+
 async def grounded(question: str) -> Found:
     return (await search.grounded_search(question, step, right_so_far, proof, rounds=8)).found
 
@@ -253,6 +273,10 @@ METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "grounded_search": grounded,
     "backtrack": lambda question: search.backtrack(question, step, proof, n=40, width=3),
     "restarts": lambda question: search.backtrack(question, step, proof, n=40, restart=True),
+    "stop_when_stalled": lambda question: search.stop_when_stalled(question.replace("|", " long|"), step, force, score),
+    "suppress_reflection": lambda question: search.suppress_reflection(
+        question.replace("|", " slow|"), write, sure, delta=0.0, rng=random.Random(1)
+    ),
     "a_star": lambda question: search.a_star(question, step, score, n=12, width=3, parallel=2),
     "solve_detect_verify": lambda question: search.solve_detect_verify(question, step, glance, proof, k=3, rounds=5, revise=again),
     "compute_optimal": by_difficulty,

@@ -176,6 +176,8 @@ def test_sequential_tokens_are_those_of_the_longest_way(go, method):
         assert found.sequential_tokens == 6, "probes, then a round of votes"
     elif method == "grounded_search":
         assert 3 < found.sequential_tokens <= 8 * 3, "one round after another"
+    elif method == "stop_when_stalled":
+        assert found.sequential_tokens == 3 + 2, "three steps, and an answer after the first two"
     elif method == "backtrack":
         assert 3 < found.sequential_tokens < 3 * len(found.candidates) + 6, "what was shared is written once"
     elif method in ("para_thinker", "follow_outlines and a summary"):
@@ -274,7 +276,7 @@ def test_a_part_that_returns_nothing_is_named(go, method, monkeypatch):
     async def nothing(*args: object) -> None:
         return None
 
-    for part in ("generate", "step", "plain_generate", "plain_step", "follow"):
+    for part in ("generate", "step", "plain_generate", "plain_step", "follow", "write"):
         monkeypatch.setattr(solvers, part, nothing)
     with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
         go(within, method, PLENTY)

@@ -47,6 +47,14 @@ from headway.methods.search.select.strategies import cross_validate as cross_val
 from headway.methods.search.select.strategies import fit as fit
 from headway.methods.search.select.which_pays import Pays as Pays
 from headway.methods.search.select.which_pays import which_pays as which_pays
+from headway.methods.search.stop.cgrs import Prober as Prober
+from headway.methods.search.stop.cgrs import Writer as Writer
+from headway.methods.search.stop.cgrs import certainty as certainty
+from headway.methods.search.stop.cgrs import chance_of_ban as chance_of_ban
+from headway.methods.search.stop.cgrs import suppress_reflection as suppress_reflection
+from headway.methods.search.stop.mrt import Forcer as Forcer
+from headway.methods.search.stop.mrt import Progress as Progress
+from headway.methods.search.stop.mrt import stop_when_stalled as stop_when_stalled
 from headway.methods.search.tree.a_star import a_star as a_star
 from headway.methods.search.tree.backtrack import backtrack as backtrack
 from headway.methods.search.tree.beam import beam_search as beam_search
