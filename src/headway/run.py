@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import secrets
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from headway import events
 from headway.engine.call import current
+from headway.engine.dispatch.order import Order
 from headway.engine.drive import Driver, Plan
 from headway.engine.replay.claim import Claim, claim_run
 from headway.engine.scopes.accounting import check_bounds
@@ -67,6 +69,8 @@ class RunOptions(TypedDict, total=False):
         deadline_s: bounds how long the whole run takes, in seconds, as `hw.deadline`. `run` keeps the deadline that it first had;
             `resume` sets it anew, from now.
         max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
+        order: which of the calls that wait for room starts first (`headway.Order`). Without one, the longest path still ahead of
+            them where durations are known, and first come first served otherwise.
         take_over: whether to drive the run although another live process does; that one's later writes are rejected.
         on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
     """
@@ -81,6 +85,7 @@ class RunOptions(TypedDict, total=False):
     budget: Mapping[str, float] | None
     deadline_s: float | None
     max_active: int
+    order: Order | None
     take_over: bool
     on_change: Mapping[str, Policy] | None
 
@@ -124,6 +129,7 @@ def drive_run(
             "hw.run was reached while the program was being imported (by a worker or the command line): "
             'put it under `if __name__ == "__main__":`'
         )
+    _refuse_inside()
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
     try:
@@ -158,8 +164,7 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
 async def drive(
     program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False, retry_failed: bool = False
 ) -> Any:
-    if current.get() is not None or worker_call() is not None:
-        raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
+    _refuse_inside()
     if not threads_can_start():
         raise UsageError(
             "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
@@ -190,6 +195,7 @@ async def drive(
                 pools=checked.pools,
                 resources=dict(options.get("resources") or {}),
                 max_active=checked.max_active,
+                order=options.get("order"),
                 decided=dict(options.get("on_change") or {}),
                 budget=bounds,
                 deadline_s=options.get("deadline_s"),
@@ -209,12 +215,22 @@ async def drive(
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
+def _refuse_inside() -> None:
+    if current.get() is not None or worker_call() is not None:
+        raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
+
+
 def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[TaskSpec, tuple[Any, ...], dict[str, Any]]:
     """The task to start, from a task, a partial of one or a plain function."""
     while isinstance(program, functools.partial):
         args, kwargs, program = (*program.args, *args), {**program.keywords, **kwargs}, program.func
     if not isinstance(program, Task):
         if not callable(program):
+            if inspect.iscoroutine(program):
+                program.close()  # or Python warns on top that nobody awaited it
+                raise UsageError(
+                    f"hw.run starts a task; got a call. Write hw.run({program.__name__}, …) with its arguments behind it"
+                )
             raise UsageError(f"hw.run starts a task; got {program!r}. Give it a function decorated with @hw.task")
         program = task(program)
     return program.spec, args, kwargs
@@ -241,6 +257,8 @@ def check_run_options(options: Mapping[str, Any]) -> CheckedOptions:
     max_active = options.get("max_active", ACTIVE)
     if not isinstance(max_active, int) or isinstance(max_active, bool) or max_active < 1:
         raise UsageError(f"max_active = {max_active!r}: a whole number, at least 1")
+    if not callable(options.get("order") or len):
+        raise UsageError(f"order = {options['order']!r:.100}: a function of the calls that wait, which gives each a number")
     for name, total in (options.get("resources") or {}).items():
         if not isinstance(total, int) or isinstance(total, bool) or total < 0:
             raise UsageError(f"resources[{name!r}] = {total!r}: a whole number, zero or more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_it_says_makespan_cost_and_chances_and_draws_a_picture(sky: Folder) -> N
         "the chance to end within 2 h 0 min is 100% (57% to 100%)",
     ):
         assert said in answer.out
-    assert "the picture is in sky-prediction.svg" in answer.err
+    assert "the chart is in sky-prediction.svg" in answer.err
     assert ET.parse("sky-prediction.svg").getroot().tag.endswith("svg")
 
 
@@ -55,6 +56,17 @@ def test_an_estimate_counts_instead_of_the_record(sky: Folder) -> None:
     assert document["prediction"]["pool"] == "inline"
 
 
+def test_orders_of_the_calls_that_wait_are_compared(sky: Folder) -> None:
+    Path("mine.py").write_text("def order(waiting):\n    return [-each.number for each in waiting]\n")
+    asked = ("predict", "sky", "--workers", "2", "--trials", "3", "--order", "longest-first", "--order", "mine.py:order")
+    answer = sky.headway(*asked)
+    assert answer.code == 0
+    assert "as without one" in answer.out
+    orders = sky.headway(*asked, "--json").json["prediction"]["orders"]
+    assert [each["order"] for each in orders] == ["longest-first", "mine.py:order"]
+    assert all(each["low"] <= each["saved"] <= each["high"] for each in orders)
+
+
 def test_a_run_that_was_interrupted_is_predicted_from_what_is_there(folder: Folder) -> None:
     folder.process("run", folder.target("answer"), "why?", "-k", "how=stop", "--run-id", "cut")
     answer = folder.headway("predict", "cut", "--workers", "2", "--trials", "3")
@@ -73,6 +85,8 @@ def test_a_run_that_was_interrupted_is_predicted_from_what_is_there(folder: Fold
         (("--budget", "tokens=-1"), "--budget 'tokens=-1': write UNIT=AMOUNT"),
         (("--estimate", "search"), "--estimate 'search': write TASK=DURATION"),
         (("--estimate", "serch=2s"), "no calls of 'serch'"),
+        (("--order", "longest"), "--order 'longest': did you mean 'longest-first'"),
+        (("--order", "soon.py:order"), "soon.py"),
         (("--pool", "process"), "no calls in pool 'process'"),
         (("--svg", "no such folder/a.svg"), "the picture cannot be written"),
     ],
@@ -94,5 +108,5 @@ def test_durations_are_read_as_people_write_them() -> None:
     written = ["90s", "15m", "6h", "2d", "90", "2.5", "1h30m", "250ms", "5min", " 3 h "]
     assert [read_duration(text) for text in written] == [90, 900, 21_600, 172_800, 90, 2.5, 5400, 0.25, 300, 10_800]
     for wrong in ("", "h", "5x", "-3s", "1e3", "3h5", "nan", "1 2"):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=f"^{re.escape(wrong)}$"):
             read_duration(wrong)

@@ -9,6 +9,8 @@ from headway.journal.decisions import (
     Arrival,
     BlockEnded,
     BudgetOpened,
+    Chosen,
+    DeadlineLeft,
     DeadlineOpened,
     Decision,
     Event,
@@ -21,6 +23,7 @@ from headway.journal.decisions import (
     Now,
     Remaining,
     Sleep,
+    Start,
     Stopped,
     StreamEnd,
     TimeLeft,
@@ -34,6 +37,7 @@ from headway.journal.decisions import (
     is_told,
     name_asked_again,
     name_given_back,
+    name_left,
     name_waited_for,
 )
 from headway.journal.records import Charge, Error, Outcome, Place, Signal
@@ -47,6 +51,7 @@ TOLD = [
     Sleep(float("inf")),
     BudgetOpened(b"", {"tokens": 5.0}),
     DeadlineOpened(9.0),
+    DeadlineLeft("failed", 70_000),
     Remaining({"tokens": 1.0}, {KEY: {"tokens": 2.0}, OTHER: {}}),
     TimeLeft(-1.0),
     EventLimit(2.0),
@@ -58,6 +63,7 @@ TOLD = [
     Afforded((0, 2)),
     BlockEnded("budget", (Kept("best", 2, b"\xc3"), Kept(1, 1, b""))),
     Moved(Place(KEY, 1, b"branch", 2, 3, (4, 5))),
+    Chosen("retry", (Start("sort", "small", 4, "cheapest"),)),
     Item(3, b"\xc0"),
     Item(70_000, b"", (KEY, KEY)),
     StreamEnd(70_000),
@@ -99,5 +105,6 @@ def test_the_names_of_decisions_differ_in_all_that_they_are_made_of():
         name_asked_again(KEY),
         name_waited_for(KEY),
         name_given_back(KEY),
+        name_left(KEY),
     }
-    assert len(names) == 9
+    assert len(names) == 10

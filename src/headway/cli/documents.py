@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from headway.cli.console import plain
+from headway.journal.decisions import Chosen, Decision
 from headway.journal.records import Amounts, Error, RunInfo
 from headway.observe.critical import CriticalPath
 from headway.observe.recorded import RecordedRun
@@ -60,6 +61,17 @@ class AttemptDocument(msgspec.Struct, frozen=True):
     ended: float
 
 
+class DecidedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a policy chose to start, or that it chose to wait (no step)"""
+
+    at: float
+    policy: str
+    step: str | None
+    choice: str
+    count: int
+    why: str
+
+
 class WaitingDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A call that waits for a signal from outside: `headway signal RUN NAME VALUE`"""
 
@@ -90,6 +102,7 @@ class CallDocument(msgspec.Struct, frozen=True, kw_only=True):
     traceback: str | None
     reason: str | None  # why it was cancelled, or who gave its result by hand
     failures: list[AttemptDocument]  # attempts that were followed by another
+    decided: list[DecidedDocument]  # what policies chose to start in it
 
 
 class ShowDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,11 +196,27 @@ def call_document(view: CallView, recorded: RecordedRun, path: CriticalPath) -> 
         traceback=view.traceback or None,
         reason=view.reason or None,
         failures=[_attempt_document(each) for each in view.failures],
+        decided=[each for decision in recorded.decisions.get(call.key, ()) for each in _decided_documents(decision)],
     )
 
 
 def _attempt_document(failed: FailedAttempt) -> AttemptDocument:
     return AttemptDocument(failed.number, _describe_error(failed.recorded), failed.traceback, failed.started, failed.ended)
+
+
+def _decided_documents(decision: Decision) -> list[DecidedDocument]:
+    told = decision.told
+    if not isinstance(told, Chosen):
+        return []
+    starts = told.starts or (None,)
+    return [
+        DecidedDocument(at=decision.at, policy=told.policy, step=None, choice="", count=0, why="it waits")
+        if start is None
+        else DecidedDocument(
+            at=decision.at, policy=told.policy, step=start.step, choice=start.choice, count=start.count, why=start.why
+        )
+        for start in starts
+    ]
 
 
 def _describe_error(error: Error | None) -> str | None:

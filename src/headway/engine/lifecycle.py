@@ -126,7 +126,8 @@ class Lifecycle:
         booked = stopped and x is not None and x.halt is not None and not x.halt.guessed  # when it began, in an earlier life
         if scope.deadline is not None and scope.deadline.left_s <= 0 and not stopped and not self._replay.goes_on(call):
             self._ready.release(call)
-            self.forbid(call, scope.deadline.error(call.describe()))
+            if not scope.deadline.holds_back:  # else it is stopped when the deadline passes, or when its block is left
+                self.forbid(call, scope.deadline.error(call.describe()))
             return
         if (call.spec.cost or scope.account is not None) and not booked:
             if (refused := self._accounting.reserve(call)) is not None:
@@ -148,7 +149,7 @@ class Lifecycle:
         x.stop, x.stop_reason = error, str(error)
         self._ready.push(call)
 
-    def begun(self, call: Call) -> None:
+    def body_begun(self, call: Call) -> None:
         """The call's code begins now."""
         found = TABLE[call.state][_BEGUN] or move(call.state, _BEGUN)
         call.state = found[0]  # without an effect
@@ -236,7 +237,7 @@ class Lifecycle:
             error = unless_changed(call, value, None)
         if x is None and call.spec.plain:
             call.asyncio_task = None
-            self._ready.freed()
+            self._ready.free_slot()
         else:
             self._launcher.leave(call)
         if x is not None and x.stop is not None and _ends_stopped(x, error):
@@ -278,7 +279,7 @@ class Lifecycle:
                 x.timer = None
             self._accounting.settle(call, self._launcher.seconds(call), ran=before != STARTING)
             if error is None and x.failures:
-                error = outcomes.unawaited(call)
+                error = outcomes.unawaited_errors(call)
         if error is None and encoded is None and not self._run.closing:
             encoded, error = outcomes.encode(call, value)
         if error is not None:
@@ -286,6 +287,8 @@ class Lifecycle:
                 if (delay_s := outcomes.note_retry(call, error)) is not None:
                     self._feed(call, _RETRIED, delay_s)
                     return
+                if outcomes.is_cut_short(call, error):
+                    error = call.extra().stop
             except UsageError as wrong:  # what the task's retry asks has failed
                 error = wrong
         if call.spec.streams:

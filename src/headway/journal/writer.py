@@ -51,7 +51,7 @@ class Upkeep:
 
     def look(self) -> None:
         store, lease, log = self._log.store, self._log.lease, self._log
-        version = store.changed()
+        version = store.data_version()
         if version == self._version:
             return
         self._version = version
@@ -110,6 +110,8 @@ class Writer(threading.Thread):
                 log.urgent.clear()
                 log.rest()
                 durable = self._write(durable)
+            if log.is_given_back:
+                return
             self._keep_up()
             if self._closing and not log.pending:
                 return
@@ -121,6 +123,8 @@ class Writer(threading.Thread):
         while group := log.take_group():
             log.write_group(group, durable + 1)
             durable += len(group)
+            if log.is_given_back:  # there is no lease to be renewed, and nothing to be written
+                break
             self._keep_up()
             if log.pending < GROUP_ROWS and not (log.awaited or self._closing):
                 if log.pending:

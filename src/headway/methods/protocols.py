@@ -110,19 +110,21 @@ def check_actions(policy: object, view: View, actions: Sequence[object]) -> tupl
         The actions, in their order.
 
     Raises:
-        UsageError: for what is no action, a step that is not ready, a choice that the step does not have, and a step that is
-            started twice with the same choice.
+        UsageError: for what is no list of actions, a step that is not ready, a choice that the step does not have, and a step
+            that is started twice with the same choice.
 
     Example:
         >>> view = View(ready=("a", "b"), choices={"a": ("small", "large")})
         >>> check_actions("greedy", view, [Action("a", "small", 4), Action("b")])
-        (Action(step='a', choice='small', count=4), Action(step='b', choice='', count=1))
+        (Action(step='a', choice='small', count=4, why=''), Action(step='b', choice='', count=1, why=''))
         >>> check_actions("greedy", view, [Action("c")])
         Traceback (most recent call last):
             ...
         headway.errors.UsageError: policy 'greedy': step 'c' is not ready; ready are: a, b
     """
     allowed: list[Action] = []
+    if not isinstance(actions, Sequence):
+        raise UsageError(f"policy {policy!r}: it answered {shortly(actions)}: give a list of actions, an empty one to wait")
     for action in actions:
         if not isinstance(action, Action):
             raise UsageError(f"policy {policy!r}: {shortly(action)} is no action: give methods.records.Action(step, choice, count)")

@@ -135,14 +135,19 @@ class Action:
         step: its id.
         choice: how it is done (a model, a tool, a device), empty where there is no choice.
         count: how many samples of it are started at once; one success is enough.
+        why: what made the policy choose it, in a few words for people. It makes no two actions differ.
     """
 
     step: str
     choice: str = ""
     count: int = 1
+    why: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        settings.at_least_one(f"Action({self.step!r:.40})", count=self.count)
+        where = f"Action({self.step!r:.40})"
+        settings.at_least_one(where, count=self.count)
+        if not isinstance(self.why, str):
+            raise UsageError(f"{where}: why={self.why!r:.80}: a text for people")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +201,13 @@ class Belief:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An action in flight: for how long it has run, and what it has reserved, by unit."""
+    """An action in flight.
+
+    Attributes:
+        action: what was started; its `count` is how many of its samples have not ended.
+        seconds: for how long it has run.
+        reserved: what these samples have reserved, by unit.
+    """
 
     action: Action
     seconds: float = 0.0

@@ -8,6 +8,7 @@ root. What was spent comes from the same `Ledger` that a resume starts from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -239,6 +240,7 @@ class _RunBuilder:
         budgets = [
             Budget(key, outer, call, depths[key], limits, spent.get(key, {}), held.get(key, {}))
             for key, (outer, call, limits) in self.accounts.items()
+            if any(limit < math.inf for limit in limits.values())  # else it counts, and bounds nothing
         ]
         return sorted(budgets, key=lambda budget: budget.depth)
 

@@ -8,6 +8,7 @@ draw them; they are at most one event old. Memory grows with the open calls, nev
 from __future__ import annotations
 
 import enum
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -115,8 +116,9 @@ class Tally:
         return [sum(column) for column in columns] or _zeros()
 
     def root_budgets(self) -> list[BudgetTally]:
-        """All budgets, the outermost first, and in the order in which they were opened."""
-        return sorted(self.budgets.values(), key=lambda budget: budget.depth)
+        """All budgets that bound something, the outermost first, and in the order in which they were opened."""
+        bounding = (budget for budget in self.budgets.values() if any(limit < math.inf for limit in budget.limits.values()))
+        return sorted(bounding, key=lambda budget: budget.depth)
 
     def deadline(self) -> float | None:
         """The deadline that was set first by a call that is still open: the outermost one."""

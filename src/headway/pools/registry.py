@@ -129,7 +129,7 @@ def real_pool(name: str, given: Given) -> Pool:
     made: Any = given
     pool = made() if _makes_one(given) else made
     _check_is_pool(name, pool)
-    return pool  # type: ignore[no-any-return]
+    return pool  # type: ignore[no-any-return]  # checked above
 
 
 def _makes_one(given: object) -> bool:
@@ -160,6 +160,7 @@ class Pools(dict[str, FullPool]):
 
     def __init__(self, pools: Mapping[str, FullPool]) -> None:
         super().__init__(pools)
+        self.were_wanted = False  # by a task
         self._fitted: dict[int, tuple[Any, Any]] = {}  # by the identity of a task, which is kept with it
 
     def fit(self, task: Spec) -> Spec:
@@ -174,6 +175,7 @@ class Pools(dict[str, FullPool]):
     def _fit(self, task: Spec) -> Spec:
         if task.pool == LOOP:
             return task
+        self.were_wanted = True
         if task.pool not in self:
             names = (LOOP, *self)
             raise UsageError(
@@ -185,7 +187,7 @@ class Pools(dict[str, FullPool]):
             raise UsageError(f"task {task.name}: {wrong}")
         if traits.imports and task.ref is None:
             check_importable(task.fn)
-            return dataclasses.replace(task, ref=function_ref(task.fn))  # type: ignore[type-var]
+            return dataclasses.replace(task, ref=function_ref(task.fn))  # type: ignore[type-var]  # a task's spec here
         return task
 
     def start(

@@ -43,6 +43,10 @@ class Endless(HeadwayError):
     """The program takes more steps than any program of its kind should."""
 
 
+class Abandoned(HeadwayError):
+    """Somebody outside waits no longer for what goes on here."""
+
+
 class Universe:
     """All that exists, drawn from `seed`. `now` counts virtual seconds from 0; the wall clocks begin at `start`."""
 
@@ -60,6 +64,7 @@ class Universe:
         self.kill_at: int | None = None  # at this step the process whose turn it is dies
         self.most_steps = MOST_STEPS
         self.run_step: Callable[[asyncio.Handle], None] | None = None  # runs each step, for somebody who watches
+        self.is_abandoned: Callable[[], bool] | None = None  # asked before each step
         self._timers: list[tuple[float, float, int, SimLoop | None, Any]] = []
         self._number = 0
         self._made = 0  # processes
@@ -101,13 +106,13 @@ class Universe:
     def schedule(self, when: float, process: SimLoop, timer: asyncio.TimerHandle) -> None:
         self._number += 1
         self._waking += 1
-        timer._scheduled = True  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]  # asyncio's own
         heapq.heappush(self._timers, (when, self.draw(), self._number, process, timer))
 
     def unschedule(self, timer: asyncio.TimerHandle) -> None:
         """A timer was cancelled; it is dropped when its time comes."""
-        if timer._scheduled:  # type: ignore[attr-defined]
-            timer._scheduled = False  # type: ignore[attr-defined]
+        if timer._scheduled:  # type: ignore[attr-defined]  # asyncio's own
+            timer._scheduled = False  # type: ignore[attr-defined]  # asyncio's own
             self._waking -= 1
 
     def at(self, when: float, action: Callable[[], None], *, waking: bool = True) -> None:
@@ -128,7 +133,7 @@ class Universe:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Run steps until `until()` is true. Raises Deadlock, Endless."""
+        """Run steps until `until()` is true. Raises Deadlock, Endless, Abandoned."""
         collecting = gc.isenabled()
         gc.disable()  # what a collection would free, and when, is not drawn from the seed
         try:
@@ -140,6 +145,8 @@ class Universe:
                 gc.enable()
 
     def _step(self) -> None:
+        if self.is_abandoned is not None and self.is_abandoned():
+            raise Abandoned(f"seed {self.seed!r}: left at {self.now:.1f} virtual seconds, step {self.steps}")
         process = self._turn()
         if process is None:
             self._jump()
@@ -177,8 +184,8 @@ class Universe:
         self.running = process
         asyncio_events._set_running_loop(process)
         sys.set_asyncgen_hooks(
-            firstiter=process._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
-            finalizer=process._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
+            firstiter=process._asyncgen_firstiter_hook,  # type: ignore[attr-defined]  # asyncio's own
+            finalizer=process._asyncgen_finalizer_hook,  # type: ignore[attr-defined]  # asyncio's own
         )
 
     def _turn(self) -> SimLoop | None:
@@ -240,4 +247,4 @@ class Universe:
 
 def is_step(handle: asyncio.Handle) -> bool:
     """Whether a handle lets a coroutine go on, and is no plain callback."""
-    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]  # asyncio's own

@@ -19,6 +19,7 @@ from headway.cli.commands.pictures import write_picture
 from headway.cli.commands.show import tally_rows
 from headway.cli.documents import ChangeDocument, PlanDocument, PlannedDocument, RunResult
 from headway.cli.find import find_call
+from headway.cli.orders import load_order
 from headway.cli.pools import parse_pools
 from headway.cli.trouble import ProgramFailed, store_option
 from headway.engine.replay.dry_run import PlannedCall, ResumePlan
@@ -45,6 +46,7 @@ class Options(NamedTuple):
     take_over: bool
     workers: int | None
     pools: Sequence[str] = ()
+    order: str | None = None
 
     def common(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class Options(NamedTuple):
             "events": self.events,
             "pools": parse_pools(self.pools, self.workers),
             "take_over": self.take_over,
+            "order": load_order(self.order) if self.order is not None else None,
         }
 
 
@@ -166,7 +169,7 @@ def _draw(run_id: str, options: Options) -> None:
     store = open_to_read(options.store)
     try:
         write_picture(options.gantt, draw_gantt(read_run(store, run_id)), "--gantt")
-        console.note(f"what ran when is in {options.gantt}")
+        console.note(f"the chart is in {options.gantt}")
     except HeadwayError as error:
         console.note(str(error), "red")
     finally:
@@ -207,8 +210,8 @@ def _load_program_of(run_id: str, store: str) -> RunInfo:
 
 def _import_from_here() -> None:
     """Let modules be imported from the current folder too, as `python -m` does."""
-    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109  (as it is spelled on sys.path)
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - as it is spelled on sys.path
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as it is spelled on sys.path
 
 
 def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_failed: bool = False, as_json: bool) -> None:
@@ -305,7 +308,7 @@ def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # that the run is done is said below, in the command's own words
         hw.cancel(run_id, store=store)
-    _say(ChangeDocument(run_id=run_id, done=f"is {status}: there is nothing to stop" if over else "asked to stop"), as_json=as_json)
+    _say(ChangeDocument(run_id=run_id, done=f"already {status}, nothing to stop" if over else "asked to stop"), as_json=as_json)
 
 
 def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool) -> None:
@@ -316,7 +319,7 @@ def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool)
         console.note(str(each.message), "yellow")
     if (waits := _waits_for(run_id, store)) and name not in waits:
         console.note(f"nobody in run {run_id!r} waits for {name!r} now: it waits for {words.names_of(waits, 4)}", "yellow")
-    _say(ChangeDocument(run_id=run_id, done=f"was sent {name}"), as_json=as_json)
+    _say(ChangeDocument(run_id=run_id, done=f"signal {name} sent"), as_json=as_json)
 
 
 def _waits_for(run_id: str, store: str) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Policies side by side on workflows whose steps are puzzles for real models."""
