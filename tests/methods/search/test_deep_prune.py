@@ -3,68 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import replace
+from functools import partial
 
 import pytest
-from solvers import RIGHT, accuracy, by_hash, drawn
+from benchmarks.methods.search_prune import BEGUN, WHOLE, Traces, pruned, voted
+from solvers import RIGHT
 
 from headway.methods import search
-from headway.methods.search import Candidate, State
+from headway.methods.search import State
 from headway.methods.search.sample.deep_prune import group_alike
 from headway.methods.search.select.selectors import majority
-
-BEGUN, WHOLE = 25, 100  # tokens of a prefix, and of a trace
-QUESTIONS = 60
-
-
-@dataclass
-class Traces:
-    """Traces of 100 tokens whose answer is right with a probability of the question's own, and a judge of a given AUROC that sees
-    their first 25: it is told the truth plus a normal error, and turns that into a probability."""
-
-    seed: int = 0
-    auroc: float = 0.87
-    tokens: int = 0
-
-    def answer(self, question: str, index: int) -> str:
-        draw = drawn(self.seed, question, index)
-        return RIGHT if draw.random() < 0.3 + 0.65 * by_hash(self.seed, question) else f"wrong {draw.randint(1, 4)}"
-
-    async def step(self, question: str, state: State, index: int) -> State:
-        made = WHOLE - BEGUN if state.value else BEGUN
-        self.tokens += made
-        answer = self.answer(question, index) if state.value else None
-        value = state.value or f"{index}"
-        return replace(state, value=value, tokens=state.tokens + made, done=answer is not None, answer=answer)
-
-    async def alike(self, question: str, pairs: list[tuple[str, str]]) -> list[float]:
-        apart = {0.87: 1.593, 0.95: 2.326}[self.auroc]  # of the two normal distributions: sqrt(2) times the quantile of the AUROC
-        found = []
-        for one, other in pairs:
-            truth = 0.5 if self.answer(question, int(one)) == self.answer(question, int(other)) else -0.5
-            seen = apart * truth + drawn(self.seed, "judge", question, one, other).gauss(0, 1)
-            found.append(1 / (1 + math.exp(-apart * seen)))
-        return found
-
-    async def generate(self, question: str, index: int) -> Candidate:
-        self.tokens += WHOLE
-        return Candidate("", self.answer(question, index), WHOLE)
-
-
-@cache
-def pruned(seed: int = 0, auroc: float = 0.87, **settings) -> tuple[float, float]:
-    """Accuracy, and tokens per question."""
-    traces = Traces(seed, auroc)
-    share = asyncio.run(accuracy(lambda q: search.deep_prune(q, traces.step, traces.alike, n=24, **settings), QUESTIONS))
-    return share, traces.tokens / QUESTIONS
-
-
-def voted(seed: int, sure: float) -> tuple[float, float]:
-    traces = Traces(seed)
-    share = asyncio.run(accuracy(lambda q: search.majority(q, traces.generate, n=24, sure=sure), QUESTIONS))
-    return share, traces.tokens / QUESTIONS
 
 
 def test_traces_that_agree_are_left_unfinished_at_the_accuracy_of_the_majority():
@@ -89,8 +38,8 @@ def test_a_vote_of_one_for_each_group_counts_rare_answers_as_much_as_the_frequen
 
 
 def test_a_better_judge_loses_less_and_a_stricter_threshold_finishes_more():
-    good, better = (pruned(auroc=auroc) for auroc in (0.87, 0.95))
-    assert better[0] >= good[0]
+    good, better = (sum(pruned(seed, auroc).right for seed in range(3)) for auroc in (0.87, 0.95))
+    assert better >= good
     tokens = [pruned(0, sure=sure)[1] for sure in (0.0, 0.5, 0.9)]
     assert tokens[0] == 24 * BEGUN + (WHOLE - BEGUN), "all are one group"
     assert tokens[0] < tokens[1] < tokens[2] < 24 * WHOLE

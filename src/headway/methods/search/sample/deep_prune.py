@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from headway.joins.gather import gather_affordable
 from headway.methods import settings
@@ -104,7 +104,7 @@ async def deep_prune(
 
     async def finish(group: Sequence[Begun[S]]) -> int:
         """Finish the first of a group that does not fail; return the tokens that it wrote."""
-        for index, state in group:
+        for index, state in ((trace.index, trace.state) for trace in group):
             ended = await failed.spare(index, walk(state, index, depth))
             if not isinstance(ended, Failed):
                 block.keep(index, leaf(ended, float(len(group))))
@@ -123,7 +123,8 @@ async def deep_prune(
     return choose(found, select, stopped, tokens, failed)
 
 
-class Begun(NamedTuple, Generic[S]):
+@dataclass(frozen=True, slots=True)
+class Begun(Generic[S]):
     """A trace of which there is the prefix: its place, and its state."""
 
     index: int

@@ -23,15 +23,14 @@ Q = TypeVar("Q")
 Q_contra = TypeVar("Q_contra", contravariant=True)
 O = TypeVar("O")  # noqa: E741 - an outline
 O_contra = TypeVar("O_contra", contravariant=True)
-O_co = TypeVar("O_co", covariant=True)
 V = TypeVar("V")
 V_co = TypeVar("V_co", covariant=True)
 
 
-class Outliner(Protocol[Q_contra, O_co]):
+class Outliner(Protocol[Q_contra, O]):
     """Plans up to so many outlines of a solution, each of another way to go."""
 
-    def __call__(self, question: Q_contra, count: int, /) -> Awaitable[list[O_co]]: ...  # type: ignore[type-var]
+    def __call__(self, question: Q_contra, count: int, /) -> Awaitable[list[O]]: ...
 
 
 class Follower(Protocol[Q_contra, O_contra, V_co]):
@@ -103,7 +102,7 @@ async def follow_outlines(
 
     narrowed = False
     with anytime(found) as block:
-        outlines = distinct(plan, await plan(question, n), equal) if n else []
+        outlines: list[O] = distinct(plan, await plan(question, n), equal) if n else []
         made = await gather_affordable(*(go(outlines[index % len(outlines)], index) for index in range(n)))
         narrowed = len(made) < n
         if summarize is not None:

@@ -82,4 +82,6 @@ def sign_test(more: int, fewer: int) -> float:
         (0.0078125, 1.0)
     """
     count, least = more + fewer, min(more, fewer)
-    return min(1.0, 2 * sum(math.comb(count, k) for k in range(least + 1)) / 2**count)
+    tails: int = 2 * sum(math.comb(count, heads) for heads in range(least + 1))
+    outcomes: int = 2**count
+    return min(1.0, tails / outcomes)

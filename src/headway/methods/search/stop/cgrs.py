@@ -22,6 +22,7 @@ from headway.scopes.anytime import anytime
 Q = TypeVar("Q")
 Q_contra = TypeVar("Q_contra", contravariant=True)
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 TRIGGERS = ("Wait", "But", "Alternatively", "Hmm")
 """Words that a model begins a reflection with."""
@@ -33,10 +34,10 @@ class Writer(Protocol[Q_contra, S]):
     def __call__(self, question: Q_contra, state: State[S], banned: tuple[str, ...], /) -> Awaitable[State[S]]: ...
 
 
-class Prober(Protocol[Q_contra, S]):
+class Prober(Protocol[Q_contra, S_contra]):
     """How certain the model would be of its final answer if it gave it now, from 0 to 1: what `certainty` says of its logits."""
 
-    def __call__(self, question: Q_contra, state: State[S], /) -> Awaitable[float]: ...
+    def __call__(self, question: Q_contra, state: State[S_contra], /) -> Awaitable[float]: ...
 
 
 def certainty(distributions: Sequence[Sequence[float]]) -> float:
