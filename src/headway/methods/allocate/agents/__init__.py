@@ -1,0 +1,15 @@
+"""Agents that choose how to spend: which branch, which model, which graph of agents, how hard a step is worked on.
+
+Policies (`Bats`, `Sale`, `Scale`) run under `allocate.run_plan` and `allocate.run_map`. Coroutines (`bats`, `auction`, `agent_tts`,
+`agent_reinforce`, `scale`, `drqa`) make calls of the parts that they are given, inside the budgets around them.
+"""
+
+from headway.methods.allocate.agents.bats import Bats as Bats
+from headway.methods.allocate.agents.bats import bats as bats
+from headway.methods.allocate.agents.tracker import REGIMES as REGIMES
+from headway.methods.allocate.agents.tracker import Move as Move
+from headway.methods.allocate.agents.tracker import Regime as Regime
+from headway.methods.allocate.agents.tracker import Tracker as Tracker
+from headway.methods.allocate.agents.tracker import decide_after as decide_after
+from headway.methods.allocate.agents.tracker import judge_labels as judge_labels
+from headway.methods.allocate.agents.tracker import unified_cost as unified_cost
