@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import doctest
 import importlib
 import pkgutil
@@ -16,7 +17,16 @@ from headway.methods.graph import Graph, Node, after
 from headway.methods.records import Action, Candidate, Observation, State, Verdict, View
 
 MODULES = [module.name for module in pkgutil.iter_modules(agents.__path__, "headway.methods.allocate.agents.")]
-NAMES = {"hw": hw, "allocate": allocate, "agents": agents, "Graph": Graph, "Node": Node, "after": after, "Random": Random}
+NAMES = {
+    "asyncio": asyncio,
+    "hw": hw,
+    "allocate": allocate,
+    "agents": agents,
+    "Graph": Graph,
+    "Node": Node,
+    "after": after,
+    "Random": Random,
+}
 NAMES |= {each.__name__: each for each in (Action, Candidate, Observation, State, Verdict, View)}
 
 

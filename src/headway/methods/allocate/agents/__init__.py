@@ -6,6 +6,17 @@ Policies (`Bats`, `Sale`, `Scale`) run under `allocate.run_plan` and `allocate.r
 
 from headway.methods.allocate.agents.bats import Bats as Bats
 from headway.methods.allocate.agents.bats import bats as bats
+from headway.methods.allocate.agents.sale import Auction as Auction
+from headway.methods.allocate.agents.sale import Bid as Bid
+from headway.methods.allocate.agents.sale import Past as Past
+from headway.methods.allocate.agents.sale import Sale as Sale
+from headway.methods.allocate.agents.sale import Strategy as Strategy
+from headway.methods.allocate.agents.sale import Tried as Tried
+from headway.methods.allocate.agents.sale import Weights as Weights
+from headway.methods.allocate.agents.sale import auction as auction
+from headway.methods.allocate.agents.sale import fit_weights as fit_weights
+from headway.methods.allocate.agents.sale import overlap as overlap
+from headway.methods.allocate.agents.sale import recall_lessons as recall_lessons
 from headway.methods.allocate.agents.tracker import REGIMES as REGIMES
 from headway.methods.allocate.agents.tracker import Move as Move
 from headway.methods.allocate.agents.tracker import Regime as Regime
