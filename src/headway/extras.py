@@ -20,6 +20,7 @@ EXTRAS = {
     "numpy": "numpy",
     "obstore": "objects",
     "openai": "models",
+    "optuna": "tune",
     "pandas": "tables",
     "polars": "tables",
     "pyarrow": "tables",

@@ -4,6 +4,14 @@ Policies (`Bats`, `Sale`, `Scale`) run under `allocate.run_plan` and `allocate.r
 `agent_reinforce`, `scale`, `drqa`) make calls of the parts that they are given, inside the budgets around them.
 """
 
+from headway.methods.allocate.agents.agent_tts import Guided as Guided
+from headway.methods.allocate.agents.agent_tts import Plan as Plan
+from headway.methods.allocate.agents.agent_tts import Setup as Setup
+from headway.methods.allocate.agents.agent_tts import SubTask as SubTask
+from headway.methods.allocate.agents.agent_tts import Tuned as Tuned
+from headway.methods.allocate.agents.agent_tts import Tuning as Tuning
+from headway.methods.allocate.agents.agent_tts import agent_tts as agent_tts
+from headway.methods.allocate.agents.agent_tts import count_units as count_units
 from headway.methods.allocate.agents.bats import Bats as Bats
 from headway.methods.allocate.agents.bats import bats as bats
 from headway.methods.allocate.agents.sale import Auction as Auction
