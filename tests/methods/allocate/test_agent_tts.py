@@ -79,7 +79,7 @@ def test_no_plan_is_over_the_budget_or_tried_twice(budget, seed):
 def test_it_comes_to_the_optimum_in_fewer_trials_than_random_plans():
     from benchmarks.methods import allocate_tuning as rows
 
-    pairs = [(rows.trials_guided(table), rows.trials_random(table, seed)) for table, seed in rows.tables_of(0)]
+    pairs = [(rows.trials_guided(table, seed), rows.trials_random(table, seed)) for table, seed in rows.tables_of(0)]
     assert fmean(ours for ours, _ in pairs) < 0.5 * fmean(theirs for _, theirs in pairs)
 
 
