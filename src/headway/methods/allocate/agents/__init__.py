@@ -4,6 +4,14 @@ Policies (`Bats`, `Sale`, `Scale`) run under `allocate.run_plan` and `allocate.r
 `agent_reinforce`, `scale`, `drqa`) make calls of the parts that they are given, inside the budgets around them.
 """
 
+from headway.methods.allocate.agents.agent_reinforce import AgentGraph as AgentGraph
+from headway.methods.allocate.agents.agent_reinforce import Logits as Logits
+from headway.methods.allocate.agents.agent_reinforce import Reward as Reward
+from headway.methods.allocate.agents.agent_reinforce import Seat as Seat
+from headway.methods.allocate.agents.agent_reinforce import Shaped as Shaped
+from headway.methods.allocate.agents.agent_reinforce import agent_reinforce as agent_reinforce
+from headway.methods.allocate.agents.agent_reinforce import choose_graph as choose_graph
+from headway.methods.allocate.agents.agent_reinforce import draw_within as draw_within
 from headway.methods.allocate.agents.agent_tts import Guided as Guided
 from headway.methods.allocate.agents.agent_tts import Plan as Plan
 from headway.methods.allocate.agents.agent_tts import Setup as Setup

@@ -101,6 +101,15 @@ class Logits:
         seats = tuple(self.options[max(range(len(of_place)), key=of_place.__getitem__)] for of_place in self.seats)
         return AgentGraph(seats, tuple(pair for pair, logit in zip(self.pairs, self.edges, strict=True) if logit > 0))
 
+    def likelihood(self, graph: AgentGraph) -> float:
+        """The logarithm of how often a graph is drawn."""
+        there = set(graph.edges)
+        edges = sum(
+            math.log(_sigmoid(logit if pair in there else -logit)) for pair, logit in zip(self.pairs, self.edges, strict=True)
+        )
+        places = zip(self.seats, graph.seats, strict=True)
+        return edges + sum(math.log(_softmax(of_place)[self.options.index(seat)]) for of_place, seat in places)
+
     def update(self, rewards: Sequence[Reward], rate: float) -> Logits:
         """One step of REINFORCE: along the gradient of each graph's log-probability, by how much better than the mean it did.
 
@@ -131,7 +140,7 @@ class Shaped:
     """How a search for a graph ended.
 
     Attributes:
-        best: the graph that is likeliest in the end, None where none was tried.
+        best: the graph that is likeliest in the end, within the budget; None where none was tried.
         logits: the distribution that was learnt.
         tried: all graphs that were, in their order.
         stopped: why it ended.
@@ -208,7 +217,7 @@ async def agent_reinforce(
             number += width
             logits = logits.update(rewards, rate)
     tried = tuple(found[number] for number in sorted(found))
-    return Shaped(logits.likeliest() if tried else None, logits, tried, block.stopped)
+    return Shaped(choose_graph(logits, tried, seats, budget), logits, tried, block.stopped)
 
 
 def draw_within(logits: Logits, seats: Mapping[Seat, float], budget: float, count: int, rng: Random) -> list[AgentGraph]:
@@ -243,6 +252,29 @@ def draw_within(logits: Logits, seats: Mapping[Seat, float], budget: float, coun
             graph = AgentGraph((*graph.seats[:dearest], cheapest, *graph.seats[dearest + 1 :]), graph.edges)
         drawn.append(graph)
     return drawn
+
+
+def choose_graph(logits: Logits, tried: Sequence[Reward], seats: Mapping[Seat, float], budget: float) -> AgentGraph | None:
+    """The likeliest graph; where that is over the budget, the likeliest of those that were tried.
+
+    Args:
+        logits: what was learnt.
+        tried: graphs within the budget.
+        seats: what each seat takes.
+        budget: what a graph may take.
+
+    Returns:
+        The graph, None where none was tried.
+
+    Example:
+        >>> large = Seat("assistant", "8B")
+        >>> choose_graph(Logits.even([large], 2), [Reward(AgentGraph((large, large)), 1.0)], {large: 1.0}, 2.0).edges
+        ()
+    """
+    likeliest = logits.likeliest()
+    if not tried or _units(likeliest, seats) <= budget:
+        return likeliest if tried else None
+    return max(tried, key=lambda each: logits.likelihood(each.graph)).graph
 
 
 def _units(graph: AgentGraph, seats: Mapping[Seat, float]) -> float:
@@ -288,5 +320,7 @@ def _check(
     if start is None:
         return Logits.even(list(seats), places)
     if len(start.seats) != places or set(start.options) - seats.keys():
-        raise UsageError(f"{where}: start= has {len(start.seats)} places and seats {list(start.options)!r:.80}: give those of this search")
+        raise UsageError(
+            f"{where}: start= has {len(start.seats)} places and seats {list(start.options)!r:.80}: give those of this search"
+        )
     return start
