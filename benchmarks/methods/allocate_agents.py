@@ -220,7 +220,7 @@ def measure_sale_memory(seed: int) -> Pair:
     return Pair(fmean(with_[TASKS // 2 :]), fmean(without[TASKS // 2 :]))
 
 
-BATS = "headway.methods.allocate.agents.bats"
+BATS = "headway.methods.allocate.agents.bats.bats"
 BATS_TESTS = "tests/methods/allocate/test_bats.py"
 BATS_TEST = "test_it_solves_more_than_the_best_fixed_threshold_and_the_same_with_half_the_calls_of_one_that_tracks_nothing"
 BATS_CLAIM = "a tracker with a budget of 10 does as well as ReAct with 100, with 40.4 % fewer searches"

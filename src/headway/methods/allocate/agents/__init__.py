@@ -33,6 +33,11 @@ from headway.methods.allocate.agents.sale import auction as auction
 from headway.methods.allocate.agents.sale import fit_weights as fit_weights
 from headway.methods.allocate.agents.sale import overlap as overlap
 from headway.methods.allocate.agents.sale import recall_lessons as recall_lessons
+from headway.methods.allocate.agents.scale import Scale as Scale
+from headway.methods.allocate.agents.scale import Scaled as Scaled
+from headway.methods.allocate.agents.scale import Step as Step
+from headway.methods.allocate.agents.scale import is_slow as is_slow
+from headway.methods.allocate.agents.scale import scale as scale
 from headway.methods.allocate.agents.tracker import REGIMES as REGIMES
 from headway.methods.allocate.agents.tracker import Move as Move
 from headway.methods.allocate.agents.tracker import Regime as Regime
