@@ -121,7 +121,7 @@ ROWS = [
         unit="different answers per puzzle, of 8 paths",
         measure=measure_answers,
         reached=lambda low, high: low > 1,
-        test="tests/methods/search/test_outlines.py::test_outlines_reach_more_answers_and_more_right_ones_with_as_many_paths",
+        test="tests/methods/search/sample/test_outlines.py::test_outlines_reach_more_answers_and_more_right_ones_with_as_many_paths",
     ),
     Row(
         method="OPE",
@@ -134,7 +134,7 @@ ROWS = [
         measure=measure_covered,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test="tests/methods/search/test_outlines.py::test_outlines_reach_more_answers_and_more_right_ones_with_as_many_paths",
+        test="tests/methods/search/sample/test_outlines.py::test_outlines_reach_more_answers_and_more_right_ones_with_as_many_paths",
     ),
     Row(
         method="ParaThinker",
@@ -147,7 +147,7 @@ ROWS = [
         measure=measure_summary,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test="tests/methods/search/test_outlines.py::"
+        test="tests/methods/search/sample/test_outlines.py::"
         "test_a_summary_beats_the_vote_and_one_long_path_of_as_many_tokens_in_a_fraction_of_the_time",
     ),
 ]
