@@ -12,12 +12,12 @@ from functools import cache
 from typing import NamedTuple
 
 from benchmarks.methods.row import Pair, Row
-from benchmarks.methods.search_trees import PUZZLES, Parts, on_puzzles
+from benchmarks.methods.search_trees import Parts, on_puzzles
 from headway.methods import search
 from headway.methods.records import Candidate
 from headway.reference.countdown.judge import solves
 
-PATHS = 8
+PATHS, PUZZLES = 8, 240
 PLANNED = 32
 """First lines that a plan is made of: the most frequent of them."""
 
@@ -52,7 +52,7 @@ async def reach(parts: Parts, question: str, outlined: bool) -> Reached:
 
 @cache
 def reached(seed: int, outlined: bool) -> list[Reached]:
-    return on_puzzles(lambda parts, question: reach(parts, question, outlined), seed)
+    return on_puzzles(lambda parts, question: reach(parts, question, outlined), seed, PUZZLES)
 
 
 def measure_answers(seed: int) -> Pair:

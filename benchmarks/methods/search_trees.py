@@ -195,6 +195,7 @@ ROWS = [
         unit="share of puzzles solved",
         measure=measure_solved,
         compare="difference",
+        seeds=10,
         reached=lambda low, high: low > -0.03,
         test="tests/methods/search/tree/test_ets.py::test_a_search_holds_fewer_nodes_the_dearer_they_are_at_equal_accuracy",
     ),
