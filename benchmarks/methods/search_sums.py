@@ -144,12 +144,13 @@ def measure_right(seed: int) -> Pair:
 
 @cache
 def measure_judge(seed: int) -> Pair:
-    """The AUROC of the judge, and of standing at the same number alone."""
+    """The AUROC of the judge, and of the better of chance and of standing at the same number alone."""
     seen, same = pairs_of("choose")
     if same.all() or not same.any():
         return Pair(0.5, 0.5)  # there is nothing to tell apart
     right = [bool(each) for each in same]
-    return Pair(*(auroc([float(each) for each in said], right) for said in (seen @ judge(), seen[:, 1])))
+    ours, alone = (auroc([float(each) for each in said], right) for said in (seen @ judge(), seen[:, 1]))
+    return Pair(ours, max(0.5, alone))
 
 
 TEST = "tests/methods/search/sample/test_deep_prune.py::"
@@ -187,7 +188,7 @@ ROWS = [
         **{**ABOUT, "seeds": 1},
         exact=True,
         shows="the judge of two prefixes of 28 tokens learned something",
-        baseline="whether both stand at the same number",
+        baseline="the better of chance and whether both stand at the same number",
         unit="AUROC on questions it has not seen",
         measure=measure_judge,
         compare="difference",
