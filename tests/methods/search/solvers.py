@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -78,6 +79,58 @@ async def proof(question: str, candidate: Candidate, index: int) -> Verdict:
     return await judged("proof", candidate, index, 0.02)
 
 
+def mostly(question: str, index: int) -> Awaitable[Candidate]:
+    """The greedy sample."""
+    return generate(question, -1 - index)
+
+
+@hw.task(cost={"tokens": 3})
+async def witness(question: str, index: int) -> Candidate:
+    """What is only compared with."""
+    for _ in range(3):
+        await work("witness", question, index)
+    return await TREE.generate(question, index)
+
+
+@hw.task(cost={"tokens": 1})
+async def checklist(question: str) -> str:
+    await work("checklist", question)
+    return "0"
+
+
+@hw.task(cost={"tokens": 1})
+async def by_checklist(question: str, wanted: str, texts: list[str]) -> list[float]:
+    await work("by checklist", question, wanted, texts)
+    return [text.count(wanted) / TREE.depth for text in texts]
+
+
+@hw.task(cost={"tokens": 1})
+async def label(questions: list[str], index: int) -> list[Candidate]:
+    """Answers several questions: each right in most cases, by its place."""
+    await work("label", questions, index)
+    right = [by_hash("label", question, place) < 0.8 for place, question in enumerate(questions)]
+    return [Candidate(str(index), RIGHT if each else "wrong", 1, score=0.9) for each in right]
+
+
+async def labelled(question: str) -> Found:
+    every = [question, *(f"{question}{number}" for number in range(4))]
+    found = await search.batch_prompt(every, label, size=3, rounds=5, agree=3, rng=random.Random(1))
+    return found[0]
+
+
+@hw.task(cost={"tokens": 1})
+async def look_up(question: str, count: int) -> list[str]:
+    await work("look up", question, count)
+    return [f"{question} {number}" for number in range(count)]
+
+
+@hw.task(cost={"tokens": 1})
+async def read(question: str, context: search.Context, index: int) -> Candidate:
+    await work("read", question, context.documents, index)
+    known = len(context.documents) >= 5 or context.last
+    return Candidate(f"{index}", RIGHT if known else None, 1)
+
+
 def again(question: str, candidate: Candidate, feedback: str) -> str:
     return question.replace("|", f" not {candidate.value}|")
 
@@ -108,6 +161,11 @@ async def plain_score(question: str, texts: list[str]) -> list[float]:
 METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "best_of_n": lambda question: search.best_of_n(question, generate, score, n=6),
     "majority": lambda question: search.majority(question, generate, n=12),
+    "mbr": lambda question: search.mbr(question, generate, n=4, greedy=mostly, evidence=witness, extra=2),
+    "chops": lambda question: search.chops(question, generate, checklist, by_checklist, n=5, greedy=mostly),
+    "batch_prompt": labelled,
+    "answer_from_documents": lambda question: search.answer_from_documents(question, look_up, read, search.RagSize(2, 0, 5)),
+    "solve_or_verify": lambda question: search.solve_or_verify(question, generate, glance, search.Split(5, 3)),
     "first_finish": lambda question: search.first_finish(question, generate, n=4),
     "beam_search": lambda question: search.beam_search(question, step, score, n=6, width=2),
     "dvts": lambda question: search.dvts(question, step, score, n=6, width=2),
