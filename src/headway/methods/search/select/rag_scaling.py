@@ -96,7 +96,8 @@ def fit_rag(trials: Sequence[RagTrial]) -> RagScaling:
     """Fit the formula to trials, by least squares of the log-odds.
 
     It departs in taking the logarithm of one more than the number of shots, so that none is a size; and a share of 0 or 1, whose
-    log-odds are infinite, counts as half a percent from it. What trials can't tell apart (one kind of question, one number of
+    log-odds are infinite, counts as half a percent from it. It departs in weighing each trial by P (1 - P): near 0 and 1, a share of
+    few questions says little about log-odds. What trials can't tell apart (one kind of question, one number of
     iterations) is split by a ridge of next to nothing.
 
     Args:
@@ -120,10 +121,14 @@ def fit_rag(trials: Sequence[RagTrial]) -> RagScaling:
     if len(trials) < 4 or len({trial.size for trial in trials}) < 2:
         raise UsageError(f"fit_rag: {len(trials)} trials: give four or more, of at least two sizes")
     rows = [_terms(trial.size, trial.gains) for trial in trials]
-    wanted = [math.log(share / (1 - share)) for share in (min(1 - _LEAST, max(_LEAST, trial.right)) for trial in trials)]
+    shares = [min(1 - _LEAST, max(_LEAST, trial.right)) for trial in trials]
+    weighed = [(row, math.log(share / (1 - share)), share * (1 - share)) for row, share in zip(rows, shares, strict=True)]
     width = len(rows[0])
-    squares = [[sum(row[i] * row[j] for row in rows) + _RIDGE * (i == j) for j in range(width)] for i in range(width)]
-    sums = [sum(row[i] * y for row, y in zip(rows, wanted, strict=True)) for i in range(width)]
+    squares = [
+        [sum(weight * row[i] * row[j] for row, _, weight in weighed) + _RIDGE * (i == j) for j in range(width)]
+        for i in range(width)
+    ]
+    sums = [sum(weight * row[i] * y for row, y, weight in weighed) for i in range(width)]
     a, b, c, d, e, start = solve(squares, sums)
     return RagScaling((a, b, c), (d, e), start)
 
