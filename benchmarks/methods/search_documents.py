@@ -1,7 +1,8 @@
 """Answers from documents on synthetic look-ups of one to four hops, and halves of a test that are equally hard.
 
-A document has one hop. Where it stands among what is found is log-uniform, and drawn anew when it is asked for in other words; for a
-question of several hops, the documents of later hops stand further down, until they are asked for. Settings were chosen on seeds from 50 on.
+A document has one hop. Where it stands among what is found is log-uniform, and drawn anew when it is asked for in other words. For
+a question of several hops, the documents of later hops stand further down, until they are asked for. Settings were chosen on seeds
+from 50 on.
 """
 
 from __future__ import annotations
@@ -124,8 +125,8 @@ def make_profiles(seed: object, questions: int, solvers: Sequence[float], tries:
 
 
 def measure_halves(seed: int) -> Pair:
-    """How far a new solver's shares on the halves are apart, over solvers of nine strengths: split by the profiles of others, and at
-    random."""
+    """How far a new solver's shares on the halves are apart, over solvers of nine strengths: split by the profiles of others, and
+    at random."""
     known, fresh = (-1.5, -0.5, 0.5, 1.5), tuple(strength / 4 for strength in range(-4, 5))
     both = make_profiles(seed, 60, (*known, *fresh), tries=24)
     halves = split_halves([profile[: len(known)] for profile in both])

@@ -96,9 +96,9 @@ def fit_rag(trials: Sequence[RagTrial]) -> RagScaling:
     """Fit the formula to trials, by least squares of the log-odds.
 
     It departs in taking the logarithm of one more than the number of shots, so that none is a size; and a share of 0 or 1, whose
-    log-odds are infinite, counts as half a percent from it. It departs in weighing each trial by P (1 - P): near 0 and 1, a share of
-    few questions says little about log-odds. What trials can't tell apart (one kind of question, one number of
-    iterations) is split by a ridge of next to nothing.
+    log-odds are infinite, counts as half a percent from it. It departs in weighing each trial by P (1 - P): near 0 and 1, a share
+    of few questions says little about log-odds. What trials can't tell apart (one kind of question, one number of iterations) is
+    split by a ridge of next to nothing.
 
     Args:
         trials: of several sizes, and of several kinds of questions where other kinds are to be predicted.
@@ -124,10 +124,9 @@ def fit_rag(trials: Sequence[RagTrial]) -> RagScaling:
     shares = [min(1 - _LEAST, max(_LEAST, trial.right)) for trial in trials]
     weighed = [(row, math.log(share / (1 - share)), share * (1 - share)) for row, share in zip(rows, shares, strict=True)]
     width = len(rows[0])
-    squares = [
-        [sum(weight * row[i] * row[j] for row, _, weight in weighed) + _RIDGE * (i == j) for j in range(width)]
-        for i in range(width)
-    ]
+    squares = [[sum(weight * row[i] * row[j] for row, _, weight in weighed) for j in range(width)] for i in range(width)]
+    for i in range(width):
+        squares[i][i] += _RIDGE
     sums = [sum(weight * row[i] * y for row, y, weight in weighed) for i in range(width)]
     a, b, c, d, e, start = solve(squares, sums)
     return RagScaling((a, b, c), (d, e), start)
