@@ -22,7 +22,7 @@ from headway.reference.countdown.sampling import CountdownModel
 TEST = "tests/methods/search/samples/test_scorer.py"
 PLANTED = (0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.999)
 """How often each scorer puts a right answer above a wrong one."""
-PUZZLES, SAMPLES = 120, 16
+PUZZLES, SAMPLES = 60, 16
 WANTED = 0.9
 
 

@@ -213,3 +213,20 @@ class Mixed(Tree):
 
 class Easy(Mixed):
     step = Tree.step
+
+
+@dataclass
+class Shallow:
+    """Takes `mean` seconds, give or take a third, a token a second; right with a probability, and surer of what is right."""
+
+    right: float
+    mean: float
+    seed: int = 0
+
+    async def generate(self, question: str, index: int) -> Candidate:
+        draw = drawn(self.seed, self.mean, question, index)
+        took = max(0.5, draw.gauss(self.mean, self.mean / 3))
+        await asyncio.sleep(took)
+        right = draw.random() < self.right
+        sure = draw.gauss(1.0 if right else 0.0, 1.0)
+        return Candidate("", RIGHT if right else f"wrong {draw.randint(1, 6)}", round(took), logprob=sure * round(took))

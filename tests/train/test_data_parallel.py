@@ -13,9 +13,11 @@ import torch
 
 import headway as hw
 from headway import events
-from headway.reference.countdown.network import Shape
-from headway.reference.countdown.training import Recipe, Trained, share_of_rate, train
-from headway.reference.countdown.weights import read
+from headway.reference.countdown.tokens import LANGUAGE
+from headway.reference.countdown.training import Recipe, train
+from headway.reference.network import Shape
+from headway.reference.training import Trained, share_of_rate
+from headway.reference.weights import read
 from headway.train import DataParallel
 
 RECIPE = Recipe(steps=12, batch=8, every=4, warmup=3, shape=Shape(layers=1, features=16, heads=2, hidden=24))
@@ -57,7 +59,7 @@ def test_a_killed_gang_ends_with_the_curve_of_an_undisturbed_one(
     assert len(killer.pids) == 4
     assert found.language == undisturbed.language
     assert found.value == undisturbed.value
-    one, other = (read(Path(each.weights)).state_dict() for each in (found, undisturbed))
+    one, other = (read(Path(each.weights), LANGUAGE).state_dict() for each in (found, undisturbed))
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
@@ -205,6 +207,21 @@ def test_alone_there_is_nothing_to_share() -> None:
     assert model.weight.grad.tolist() == [[1.0, 1.0]]
     assert alone.share(5) == slice(0, 5, 1)
     assert alone.sum([1.5, 2.0]) == [1.5, 2.0]
+
+
+def test_rows_are_shared_by_their_lengths_each_to_one_process() -> None:
+    lengths = [900, 10, 20, 30, 850, 40, 50, 60]
+    shares = []
+    for rank in range(2):
+        replicas = DataParallel()
+        replicas.rank, replicas.size = rank, 2
+        shares.append(replicas.share_by_length(lengths))
+    assert sorted(shares[0] + shares[1]) == list(range(8))
+    assert [len(share) for share in shares] == [4, 4]
+    loads = [sum(lengths[row] for row in share) for share in shares]
+    assert max(loads) - min(loads) <= 40, "taking turns, one process has 1,820 and the other 140"
+    with pytest.raises(hw.UsageError, match="a batch of 1 rows for 2 processes"):
+        replicas.share_by_length([5])
 
 
 def test_more_processes_than_rows_is_a_clear_error() -> None:

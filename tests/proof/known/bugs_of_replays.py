@@ -113,7 +113,7 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "a deadline is counted from when it is opened again",
         "Scopes.open_deadline",
-        "self._decisions.decide_deadline(frame, place, wanted)",
+        "self._decisions.decide_deadline(frame, key, wanted)",
         "wanted, wanted - run.wall()",
     ),
     bug(
@@ -211,7 +211,60 @@ REPLAYED: tuple[Bug, ...] = (
     ),
 )
 
+_ENDS = "program/bounds/test_ends_of_blocks.py::test_a_block_that_was_left_in_time_is_left_so_again"
+
 STOPPED: tuple[Bug, ...] = (
+    bug(
+        "how the code left the block of a deadline is not recorded",
+        "Scopes.leave_deadline",
+        "frame.over or self._run.closing",
+        "True",
+        tests=f"{_ENDS}[alone-deadline-fails]",
+    ),
+    bug(
+        "a deadline breaks in on a block that an earlier life left in time",
+        "Scopes.open_deadline",
+        "self._was_in_time(frame.call, deadline, left)",
+        "False",
+        tests=f"{_ENDS}[alone-anytime-fails]",
+    ),
+    bug(
+        "a deadline breaks in on a block inside of one that an earlier life left in time",
+        "Scopes._was_in_time",
+        "deadline.outer is not None and deadline.outer.holds_back",
+        "False",
+        tests=f"{_ENDS}[below-deadline-fails]",
+    ),
+    bug(
+        "a call is refused in a block that an earlier life left in time",
+        "Lifecycle.begin",
+        "not scope.deadline.holds_back",
+        "True",
+        tests=f"{_ENDS}[in_a_thread-deadline-fails]",
+    ),
+    bug(
+        "a block that failed before its run did is held to that end",
+        "Scopes._was_in_time",
+        "left.row > call.floor",
+        "True",
+        tests="program/bounds/test_ends_of_blocks.py::"
+        "test_a_block_that_failed_before_its_run_did_may_end_otherwise[False-DeadlineExceeded]",
+    ),
+    bug(
+        "a call that a block kept from beginning is never begun, though it has to hear of its stop",
+        "Lifecycle._end_unrun",
+        "self._accounting.line.leave(call) or _is_let_go(call)",
+        "self._accounting.line.leave(call)",
+        tests="program/bounds/test_ends_of_blocks.py::"
+        "test_a_call_that_went_on_behind_its_block_hears_of_its_stop_in_the_next_life[deadline]",
+    ),
+    bug(
+        "a block that an earlier life has left gets no more time than another",
+        "Deadline.begin_patience",
+        "PATIENCE_AGAIN_S if self.was_left else PATIENCE_S",
+        "PATIENCE_S",
+        tests="program/bounds/test_ends_of_blocks.py::test_code_that_left_its_block_before_may_take_longer_to_leave_it_again",
+    ),
     bug(
         "a block is left before what its deadline stopped is settled",
         "Deadline._stop_what_can_stop",
@@ -230,7 +283,7 @@ STOPPED: tuple[Bug, ...] = (
     bug(
         "a deadline that passed while nothing ran comes before what is recorded",
         "Deadline._expire",
-        "self._replayed_at() + REPLAY_S",
+        "self._replayed_at() + (HELD_BACK_S if self.holds_back else REPLAY_S)",
         "self._replayed_at() - 1",
         tests="program/stops/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
     ),

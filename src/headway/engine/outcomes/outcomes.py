@@ -301,7 +301,7 @@ class Outcomes:
             call.value = MISSING
             if recorded.buffers:
                 call.extra().buffers = recorded.buffers
-            if spec.pool != "inline" and outcome.started:
+            if (spec.pool != "inline" or call.scope.limits) and outcome.started:
                 self._ready.learn(spec.name, outcome.ended - outcome.started)
         elif outcome.error is not None:
             call.error = decode_error(outcome.error)

@@ -1,0 +1,458 @@
+"""The methods that came first, on synthetic solvers, each against the strongest simple baseline at equal compute.
+
+Settings are those of the tests in `tests/methods/search`. Where a method's paper claims less time and not less compute, the unit is
+seconds of a clock that jumps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from benchmarks.methods.row import Pair
+from benchmarks.methods.solvers import Mixed, Noisy, Reasoner, Shallow, Thinker, Trap, Tree, Voter, accuracy, revise
+from headway.methods import search
+from headway.methods.search import Candidate, Found, StrategyTable
+from headway.methods.search.select.selectors import borda, weighted_vote
+from headway.methods.search.select.selectors import majority as search_majority
+from headway.testing import VirtualClock, VirtualLoop
+
+GAINS = "tests/methods/search/test_what_methods_gain.py"
+POLICY = "tests/methods/search/test_policy.py"
+QUESTIONS = 120
+
+Method = Callable[[str], Awaitable[Found]]
+
+
+def share(seed: int, method: Method, questions: int = QUESTIONS) -> float:
+    """The share of a seed's questions that a method answers right."""
+
+    def of_seed(question: str) -> Awaitable[Found]:
+        return method(question.replace("|", f" of {seed}|"))
+
+    return asyncio.run(accuracy(of_seed, questions))
+
+
+def seconds(seed: int, method: Method, questions: int = QUESTIONS) -> tuple[float, float]:
+    """The same, and the seconds that a question takes, on a clock that jumps."""
+
+    async def timed() -> tuple[float, float]:
+        began = asyncio.get_running_loop().time()
+        right = await accuracy(lambda question: method(question.replace("|", f" of {seed}|")), questions)
+        return right, (asyncio.get_running_loop().time() - began) / questions
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(VirtualClock())) as runner:
+        return runner.run(timed())
+
+
+def vote(generate: Any, n: int) -> Method:
+    """Self-consistency with every sample."""
+
+    async def method(question: str) -> Found:
+        made = await asyncio.gather(*(generate(question, index) for index in range(n)))
+        return search.choose(dict(enumerate(made)), search_majority, "done")
+
+    return method
+
+
+def measure_best_of_n(seed: int) -> Pair:
+    tree = Noisy(right=0.75, noise=0.3, seed=seed)
+    scored = partial(search.best_of_n, generate=tree.generate, score=tree.score, n=16, select=weighted_vote)
+    return Pair(share(seed, scored), share(seed, vote(tree.generate, 16)))
+
+
+def measure_majority(seed: int) -> Pair:
+    """Samples until the vote is settled, and all of them."""
+    early, whole = Voter(), Voter()
+    share(seed, lambda q: search.majority(q, early.generate, n=40, sure=0.95))
+    share(seed, vote(whole.generate, 40))
+    return Pair(early.samples, whole.samples)
+
+
+def measure_majority_right(seed: int) -> Pair:
+    early, whole = Voter(), Voter()
+    return Pair(
+        share(seed, lambda q: search.majority(q, early.generate, n=40, sure=0.95), 300), share(seed, vote(whole.generate, 40), 300)
+    )
+
+
+def measure_first_finish(seed: int) -> Pair:
+    reasoner = Reasoner()
+    raced = seconds(seed, lambda q: search.first_finish(q, reasoner.generate, n=8), 300)
+    return Pair(raced[0], seconds(seed, vote(reasoner.generate, 8), 300)[0])
+
+
+def measure_first_finish_time(seed: int) -> Pair:
+    reasoner = Reasoner()
+    raced = seconds(seed, lambda q: search.first_finish(q, reasoner.generate, n=8), 300)
+    return Pair(raced[1], seconds(seed, vote(reasoner.generate, 8), 300)[1])
+
+
+def measure_short_attempts(seed: int) -> Pair:
+    """Tokens are alike: sixteen short attempts, and four long ones that vote."""
+    short = Shallow(right=0.35, mean=3.0, seed=seed)
+    long = Shallow(right=0.6, mean=12.0, seed=seed)
+    ours = seconds(seed, lambda q: search.no_thinking(q, short.generate, n=16, select=borda(1.0), within_s=8), 200)
+    return Pair(ours[0], seconds(seed, in_time(long.generate, 4, 8.0), 200)[0])
+
+
+def in_time(generate: Any, n: int, within_s: float) -> Method:
+    """A vote of those samples that end in time."""
+
+    async def method(question: str) -> Found:
+        found: dict[int, Candidate] = {}
+
+        async def attempt(index: int) -> None:
+            found[index] = await generate(question, index)
+
+        tasks = [asyncio.create_task(attempt(index)) for index in range(n)]
+        await asyncio.wait(tasks, timeout=within_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return search.choose(dict(sorted(found.items())), search_majority, "done")
+
+    return method
+
+
+def _over_steps(seed: int, tree: Tree, ours: Callable[[Tree], Method], baseline: Callable[[Tree], Method]) -> Pair:
+    return Pair(share(seed, ours(tree), 80), share(seed, baseline(tree), 80))
+
+
+def weighted(tree: Tree) -> Method:
+    """The strongest simple way to spend sixteen solutions: sample them, and weigh their votes by scores."""
+    return lambda q: search.best_of_n(q, tree.generate, tree.score, n=16, select=weighted_vote)
+
+
+def beam(tree: Tree) -> Method:
+    return lambda q: search.beam_search(q, tree.step, tree.score, n=16)
+
+
+def dvts(tree: Tree) -> Method:
+    return lambda q: search.dvts(q, tree.step, tree.score, n=16)
+
+
+def rebase(tree: Tree) -> Method:
+    return lambda q: search.rebase(q, tree.step, tree.score, n=16)
+
+
+def measure_beam(seed: int) -> Pair:
+    return _over_steps(seed, Tree(right=0.6, noise=0.15, seed=seed), beam, weighted)
+
+
+def measure_dvts(seed: int) -> Pair:
+    return _over_steps(seed, Trap(depth=5, right=0.7, noise=0.05, seed=seed), dvts, beam)
+
+
+def measure_rebase(seed: int) -> Pair:
+    return _over_steps(seed, Tree(right=0.6, noise=0.15, seed=seed), rebase, weighted)
+
+
+def measure_rebase_over_beam(seed: int) -> Pair:
+    return _over_steps(seed, Tree(depth=8, right=0.6, noise=0.3, seed=seed), rebase, beam)
+
+
+def measure_a_star(seed: int) -> Pair:
+    """Steps of A*, and of a beam of the least width that is right as often."""
+    tree = Tree(right=0.6, noise=0.15, seed=seed)
+    right = share(seed, lambda q: search.a_star(q, tree.step, tree.score, n=24, width=4))
+    for n in range(4, 64, 2):
+        other = Tree(right=0.6, noise=0.15, seed=seed)
+        if share(seed, lambda q, n=n, other=other: search.beam_search(q, other.step, other.score, n=n, width=2)) >= right:
+            return Pair(tree.steps, other.steps)
+    return Pair(tree.steps, other.steps)
+
+
+def measure_detect(seed: int) -> Pair:
+    """Steps until an answer is taken: stopped when it is complete, and let doubt to its end."""
+
+    def steps(detects: bool) -> int:
+        thinker = Thinker()
+        detect = thinker.complete if detects else None
+        share(
+            seed,
+            lambda q: search.solve_detect_verify(
+                q, thinker.step, thinker.check, thinker.check, detect=detect, rounds=3, revise=revise
+            ),
+        )
+        return thinker.steps
+
+    return Pair(steps(True), steps(False))
+
+
+def measure_detect_right(seed: int) -> Pair:
+    """Three attempts with feedback, and one that thinks to its end; the latter takes more steps."""
+
+    def right(detects: bool, rounds: int) -> float:
+        thinker = Thinker()
+        detect = thinker.complete if detects else None
+        return share(
+            seed,
+            lambda q: search.solve_detect_verify(
+                q, thinker.step, thinker.check, thinker.check, detect=detect, rounds=rounds, revise=revise
+            ),
+        )
+
+    return Pair(right(True, 3), right(False, 1))
+
+
+def measure_compute_optimal(seed: int) -> Pair:
+    """Steps of the choice by difficulty, and of the better single strategy that is right as often: REBASE on every question."""
+    table = StrategyTable((0.5,), (16.0,), (("vote",), ("search",)))
+    tree, single = Mixed(right=0.5, noise=0.1, seed=seed), Mixed(right=0.5, noise=0.1, seed=seed)
+    strategies: dict[str, Any] = {
+        "vote": lambda q, given: search.majority(q, tree.generate, n=8, given=given),
+        "search": lambda q, given: search.rebase(q, tree.step, tree.score, n=12),
+    }
+    ours = share(seed, lambda q: search.compute_optimal(q, tree.generate, tree.score, table, strategies, budget=16))
+    for n in range(2, 33):
+        single.steps = 0
+        if share(seed, lambda q, n=n: search.rebase(q, single.step, single.score, n=n)) >= ours:
+            break
+    return Pair(tree.steps, single.steps)
+
+
+def measure_a_star_right(seed: int) -> Pair:
+    """A*, and a weighted vote of 24 solutions, which takes about three times as many steps."""
+    tree = Tree(right=0.6, noise=0.15, seed=seed)
+    return Pair(
+        share(seed, lambda q: search.a_star(q, tree.step, tree.score, n=24, width=4)),
+        share(seed, lambda q: search.best_of_n(q, tree.generate, tree.score, n=24, select=weighted_vote)),
+    )
+
+
+def measure_compute_optimal_over_best_of_n(seed: int) -> Pair:
+    """The share right by the choice, and by the best of 32, which takes more than twice as many steps."""
+    table = StrategyTable((0.5,), (16.0,), (("vote",), ("search",)))
+    tree = Mixed(right=0.5, noise=0.1, seed=seed)
+    strategies: dict[str, Any] = {
+        "vote": lambda q, given: search.majority(q, tree.generate, n=8, given=given),
+        "search": lambda q, given: search.rebase(q, tree.step, tree.score, n=12),
+    }
+    return Pair(
+        share(seed, lambda q: search.compute_optimal(q, tree.generate, tree.score, table, strategies, budget=16)),
+        share(seed, lambda q: search.best_of_n(q, tree.generate, tree.score, n=32)),
+    )
+
+
+STEPS = f"{GAINS}::test_searching_over_steps_beats_whole_answers_at_equal_budget_with_a_noisy_heuristic"
+
+
+def _above(bound: float) -> Callable[[float, float], bool]:
+    return lambda low, high: low > bound
+
+
+def _below(bound: float) -> Callable[[float, float], bool]:
+    return lambda low, high: high < bound
+
+
+ROWS = [
+    Row(
+        method="Best of n, weighted",
+        function="headway.methods.search.best_of_n",
+        item="search",
+        claim="a verifier's scores add to what the frequency of answers says",
+        shows="sums of noisy scores beat votes of the same 16 answers",
+        baseline="self-consistency with the same answers",
+        unit="share right",
+        compare="difference",
+        measure=measure_best_of_n,
+        reached=_above(0),
+        test=f"{GAINS}::test_weighing_by_answers_beats_the_best_score_where_scores_are_noisy",
+    ),
+    Row(
+        method="Adaptive consistency",
+        function="headway.methods.search.majority",
+        item="search",
+        claim="up to 7.9 times fewer samples, less than 0.1 points less accurate",
+        shows="less than half of the samples",
+        baseline="self-consistency with 40 samples",
+        unit="samples",
+        measure=measure_majority,
+        reached=_below(0.5),
+        test=f"{GAINS}::test_a_vote_that_stops_when_settled_takes_fewer_samples_at_equal_accuracy",
+    ),
+    Row(
+        method="Adaptive consistency",
+        function="headway.methods.search.majority",
+        item="search",
+        claim="up to 7.9 times fewer samples, less than 0.1 points less accurate",
+        shows="at most a point less accurate",
+        baseline="self-consistency with 40 samples",
+        unit="share right",
+        compare="difference",
+        measure=measure_majority_right,
+        reached=_above(-0.01),
+        test=f"{GAINS}::test_a_vote_that_stops_when_settled_takes_fewer_samples_at_equal_accuracy",
+    ),
+    Row(
+        method="First finish search",
+        function="headway.methods.search.first_finish",
+        item="search",
+        claim="more accurate than one long trace at the latency of the shortest",
+        shows="of 8 samples whose short ones are right more often, the first to end is right more often than a vote",
+        baseline="a vote of the same 8 samples",
+        unit="share right",
+        compare="difference",
+        measure=measure_first_finish,
+        reached=_above(0),
+        test=f"{GAINS}::test_the_law_of_first_finish",
+    ),
+    Row(
+        method="First finish search",
+        function="headway.methods.search.first_finish",
+        item="search",
+        claim="more accurate than one long trace at the latency of the shortest",
+        shows="it takes less than half of the time",
+        baseline="a vote of the same 8 samples",
+        unit="seconds per question",
+        measure=measure_first_finish_time,
+        reached=_below(0.5),
+        test=f"{GAINS}::test_the_law_of_first_finish",
+    ),
+    Row(
+        method="NoThinking",
+        function="headway.methods.search.no_thinking",
+        item="search",
+        claim="short attempts side by side beat long thinking at equal tokens and latency",
+        shows="sixteen short attempts beat a vote of four long ones within eight seconds, at equal tokens",
+        baseline="a vote of those of four long attempts that end in time",
+        unit="share right",
+        compare="difference",
+        measure=measure_short_attempts,
+        reached=_above(0),
+        test=f"{GAINS}::test_many_short_attempts_beat_a_long_one_under_a_deadline",
+    ),
+    Row(
+        method="Beam search",
+        function="headway.methods.search.beam_search",
+        item="search",
+        claim="verifiers of steps beat best-of-n at small budgets",
+        shows="16 paths are right more often",
+        baseline="a weighted vote of 16 whole answers: as many steps",
+        unit="share right",
+        compare="difference",
+        measure=measure_beam,
+        reached=_above(0),
+        test=STEPS,
+    ),
+    Row(
+        method="DVTS",
+        function="headway.methods.search.dvts",
+        item="search",
+        claim="independent subtrees beat one beam where budgets are large",
+        shows="16 paths are right more often where most go one wrong way",
+        baseline="beam search, as many steps",
+        unit="share right",
+        compare="difference",
+        measure=measure_dvts,
+        reached=_above(0),
+        test=f"{GAINS}::test_directions_beat_scores_where_most_go_wrong_the_same_way",
+    ),
+    Row(
+        method="REBASE",
+        function="headway.methods.search.rebase",
+        item="search",
+        claim="more accurate than sampling and MCTS at every budget",
+        shows="16 paths are right more often",
+        baseline="a weighted vote of 16 whole answers: as many steps",
+        unit="share right",
+        compare="difference",
+        measure=measure_rebase,
+        reached=_above(0),
+        test=STEPS,
+    ),
+    Row(
+        method="REBASE",
+        function="headway.methods.search.rebase",
+        item="search",
+        claim="a softmax over scores keeps what a beam drops",
+        shows="16 paths are right more often with scores that are mostly noise",
+        baseline="beam search, as many steps",
+        unit="share right",
+        compare="difference",
+        measure=measure_rebase_over_beam,
+        reached=_above(0),
+        test=STEPS,
+        reason="it is even: where scores are mostly noise, neither keeps the right path for long",
+    ),
+    Row(
+        method="A*",
+        function="headway.methods.search.a_star",
+        item="search",
+        claim="finds a solution in fewer steps than sampling",
+        shows="right more often than a weighted vote that takes three times its steps",
+        baseline="a weighted vote of 24 whole answers",
+        unit="share right",
+        compare="difference",
+        measure=measure_a_star_right,
+        reached=_above(0),
+        test=f"{GAINS}::test_a_star_needs_a_third_of_the_steps_of_best_of_n_for_equal_accuracy",
+    ),
+    Row(
+        method="A*",
+        function="headway.methods.search.a_star",
+        item="search",
+        claim="finds a solution in fewer steps than sampling",
+        shows="fewer steps than the narrowest beam that is right as often",
+        baseline="the narrowest beam that is right as often, known afterwards",
+        unit="steps",
+        measure=measure_a_star,
+        reached=_below(1),
+        test=f"{GAINS}::test_a_star_needs_a_third_of_the_steps_of_best_of_n_for_equal_accuracy",
+        reason="the beam is as large as each seed needs, which nobody knows before; on some seeds it needs fewer steps",
+    ),
+    Row(
+        method="Solve, detect, verify",
+        function="headway.methods.search.solve_detect_verify",
+        item="search",
+        claim="stopping at a whole solution halves the tokens",
+        shows="half of the steps",
+        baseline="the same three attempts, each thought to its end",
+        unit="steps",
+        measure=measure_detect,
+        reached=_below(0.5),
+        test=f"{GAINS}::test_detecting_a_whole_solution_saves_steps_and_feedback_makes_the_next_one_better",
+    ),
+    Row(
+        method="Solve, detect, verify",
+        function="headway.methods.search.solve_detect_verify",
+        item="search",
+        claim="the saved tokens buy further attempts with feedback",
+        shows="three attempts are right more often than one to its end, for fewer steps",
+        baseline="one attempt that thinks to its end",
+        unit="share right",
+        compare="difference",
+        measure=measure_detect_right,
+        reached=_above(0),
+        test=f"{GAINS}::test_detecting_a_whole_solution_saves_steps_and_feedback_makes_the_next_one_better",
+    ),
+    Row(
+        method="Compute-optimal scaling",
+        function="headway.methods.search.compute_optimal",
+        item="search",
+        claim="four times less compute than best-of-n",
+        shows="right more often than the best of 32, which takes twice its steps",
+        baseline="the best of 32",
+        unit="share right",
+        compare="difference",
+        measure=measure_compute_optimal_over_best_of_n,
+        reached=_above(0),
+        test=f"{POLICY}::test_choosing_by_difficulty_costs_half_of_best_of_n_at_equal_accuracy",
+    ),
+    Row(
+        method="Compute-optimal scaling",
+        function="headway.methods.search.compute_optimal",
+        item="search",
+        claim="choosing by difficulty beats every single strategy",
+        shows="fewer steps than the smallest REBASE that is right as often",
+        baseline="the smallest REBASE that is right as often, known afterwards",
+        unit="steps",
+        measure=measure_compute_optimal,
+        reached=_below(1),
+        test=f"{POLICY}::test_choosing_by_difficulty_costs_half_of_best_of_n_at_equal_accuracy",
+        reason="on this tree REBASE suits easy and hard questions alike, so there is nothing to choose; probes and votes cost extra",
+    ),
+]
