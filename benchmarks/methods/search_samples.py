@@ -270,3 +270,5 @@ BATCHES = [
         test=f"{TESTS}/test_batch_prompt.py::{_BATCH}",
     ),
 ]
+
+ROWS = [*FEW, *BATCHES]
