@@ -30,7 +30,7 @@ def share(seed: int, method: Method, questions: int = QUESTIONS) -> float:
     """The share of a seed's questions that a method answers right."""
 
     def of_seed(question: str) -> Awaitable[Found]:
-        return method(question.replace("|", f" of {seed}|"))
+        return method(f"{seed}: {question}")
 
     return asyncio.run(accuracy(of_seed, questions))
 
@@ -40,7 +40,7 @@ def seconds(seed: int, method: Method, questions: int = QUESTIONS) -> tuple[floa
 
     async def timed() -> tuple[float, float]:
         began = asyncio.get_running_loop().time()
-        right = await accuracy(lambda question: method(question.replace("|", f" of {seed}|")), questions)
+        right = await accuracy(lambda question: method(f"{seed}: {question}"), questions)
         return right, (asyncio.get_running_loop().time() - began) / questions
 
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(VirtualClock())) as runner:

@@ -27,8 +27,10 @@ V_co = TypeVar("V_co", covariant=True)
 
 
 class BatchGenerator(Protocol[Q_contra, V_co]):
-    """Answers several questions that stand in one prompt: a candidate for each, in their order. A score says how sure it is.
-    `index` tells the prompts of a search apart."""
+    """Answers several questions that stand in one prompt: a candidate for each, in their order.
+
+    A score says how sure it is. `index` tells the prompts of a search apart.
+    """
 
     def __call__(self, questions: Sequence[Q_contra], index: int, /) -> Awaitable[Sequence[Candidate[V_co]]]: ...
 
@@ -71,6 +73,7 @@ async def batch_prompt(
         What was found for each question, in their order: its answers, by round. The errors of a prompt are with its first question.
 
     Raises:
+        UsageError: `label` gives more or fewer candidates than questions.
         Exception: what `label` raises, but for budgets and deadlines, which end the search.
 
     Example:

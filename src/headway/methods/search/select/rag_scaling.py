@@ -29,6 +29,9 @@ class RagTrial:
         right: the share that was right.
         gains: how informative documents and shots are for this kind: what the first of each added to the share that is right
             without any. From -1 to 1.
+
+    Raises:
+        UsageError: the share is none, or a gain is not from -1 to 1.
     """
 
     size: RagSize
@@ -65,7 +68,15 @@ class RagScaling:
     start: float
 
     def predict(self, size: RagSize, gains: tuple[float, float] = (0.0, 0.0)) -> float:
-        """The share that will be right with a size, for questions for which documents and shots are so informative."""
+        """Predict the share that will be right.
+
+        Args:
+            size: documents, shots and iterations.
+            gains: how informative documents and shots are for the kind of question; see `RagTrial`.
+
+        Returns:
+            The share, from 0 to 1.
+        """
         _check_gains("RagScaling.predict", gains)
         terms = _terms(size, gains)
         return 1 / (1 + math.exp(-sum(a * b for a, b in zip((*self.base, *self.by_gain, self.start), terms, strict=True))))
@@ -77,7 +88,16 @@ class RagScaling:
         budget: float,
         gains: tuple[float, float] = (0.0, 0.0),
     ) -> RagSize:
-        """The size that will be right most often of those that read at most `budget` tokens; of equals, the one that reads least.
+        """Choose the size that will be right most often; of equals, the one that reads least.
+
+        Args:
+            sizes: what comes into question.
+            tokens: what a size reads.
+            budget: what may be read, in tokens.
+            gains: how informative documents and shots are for the kind of question; see `RagTrial`.
+
+        Returns:
+            One of the sizes.
 
         Raises:
             UsageError: none fits.

@@ -28,7 +28,8 @@ class Diagnosis:
         anticoncentration: the share of its samples whose reward is above its mean by half of that or more.
         chosen: the reward of the sample with the best score, of `n`.
         cloned: the mean reward of the samples that have any, which imitating them would reach.
-        low, high: the 95 % interval of what choosing gains over imitating, over questions.
+        low: what choosing gains over imitating, at least: the lower end of the 95 % interval over questions.
+        high: its upper end.
     """
 
     heterogeneity: float

@@ -43,7 +43,14 @@ class Split:
     right: float = math.nan
 
     def cost(self, ratio: float) -> float:
-        """What it costs, in solutions, where a verdict costs `ratio` solutions."""
+        """What it costs.
+
+        Args:
+            ratio: what a verdict costs, in solutions.
+
+        Returns:
+            The cost in solutions.
+        """
         return self.solutions * (1 + ratio * self.verdicts)
 
 
@@ -55,6 +62,9 @@ class Pool:
         answers: of each sample, None where it had none.
         right: the answer that is right.
         verdicts: of each sample: how likely it was called right, verdict by verdict; see `Verdict.right`.
+
+    Raises:
+        UsageError: there are no answers, not as many verdicts on each, or a verdict is no probability.
     """
 
     answers: tuple[Hashable, ...]
@@ -91,6 +101,7 @@ async def solve_or_verify(
         bounds left no time to verify has no score and loses.
 
     Raises:
+        UsageError: `split` is none.
         Exception: what the parts raise, but for budgets and deadlines, which end the search.
 
     Example:
@@ -190,15 +201,23 @@ def share_right(pools: Sequence[Pool], split: Split, trials: int, rng: Random) -
 
 
 def fit_exponents(splits: Mapping[float, Split]) -> tuple[float, float]:
-    """By which powers of the budget the numbers of solutions and of verdicts grow: the slopes of their logarithms. Budgets that
-    were best spent on a vote do not count.
+    """Fit by which powers of the budget the numbers of solutions and of verdicts grow.
+
+    Args:
+        splits: the best split for each budget. Those that are a vote do not count.
+
+    Returns:
+        The slopes of the logarithms of both.
+
+    Raises:
+        UsageError: fewer than two budgets have verdicts.
 
     Example:
         >>> [round(power, 2) for power in fit_exponents({16: Split(8, 2), 64: Split(16, 4), 256: Split(32, 8)})]
         [0.5, 0.5]
 
-    Raises:
-        UsageError: fewer than two budgets have verdicts.
+    Source:
+        "When to solve, when to verify": Singhi et al., arXiv 2504.01005.
     """
     verified = {budget: split for budget, split in splits.items() if split.verdicts}
     if len(verified) < 2:
