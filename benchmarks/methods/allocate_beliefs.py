@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 
 from benchmarks.methods.row import Held, Pair, Row
 from headway.methods import allocate
@@ -35,6 +36,28 @@ def measure_mixed(seed: int) -> Pair:
     return Pair(*(each / PROMPTS for each in mixed))
 
 
+def measure_solvency(seed: int) -> Pair:
+    """The share of parents that can pay for a closing step of 1, where leaves spend all that they may."""
+    draw = random.Random(seed)
+    tree = _draw_tree(draw, 4)
+    kept, given = (_close(tree, 200.0, divide) for divide in (allocate.share, lambda left, children: left / children))
+    return Pair(*(solvent / parents for _, solvent, parents in (kept, given)))
+
+
+def _draw_tree(draw: random.Random, depth: int) -> list[list]:
+    return [_draw_tree(draw, depth - 1) for _ in range(draw.randint(1, 3))] if depth else []
+
+
+def _close(tree: list[list], left: float, divide: Callable[[float, int], float]) -> tuple[float, int, int]:
+    """What a subtree spends, how many of its parents could pay for their closing step, and how many parents it has."""
+    if not tree:
+        return left, 0, 0
+    below = [_close(child, divide(left, len(tree)), divide) for child in tree]
+    rest = left - math.fsum(spent for spent, _, _ in below)
+    pays = rest >= 1.0
+    return left - rest + pays, pays + sum(each[1] for each in below), 1 + sum(each[2] for each in below)
+
+
 ROWS = [
     Row(
         method="Knapsack",
@@ -64,6 +87,27 @@ ROWS = [
         seeds=20,
         test=f"{TESTS}/test_budgets.py::test_a_knapsack_is_worth_at_least_as_much_as_equal_shares",
     ),
+    Row(
+        method="KISS shares",
+        function="headway.methods.allocate.child_budgets",
+        item="allocate",
+        claim="a share of remaining/(n+1), one reserved for the parent",
+        shows="parents can pay for their closing step, four levels deep, where children spend all that they may",
+        baseline="remaining/n for each child",
+        unit="share of parents",
+        measure=measure_solvency,
+        compare="difference",
+        reached=lambda low, high: low > 0.0,
+        test=f"{TESTS}/test_budgets.py::test_a_parent_keeps_a_share_however_deep_its_children_nest_theirs",
+    ),
+    Held(
+        item="allocate",
+        promise="KISS: a parent keeps 1/(n+1) of what it had, under any nesting; a killed run finds the same shares",
+        tests=(
+            f"{TESTS}/test_budgets.py::test_a_parent_keeps_a_share_however_deep_its_children_nest_theirs",
+            f"{TESTS}/test_budgets.py::test_shares_are_found_again_after_a_crash_and_nothing_is_spent_twice",
+        ),
+    ),
     Held(
         item="allocate",
         promise="knapsack: greedy equals the dynamic program; worth at least as much as equal shares, always",
@@ -75,6 +119,9 @@ ROWS = [
     Held(
         item="allocate",
         promise="budgets: no prompts, rates that are NaN or percentages, totals that can't be divided: one sentence",
-        tests=(f"{TESTS}/test_budgets.py::test_what_can_not_be_divided_is_refused",),
+        tests=(
+            f"{TESTS}/test_budgets.py::test_what_can_not_be_divided_is_refused",
+            f"{TESTS}/test_budgets.py::test_there_must_be_something_to_share",
+        ),
     ),
 ]

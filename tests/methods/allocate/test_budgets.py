@@ -5,14 +5,20 @@ from __future__ import annotations
 import doctest
 import importlib
 import math
+from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import headway as hw
+from headway import testing
 from headway.errors import UsageError
 from headway.methods import allocate
+from headway.sim.config import STEADY
+from headway.sim.history import History
+from headway.sim.store import Crash
 
 RATES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 
@@ -21,7 +27,7 @@ def worth(counts: list[int], rates: list[float]) -> float:
     return math.fsum(allocate.rollout_value(count, rate) for count, rate in zip(counts, rates, strict=True))
 
 
-@pytest.mark.parametrize("module", ["knapsack"])
+@pytest.mark.parametrize("module", ["knapsack", "shares"])
 def test_the_examples_run(module):
     ran = doctest.testmod(
         importlib.import_module(f"headway.methods.allocate.budgets.{module}"), extraglobs={"hw": hw, "allocate": allocate}
@@ -65,6 +71,79 @@ def test_the_dynamic_program_finds_what_trying_everything_finds(values, data):
     assert sum(worths[count] for worths, count in zip(values, found, strict=True)) == pytest.approx(best(values, total))
 
 
+@hw.task(cost={"tokens": 1})
+async def work(path: str, number: int) -> None:
+    hw.charge(tokens=1)
+
+
+@hw.task
+async def grow(path: str, tree: list[Any], keeps: bool) -> None:
+    """Fan out, let the children spend all that they may, then note what is left for the work after them, and spend it."""
+    had = hw.remaining("tokens")
+    if tree:
+        budgets = allocate.child_budgets(len(tree), "tokens") if keeps else [hw.budget(tokens=had / len(tree)) for _ in tree]
+        handles = []
+        for place, (child, part) in enumerate(zip(tree, budgets, strict=True)):
+            with part:
+                handles.append(grow(f"{path}{place}", child, keeps))
+        await hw.gather(*handles)
+        LEFT[path] = (hw.remaining("tokens"), had / (len(tree) + 1))
+    number = 0
+    while hw.remaining("tokens") >= 1:
+        await work(path, number)
+        number += 1
+
+
+@hw.task
+async def spend_all(tree: list[Any], tokens: float, keeps: bool) -> float:
+    with hw.budget(tokens=tokens) as all_of_it:
+        await grow("", tree, keeps)
+    return all_of_it.spent["tokens"]
+
+
+LEFT: dict[str, tuple[float, float]] = {}
+TREES = st.recursive(st.just([]), lambda trees: st.lists(trees, min_size=1, max_size=3), max_leaves=4)
+
+
+@hypothesis.settings(max_examples=12)
+@given(TREES, st.floats(1, 16))
+def test_a_parent_keeps_a_share_however_deep_its_children_nest_theirs(tree, tokens):
+    LEFT.clear()
+    spent = testing.run(spend_all, tree, tokens, True, store=None)
+    assert spent <= tokens
+    assert all(left >= kept - 1e-9 for left, kept in LEFT.values())
+
+
+def test_a_parent_that_gives_all_to_its_children_has_nothing_left():
+    LEFT.clear()
+    testing.run(spend_all, [[], [[], []]], 36.0, False, store=None)
+    assert {left for left, _ in LEFT.values()} == {0.0}
+
+
+def test_shares_are_found_again_after_a_crash_and_nothing_is_spent_twice():
+    program = (spend_all, [[], [[], []]], 37.5, True)
+    whole = History(1, STEADY)
+    undisturbed = whole.live(*program)
+    history = History(1, STEADY)
+    for part in (0.3, 0.6, 0.9):
+        assert history.live(*program, crash=Crash(int(len(whole.rows()) * part), "after")).how == "died"
+    assert history.live(*program).value == undisturbed.value == 37.0
+    history.check(undisturbed.outcome)
+
+
+@pytest.mark.parametrize(
+    ("given_units", "said"),
+    [((), "no budget is open here"), (("tokens",), "no budget bounds 'tokens' here"), (("money", "tokens"), "bounds 'money' here")],
+)
+def test_there_must_be_something_to_share(given_units, said):
+    @hw.task
+    async def program() -> None:
+        allocate.child_budgets(2, *given_units)
+
+    with pytest.raises(UsageError, match=said):
+        testing.run(program, store=None)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -76,6 +155,10 @@ def test_the_dynamic_program_finds_what_trying_everything_finds(values, data):
         (lambda: allocate.knapsack([0.5], 3, fewest=-1), "fewest=-1: a whole number, at least 0"),
         (lambda: allocate.rollout_value(-1, 0.5), "count=-1: a whole number, at least 0"),
         (lambda: allocate.smooth_rate(9, 8), "9 successes of 8 tries"),
+        (lambda: allocate.share(math.nan, 2), "left=nan: a finite number"),
+        (lambda: allocate.share(math.inf, 2), "left=inf: a finite number"),
+        (lambda: allocate.share(1.0, 0), "children=0: a whole number, at least 1"),
+        (lambda: allocate.child_budgets(0), "children=0: a whole number, at least 1"),
         (lambda: allocate.solve_knapsack([], 0), "nothing to divide 0 among"),
         (lambda: allocate.solve_knapsack([[0.0], []], 0), r"values\[1\] has no value for fewest=0"),
         (lambda: allocate.solve_knapsack([[0.0, math.inf]], 1), r"values\[1\]=inf"),

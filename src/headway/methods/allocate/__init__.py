@@ -10,8 +10,10 @@ from headway.methods.allocate.base import OneShot as OneShot
 from headway.methods.allocate.base import Priced as Priced
 from headway.methods.allocate.base import Seq as Seq
 from headway.methods.allocate.base import until_done as until_done
+from headway.methods.allocate.budgets import child_budgets as child_budgets
 from headway.methods.allocate.budgets import knapsack as knapsack
 from headway.methods.allocate.budgets import rollout_value as rollout_value
+from headway.methods.allocate.budgets import share as share
 from headway.methods.allocate.budgets import smooth_rate as smooth_rate
 from headway.methods.allocate.budgets import solve_knapsack as solve_knapsack
 from headway.methods.allocate.executor import run_map as run_map
