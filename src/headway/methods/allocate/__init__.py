@@ -16,6 +16,12 @@ from headway.methods.allocate.budgets import rollout_value as rollout_value
 from headway.methods.allocate.budgets import share as share
 from headway.methods.allocate.budgets import smooth_rate as smooth_rate
 from headway.methods.allocate.budgets import solve_knapsack as solve_knapsack
+from headway.methods.allocate.costs import Saturation as Saturation
+from headway.methods.allocate.costs import Transformer as Transformer
+from headway.methods.allocate.costs import Tried as Tried
+from headway.methods.allocate.costs import choose_model as choose_model
+from headway.methods.allocate.costs import fit_saturation as fit_saturation
+from headway.methods.allocate.costs import pass_at as pass_at
 from headway.methods.allocate.executor import run_map as run_map
 from headway.methods.allocate.executor import run_plan as run_plan
 from headway.methods.allocate.mcpp import Mcpp as Mcpp
