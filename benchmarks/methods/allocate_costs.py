@@ -5,13 +5,16 @@ The fixed number of samples was chosen on 400 models drawn with seed 999.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from statistics import fmean
 
+import headway as hw
 from benchmarks.methods.row import Held, Pair, Row
+from headway import testing
 from headway.methods import allocate
-from headway.methods.allocate import Transformer, Tried
+from headway.methods.allocate import Blocks, Growth, Transformer, Tried
 
 TESTS = "tests/methods/allocate/test_costs.py"
 PRICE, FIXED = 0.004, 26  # of a sample, in the share of questions solved; the best fixed number of samples at that price
@@ -65,6 +68,37 @@ def measure_choice(seed: int) -> Pair:
     return Pair(*map(fmean, zip(*found, strict=True)))
 
 
+ITEMS, WORKERS = 600, 4
+
+
+@hw.task
+async def ask(block: int, seconds: float) -> None:
+    """Stands for a call of a model that takes so long."""
+    await asyncio.sleep(seconds)
+
+
+@hw.task
+async def ask_all(seconds: list[float]) -> float:
+    """Ask about every block, some at a time; how long it took."""
+    began = hw.now()
+    with hw.limit(WORKERS):
+        await hw.gather(*(ask(block, each) for block, each in enumerate(seconds)))
+    return hw.now() - began
+
+
+def measure_blocks(seed: int) -> Pair:
+    """Seconds on the virtual clock for 600 items, 4 calls at a time, each off its mean by some 20 %: the block size that is best by
+    the closed form, and one block for each worker."""
+    draw = random.Random(seed)
+    call = Growth(fixed=draw.uniform(1, 5), linear=draw.uniform(0.01, 0.1), square=10 ** draw.uniform(-3.5, -2.5))
+    best = allocate.best_block(ITEMS, lambda blocks: blocks.latency(call, WORKERS))
+    took = []
+    for block in (best, ITEMS // WORKERS):
+        lengths = [call(size) * draw.lognormvariate(-0.02, 0.2) for size in Blocks(ITEMS, block).sizes]
+        took.append(testing.run(ask_all, lengths, store=None))
+    return Pair(*took)
+
+
 ROWS = [
     Row(
         method="TTSPM",
@@ -93,6 +127,31 @@ ROWS = [
         reached=lambda low, high: low > 0.0,
         seeds=10,
         test=f"{TESTS}::test_below_a_size_small_models_are_dearer_than_their_parameters_say",
+    ),
+    Row(
+        method="LLM-based algorithms",
+        function="headway.methods.allocate.best_block",
+        item="allocate",
+        claim="cost and latency of a decomposition in closed form; both are U-shaped in the size of a block",
+        shows="600 items in blocks of the size that is best in closed form, run by 4 workers: done sooner",
+        baseline="one block for each worker",
+        unit="seconds (virtual clock)",
+        measure=measure_blocks,
+        compare="ratio",
+        reached=lambda low, high: high < 1.0,
+        seeds=10,
+        test=f"{TESTS}::test_blocks_cost_and_take_what_is_foreseen_when_they_run",
+    ),
+    Held(
+        item="allocate",
+        promise="LLM-based algorithms: errors of blocks bound the error of the whole; latency with p workers is list scheduling's",
+        tests=(
+            f"{TESTS}::test_blocks_cost_and_take_what_is_foreseen_when_they_run",
+            f"{TESTS}::test_the_latency_of_blocks_is_that_of_list_scheduling",
+            f"{TESTS}::test_counts_of_blocks_are_off_by_no_more_than_their_errors_together",
+            f"{TESTS}::test_a_search_in_blocks_goes_wrong_as_often_as_foreseen",
+            f"{TESTS}::test_cost_is_lowest_where_the_fixed_part_equals_that_which_grows_with_the_square",
+        ),
     ),
     Held(
         item="allocate",

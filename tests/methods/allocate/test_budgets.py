@@ -161,7 +161,7 @@ def test_there_must_be_something_to_share(given_units, said):
         (lambda: allocate.child_budgets(0), "children=0: a whole number, at least 1"),
         (lambda: allocate.solve_knapsack([], 0), "nothing to divide 0 among"),
         (lambda: allocate.solve_knapsack([[0.0], []], 0), r"values\[1\] has no value for fewest=0"),
-        (lambda: allocate.solve_knapsack([[0.0, math.inf]], 1), r"values\[1\]=inf"),
+        (lambda: allocate.solve_knapsack([[0.0, math.inf]], 1), r"values\[0\]=\[0.0, inf\]: finite numbers"),
         (lambda: allocate.solve_knapsack([[0.0, 1.0]], 2), "total=2 can't be divided among 1: from 0 to 1 can"),
     ],
 )

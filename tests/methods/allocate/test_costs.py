@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import doctest
+import heapq
 import importlib
 import itertools
 import math
 import random
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import headway as hw
+from headway import testing
 from headway.errors import UsageError
 from headway.methods import allocate
-from headway.methods.allocate import Saturation, Transformer, Tried
+from headway.methods.allocate import Blocks, Growth, Saturation, Transformer, Tried
 
 SHARES = st.floats(0.01, 1)
 
 
-@pytest.mark.parametrize("module", ["kinetics", "ttspm"])
+@pytest.mark.parametrize("module", ["kinetics", "llm_algorithms", "ttspm"])
 def test_the_examples_run(module):
     ran = doctest.testmod(importlib.import_module(f"headway.methods.allocate.costs.{module}"), extraglobs={"hw": hw})
     assert ran.attempted
@@ -53,6 +57,7 @@ def test_eight_samples_of_a_question_find_the_curve(seed):
     assert (found.most, found.rate) == pytest.approx((0.7, 0.15), abs=0.03)
 
 
+@hypothesis.settings(max_examples=30)
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=12))
 def test_no_curve_is_likelier_than_the_fitted_one(successes):
     def likelihood(curve: Saturation) -> float:
@@ -149,6 +154,89 @@ def test_coverage_is_that_of_all_ways_to_draw(successes, trials):
     assert allocate.pass_at(successes, 8, trials) == pytest.approx(sum(map(any, drawn)) / len(drawn))
 
 
+# --- LLM-based algorithms ----------------------------------------------------------------------------------------------
+
+TOKENS, SECONDS, MERGE_S = Growth(200, 10, 0.5), Growth(2, 0.05, 0.01), Growth(1, 0.5)
+
+
+@hw.task
+async def sort_block(numbers: list[float], worst: float) -> list[float]:
+    """A model that sorts a block, with every number off by up to `worst`, after a time and at a cost that grow with the block."""
+    await asyncio.sleep(SECONDS(len(numbers)))  # as a model would be awaited: `hw.sleep` would give its place to another
+    hw.charge(tokens=TOKENS(len(numbers)))
+    draw = random.Random(repr(numbers))
+    return sorted(number + draw.uniform(-worst, worst) for number in numbers)
+
+
+@hw.task
+async def sort_all(numbers: list[float], block: int, workers: int, worst: float) -> tuple[list[float], float, float, list[float]]:
+    began = hw.now()
+    cut = [numbers[first : first + block] for first in range(0, len(numbers), block)]
+    with hw.budget(tokens=1e9) as spent, hw.limit(workers):
+        sorted_blocks = await hw.gather(*(sort_block(part, worst) for part in cut))
+    await hw.sleep(MERGE_S(len(cut)))
+    off = [max(abs(a - b) for a, b in zip(sorted(part), got, strict=True)) for part, got in zip(cut, sorted_blocks, strict=True)]
+    return list(heapq.merge(*sorted_blocks)), spent.spent["tokens"], hw.now() - began, off
+
+
+@hypothesis.settings(max_examples=8)
+@given(st.integers(1, 24), st.integers(1, 9), st.integers(1, 4), st.integers(0, 99))
+def test_blocks_cost_and_take_what_is_foreseen_when_they_run(size, block, workers, seed):
+    draw = random.Random(seed)
+    numbers = [draw.uniform(0, 100) for _ in range(size)]
+    merged, tokens, seconds, off = testing.run(sort_all, numbers, block, workers, 3.0, store=None)
+    foreseen = Blocks(size, block, merge=MERGE_S)
+    assert tokens == pytest.approx(Blocks(size, block).cost(TOKENS))
+    assert seconds == pytest.approx(foreseen.latency(SECONDS, workers))
+    assert max(abs(a - b) for a, b in zip(sorted(numbers), merged, strict=True)) <= allocate.bound_order(off) + 1e-9
+
+
+@given(st.integers(1, 300), st.integers(1, 60), st.integers(1, 9))
+def test_the_latency_of_blocks_is_that_of_list_scheduling(size, block, workers):
+    blocks = Blocks(size, block)
+    lengths = [SECONDS(each) for each in blocks.sizes]
+    assert sum(blocks.sizes) == size
+    assert blocks.latency(SECONDS, workers) == pytest.approx(allocate.finish_in_turn(lengths, workers))
+    assert blocks.latency(SECONDS) == pytest.approx(max(lengths))
+
+
+@given(st.lists(st.floats(0, 50), min_size=1, max_size=12), st.integers(1, 5))
+def test_list_scheduling_is_within_its_bounds(seconds, workers):
+    took = allocate.finish_in_turn(seconds, workers)
+    assert took >= max(max(seconds), sum(seconds) / workers) - 1e-9
+    assert took <= (sum(seconds) - max(seconds)) / workers + max(seconds) + 1e-9
+
+
+@hypothesis.settings(max_examples=30)
+@given(st.floats(1, 1000), st.floats(0.01, 5))
+def test_cost_is_lowest_where_the_fixed_part_equals_that_which_grows_with_the_square(fixed, square):
+    call, size = Growth(fixed, 3.0, square), 120
+
+    def smooth(block: float) -> float:
+        return size / block * call(block)
+
+    least = min(max(math.sqrt(fixed / square), 1), size)
+    best = allocate.best_block(size, lambda blocks: blocks.cost(call))
+    costs = [Blocks(size, block).cost(call) for block in range(1, size + 1)]
+    assert costs[best - 1] == min(costs)
+    assert min(costs) >= smooth(least) - 1e-6
+    assert smooth(1) >= smooth(least) - 1e-6 <= smooth(size)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=9))
+def test_counts_of_blocks_are_off_by_no_more_than_their_errors_together(counted):
+    errors = [abs(true - said) for true, said in counted]
+    off = abs(sum(true for true, _ in counted) - sum(said for _, said in counted))
+    assert off <= allocate.bound_count(errors)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_search_in_blocks_goes_wrong_as_often_as_foreseen(seed):
+    draw, tries = random.Random(seed), 20_000
+    wrong = sum(draw.random() < 0.1 or any(draw.random() < 0.02 for _ in range(7)) for _ in range(tries))
+    assert wrong / tries == pytest.approx(allocate.bound_search(0.1, 0.02, 8), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -165,6 +253,17 @@ def test_coverage_is_that_of_all_ways_to_draw(successes, trials):
         (lambda: allocate.choose_model(1e18, {}, context=0), "there are no models to choose from"),
         (lambda: allocate.choose_model(1e18, {"a": Tried(SMALL, [], 8, 9)}, context=0), "model 'a' has no questions"),
         (lambda: allocate.choose_model(1.0, {"a": Tried(SMALL, [1], 8, 9)}, context=0), "pays for no trial; the cheapest costs"),
+        (lambda: Growth(math.nan), "fixed=nan: a finite number"),
+        (lambda: Growth(linear=-1.0), "linear=-1.0: a finite number"),
+        (lambda: Blocks(0, 5), "size=0: a whole number, at least 1"),
+        (lambda: Blocks(5, 2, merge=3.0), "merge=3.0: a allocate.Growth"),
+        (lambda: Blocks(5, 2).latency(SECONDS, workers=0), "workers=0: a whole number, at least 1"),
+        (lambda: allocate.finish_in_turn([1.0, math.inf], 1), r"seconds\[1\]=inf"),
+        (lambda: allocate.best_block(5, 3), "of=3: a function"),
+        (lambda: allocate.best_block(5, lambda blocks: math.nan), "gives NaN for blocks of 5"),
+        (lambda: allocate.bound_count([math.nan]), r"errors\[0\]=nan"),
+        (lambda: allocate.bound_order([-1.0]), r"errors\[0\]=-1.0"),
+        (lambda: allocate.bound_search(0.5, 2, 3), "false_alarms=2: a number from 0 to 1"),
         (lambda: Saturation(math.nan, 0.5), "most=nan: a number from 0 to 1"),
         (lambda: Saturation(0.5, 50), "rate=50: a number from 0 to 1"),
         (lambda: Saturation(0.5, 0.5).saturates(0), "gain=0: a number above 0"),

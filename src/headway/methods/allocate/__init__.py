@@ -16,10 +16,17 @@ from headway.methods.allocate.budgets import rollout_value as rollout_value
 from headway.methods.allocate.budgets import share as share
 from headway.methods.allocate.budgets import smooth_rate as smooth_rate
 from headway.methods.allocate.budgets import solve_knapsack as solve_knapsack
+from headway.methods.allocate.costs import Blocks as Blocks
+from headway.methods.allocate.costs import Growth as Growth
 from headway.methods.allocate.costs import Saturation as Saturation
 from headway.methods.allocate.costs import Transformer as Transformer
 from headway.methods.allocate.costs import Tried as Tried
+from headway.methods.allocate.costs import best_block as best_block
+from headway.methods.allocate.costs import bound_count as bound_count
+from headway.methods.allocate.costs import bound_order as bound_order
+from headway.methods.allocate.costs import bound_search as bound_search
 from headway.methods.allocate.costs import choose_model as choose_model
+from headway.methods.allocate.costs import finish_in_turn as finish_in_turn
 from headway.methods.allocate.costs import fit_saturation as fit_saturation
 from headway.methods.allocate.costs import pass_at as pass_at
 from headway.methods.allocate.executor import run_map as run_map

@@ -9,6 +9,7 @@ for values of any shape. Neither may give more or less than there is.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 
 from headway.errors import UsageError
@@ -133,8 +134,9 @@ def solve_knapsack(values: Sequence[Sequence[float]], total: int, *, fewest: int
     if min(limits, default=0) < fewest:
         raise UsageError(f"solve_knapsack: values[{limits.index(min(limits))}] has no value for fewest={fewest}")
     _check("solve_knapsack", len(limits), total, fewest, min(limits, default=0), sum(limits))
-    for worth in values:
-        settings.number("solve_knapsack", -1e300, 1e300, **{f"values[{count}]": value for count, value in enumerate(worth)})
+    for place, worth in enumerate(values):
+        if not all(math.isfinite(value) for value in worth):
+            raise UsageError(f"solve_knapsack: values[{place}]={worth!r:.80}: finite numbers")
     best: dict[int, float] = {0: 0.0}
     takes: list[dict[int, int]] = []
     for worth in values:

@@ -83,4 +83,4 @@ def child_budgets(children: int, *units: str) -> list[Budget]:
         said = f"no budget bounds {unbounded[0]!r} here" if unbounded else "no budget is open here"
         raise UsageError(f"child_budgets: {said}, so there is nothing to share: open it inside of `with hw.budget(...)`")
     shares = {unit: share(max(0.0, amount), children) for unit, amount in left.items()}
-    return [budget(**shares) for _ in range(children)]
+    return [budget(wait=False, **shares) for _ in range(children)]
