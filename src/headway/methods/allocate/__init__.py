@@ -29,6 +29,17 @@ from headway.methods.allocate.costs import choose_model as choose_model
 from headway.methods.allocate.costs import finish_in_turn as finish_in_turn
 from headway.methods.allocate.costs import fit_saturation as fit_saturation
 from headway.methods.allocate.costs import pass_at as pass_at
+from headway.methods.allocate.curriculum import Adr as Adr
+from headway.methods.allocate.curriculum import AlpGmm as AlpGmm
+from headway.methods.allocate.curriculum import Box as Box
+from headway.methods.allocate.curriculum import CovarGmm as CovarGmm
+from headway.methods.allocate.curriculum import Episode as Episode
+from headway.methods.allocate.curriculum import Riac as Riac
+from headway.methods.allocate.curriculum import Taught as Taught
+from headway.methods.allocate.curriculum import Teacher as Teacher
+from headway.methods.allocate.curriculum import Uniform as Uniform
+from headway.methods.allocate.curriculum import Unsolved as Unsolved
+from headway.methods.allocate.curriculum import teach as teach
 from headway.methods.allocate.executor import run_map as run_map
 from headway.methods.allocate.executor import run_plan as run_plan
 from headway.methods.allocate.mcpp import Mcpp as Mcpp
