@@ -20,6 +20,7 @@ EXTRAS = {
     "numpy": "numpy",
     "obstore": "objects",
     "openai": "models",
+    "optuna": "tune",
     "ortools": "solvers",
     "pandas": "tables",
     "polars": "tables",

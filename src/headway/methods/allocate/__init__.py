@@ -51,3 +51,7 @@ from headway.methods.allocate.recorded import believe as believe
 from headway.methods.allocate.recorded import read_outcomes as read_outcomes
 from headway.methods.allocate.simulate import Played as Played
 from headway.methods.allocate.simulate import simulate as simulate
+from headway.methods.allocate.tune import Between as Between
+from headway.methods.allocate.tune import Probe as Probe
+from headway.methods.allocate.tune import Tuned as Tuned
+from headway.methods.allocate.tune import tune as tune
