@@ -71,7 +71,7 @@ ROWS = [
         compare="ratio",
         reached=lambda low, high: low > 1.0,
         seeds=20,
-        test=f"{TESTS}/test_budgets.py::test_a_knapsack_is_worth_at_least_as_much_as_equal_shares",
+        test=f"{TESTS}/test_dividing.py::test_a_knapsack_is_worth_at_least_as_much_as_equal_shares",
     ),
     Row(
         method="Knapsack",
@@ -85,7 +85,7 @@ ROWS = [
         compare="ratio",
         reached=lambda low, high: low > 1.0,
         seeds=20,
-        test=f"{TESTS}/test_budgets.py::test_a_knapsack_is_worth_at_least_as_much_as_equal_shares",
+        test=f"{TESTS}/test_dividing.py::test_a_knapsack_is_worth_at_least_as_much_as_equal_shares",
     ),
     Row(
         method="KISS shares",
@@ -98,30 +98,30 @@ ROWS = [
         measure=measure_solvency,
         compare="difference",
         reached=lambda low, high: low > 0.0,
-        test=f"{TESTS}/test_budgets.py::test_a_parent_keeps_a_share_however_deep_its_children_nest_theirs",
+        test=f"{TESTS}/test_dividing.py::test_a_parent_keeps_a_share_however_deep_its_children_nest_theirs",
     ),
     Held(
         item="allocate",
         promise="KISS: a parent keeps 1/(n+1) of what it had, under any nesting; a killed run finds the same shares",
         tests=(
-            f"{TESTS}/test_budgets.py::test_a_parent_keeps_a_share_however_deep_its_children_nest_theirs",
-            f"{TESTS}/test_budgets.py::test_shares_are_found_again_after_a_crash_and_nothing_is_spent_twice",
+            f"{TESTS}/test_dividing.py::test_a_parent_keeps_a_share_however_deep_its_children_nest_theirs",
+            f"{TESTS}/test_dividing.py::test_shares_are_found_again_after_a_crash_and_nothing_is_spent_twice",
         ),
     ),
     Held(
         item="allocate",
         promise="knapsack: greedy equals the dynamic program; worth at least as much as equal shares, always",
         tests=(
-            f"{TESTS}/test_budgets.py::test_going_one_by_one_is_worth_as_much_as_the_dynamic_program",
-            f"{TESTS}/test_budgets.py::test_a_knapsack_is_worth_at_least_as_much_as_equal_shares",
+            f"{TESTS}/test_dividing.py::test_going_one_by_one_is_worth_as_much_as_the_dynamic_program",
+            f"{TESTS}/test_dividing.py::test_a_knapsack_is_worth_at_least_as_much_as_equal_shares",
         ),
     ),
     Held(
         item="allocate",
         promise="budgets: no prompts, rates that are NaN or percentages, totals that can't be divided: one sentence",
         tests=(
-            f"{TESTS}/test_budgets.py::test_what_can_not_be_divided_is_refused",
-            f"{TESTS}/test_budgets.py::test_there_must_be_something_to_share",
+            f"{TESTS}/test_dividing.py::test_what_can_not_be_divided_is_refused",
+            f"{TESTS}/test_dividing.py::test_there_must_be_something_to_share",
         ),
     ),
 ]

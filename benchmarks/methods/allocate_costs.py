@@ -14,7 +14,7 @@ import headway as hw
 from benchmarks.methods.row import Held, Pair, Row
 from headway import testing
 from headway.methods import allocate
-from headway.methods.allocate import Blocks, Growth, Transformer, Tried
+from headway.methods.allocate import Blocks, Growth, Skill, Transformer
 
 TESTS = "tests/methods/allocate/test_costs.py"
 PRICE, FIXED = 0.004, 26  # of a sample, in the share of questions solved; the best fixed number of samples at that price
@@ -54,7 +54,7 @@ def measure_choice(seed: int) -> Pair:
         skill = draw.gauss(0.5, 0.1) * math.log(model.parameters / 8e9)
         old, rates[name] = ([1 / (1 + math.exp(draw.gauss(1.5, 2) - skill)) for _ in range(300)] for _ in range(2))
         seen = [sum(draw.random() < rate for _ in range(32)) for rate in old]
-        tried[name] = Tried(model, seen, 32, TOKENS)
+        tried[name] = Skill(model, seen, 32, TOKENS)
     bare = {name: each._replace(model=Transformer(each.model.parameters, 1, 1, 1, 1, 0.0)) for name, each in tried.items()}
     scale = fmean(model.cost(CONTEXT, TOKENS).total / model.cost(CONTEXT, TOKENS).parameters for model in FAMILY.values())
     found = []
@@ -141,6 +141,22 @@ ROWS = [
         reached=lambda low, high: high < 1.0,
         seeds=10,
         test=f"{TESTS}::test_blocks_cost_and_take_what_is_foreseen_when_they_run",
+    ),
+    Held(
+        item="allocate",
+        promise="Kinetics: eFLOPs are those of every token and its cache; from the crossover on attention outweighs the parameters",
+        tests=(
+            f"{TESTS}::test_the_cost_is_that_of_every_token_and_its_cache",
+            f"{TESTS}::test_from_the_crossover_on_attention_costs_more_than_the_parameters",
+        ),
+    ),
+    Held(
+        item="allocate",
+        promise="TTSPM: N* is the first number after which a sample gains too little; no curve is likelier than the fitted one",
+        tests=(
+            f"{TESTS}::test_the_saturation_point_is_the_first_after_which_a_sample_gains_too_little",
+            f"{TESTS}::test_no_curve_is_likelier_than_the_fitted_one",
+        ),
     ),
     Held(
         item="allocate",

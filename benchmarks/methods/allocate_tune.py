@@ -1,5 +1,8 @@
 """Bayesian optimisation of a method's settings, on Branin's function, whose least value is 0.398.
 
+On seeds 0 to 7 it took 0.59 times as long as random trials, from 0.27 to 1.30: too few to tell, because either may be lucky. It is
+now measured on 24 other seeds.
+
 The target, the effort and how far off cheap levels are were chosen on seeds 100 to 111. With two and a half times the effort, both
 ways come close to the least value, and levels gain nothing.
 """
@@ -109,7 +112,8 @@ ROWS = [
         measure=measure_model,
         compare="ratio",
         reached=lambda low, high: high < 1.0,
-        seeds=8,
+        seeds=24,
+        first_seed=1000,
         test=f"{TESTS}::test_four_at_a_time_reach_a_target_sooner_than_one_and_than_random_trials",
     ),
     Row(

@@ -19,7 +19,7 @@ import headway as hw
 from headway import testing
 from headway.errors import UsageError
 from headway.methods import allocate
-from headway.methods.allocate import Blocks, Growth, Saturation, Transformer, Tried
+from headway.methods.allocate import Blocks, Growth, Saturation, Skill, Transformer
 
 SHARES = st.floats(0.01, 1)
 
@@ -140,8 +140,8 @@ def test_a_budget_pays_for_the_trials_that_it_affords_and_for_no_more(budget, co
 def test_below_a_size_small_models_are_dearer_than_their_parameters_say():
     by_parameters = LARGE.parameters / SMALL.parameters
     assert LARGE.cost(256, 8192).total / SMALL.cost(256, 8192).total < by_parameters / 10
-    small, large = Tried(SMALL, [1, 0, 2, 1], 32, 8192), Tried(LARGE, [8, 4, 12, 6], 32, 8192)
-    bare = [Tried(Transformer(each.model.parameters, 1, 1, 1, 1, 0.0), *each[1:]) for each in (small, large)]
+    small, large = Skill(SMALL, [1, 0, 2, 1], 32, 8192), Skill(LARGE, [8, 4, 12, 6], 32, 8192)
+    bare = [Skill(Transformer(each.model.parameters, 1, 1, 1, 1, 0.0), *each[1:]) for each in (small, large)]
     budget = LARGE.cost(256, 8192, 2).total
     assert allocate.choose_model(budget, {"small": small, "large": large}, context=256).model == "large"
     same = bare[1].model.cost(256, 8192, 2).total
@@ -251,8 +251,8 @@ def test_a_search_in_blocks_goes_wrong_as_often_as_foreseen(seed):
         (lambda: SMALL.affords(math.inf, 0, 1), "budget=inf: a finite number"),
         (lambda: allocate.pass_at(3, 2, 1), "3 successes of 2 samples"),
         (lambda: allocate.choose_model(1e18, {}, context=0), "there are no models to choose from"),
-        (lambda: allocate.choose_model(1e18, {"a": Tried(SMALL, [], 8, 9)}, context=0), "model 'a' has no questions"),
-        (lambda: allocate.choose_model(1.0, {"a": Tried(SMALL, [1], 8, 9)}, context=0), "pays for no trial; the cheapest costs"),
+        (lambda: allocate.choose_model(1e18, {"a": Skill(SMALL, [], 8, 9)}, context=0), "model 'a' has no questions"),
+        (lambda: allocate.choose_model(1.0, {"a": Skill(SMALL, [1], 8, 9)}, context=0), "pays for no trial; the cheapest costs"),
         (lambda: Growth(math.nan), "fixed=nan: a finite number"),
         (lambda: Growth(linear=-1.0), "linear=-1.0: a finite number"),
         (lambda: Blocks(0, 5), "size=0: a whole number, at least 1"),

@@ -32,7 +32,7 @@ async def measure(settings: dict[str, Any], trial: int, level: int) -> float:
 
 
 @hw.task
-async def search(trials: int, parallel: int, levels: int, tokens: float) -> allocate.Tuned:
+async def search(trials: int, parallel: int, levels: int, tokens: float) -> allocate.Optimum:
     with hw.budget(tokens=tokens):
         return await allocate.tune(measure, SPACE, trials=trials, parallel=parallel, levels=levels, first=5)
 
@@ -108,7 +108,7 @@ def test_settings_are_of_their_kinds_and_within_their_bounds(go):
         return float(settings["n"])
 
     @hw.task
-    async def program() -> allocate.Tuned:
+    async def program() -> allocate.Optimum:
         space = {"n": Between(4, 64, log=True), "share": Between(0.0, 1.0), "how": ["vote", "score"], "strict": (True, False)}
         return await allocate.tune(look, space, trials=30, largest=True)
 
@@ -127,11 +127,11 @@ def test_a_trial_that_fails_or_gives_no_number_is_no_best_one(go):
         return math.nan if trial == 1 else float(trial)
 
     @hw.task
-    async def tolerant() -> allocate.Tuned:
+    async def tolerant() -> allocate.Optimum:
         return await allocate.tune(shaky, {"x": Between(0.0, 1.0)}, trials=4, parallel=1, errors=(ValueError,))
 
     @hw.task
-    async def strict() -> allocate.Tuned:
+    async def strict() -> allocate.Optimum:
         return await allocate.tune(shaky, {"x": Between(0.0, 1.0)}, trials=4, parallel=1)
 
     tuned = go(tolerant)

@@ -19,8 +19,8 @@ from headway.methods.allocate.budgets import solve_knapsack as solve_knapsack
 from headway.methods.allocate.costs import Blocks as Blocks
 from headway.methods.allocate.costs import Growth as Growth
 from headway.methods.allocate.costs import Saturation as Saturation
+from headway.methods.allocate.costs import Skill as Skill
 from headway.methods.allocate.costs import Transformer as Transformer
-from headway.methods.allocate.costs import Tried as Tried
 from headway.methods.allocate.costs import best_block as best_block
 from headway.methods.allocate.costs import bound_count as bound_count
 from headway.methods.allocate.costs import bound_order as bound_order
@@ -52,6 +52,6 @@ from headway.methods.allocate.recorded import read_outcomes as read_outcomes
 from headway.methods.allocate.simulate import Played as Played
 from headway.methods.allocate.simulate import simulate as simulate
 from headway.methods.allocate.tune import Between as Between
+from headway.methods.allocate.tune import Optimum as Optimum
 from headway.methods.allocate.tune import Probe as Probe
-from headway.methods.allocate.tune import Tuned as Tuned
 from headway.methods.allocate.tune import tune as tune

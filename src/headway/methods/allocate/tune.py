@@ -82,7 +82,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class Optimum:
     """How tuning ended.
 
     Attributes:
@@ -108,7 +108,7 @@ async def tune(
     first: int = 10,
     seed: int = 0,
     errors: tuple[type[Exception], ...] = (),
-) -> Tuned:
+) -> Optimum:
     """Find settings that make a measured value least, by Bayesian optimisation with trials side by side.
 
     It departs in the model: Optuna's tree-structured Parzen estimator, whose expected improvement needs no Gaussian process.
@@ -174,7 +174,7 @@ async def tune(
         await keep_running(ask, tell, parallel)
     whole = [probe for probe in found.values() if probe.end == "whole"]
     best = (max if largest else min)(whole, key=lambda probe: probe.value, default=None)
-    return Tuned(best, tuple(found.values()), block.stopped)
+    return Optimum(best, tuple(found.values()), block.stopped)
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 from headway.methods.allocate.costs.kinetics import Choice as Choice
 from headway.methods.allocate.costs.kinetics import Cost as Cost
+from headway.methods.allocate.costs.kinetics import Skill as Skill
 from headway.methods.allocate.costs.kinetics import Transformer as Transformer
-from headway.methods.allocate.costs.kinetics import Tried as Tried
 from headway.methods.allocate.costs.kinetics import choose_model as choose_model
 from headway.methods.allocate.costs.kinetics import pass_at as pass_at
 from headway.methods.allocate.costs.llm_algorithms import Blocks as Blocks

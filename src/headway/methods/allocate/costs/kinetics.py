@@ -165,7 +165,7 @@ def pass_at(successes: int, samples: int, trials: int) -> float:
     return 1 - math.comb(samples - successes, drawn) / math.comb(samples, drawn)
 
 
-class Tried(NamedTuple):
+class Skill(NamedTuple):
     """How a model did: how many samples of each question were right, of how many, and the tokens that one wrote."""
 
     model: Transformer
@@ -182,7 +182,7 @@ class Choice(NamedTuple):
     coverage: float
 
 
-def choose_model(budget: float, tried: Mapping[str, Tried], *, context: int) -> Choice:
+def choose_model(budget: float, tried: Mapping[str, Skill], *, context: int) -> Choice:
     """Choose with which model, and how many trials, a question is answered best for some eFLOPs.
 
     Args:
@@ -197,8 +197,8 @@ def choose_model(budget: float, tried: Mapping[str, Tried], *, context: int) -> 
         UsageError: there are no models, a model has no questions, or no model can afford a single trial.
 
     Example:
-        >>> small = Tried(Transformer(10**9, 28, 16, 8, 128), [1, 0, 4, 2], samples=16, tokens=8000)
-        >>> large = Tried(Transformer(8 * 10**9, 36, 32, 8, 128), [9, 7, 15, 12], samples=16, tokens=6000)
+        >>> small = Skill(Transformer(10**9, 28, 16, 8, 128), [1, 0, 4, 2], samples=16, tokens=8000)
+        >>> large = Skill(Transformer(8 * 10**9, 36, 32, 8, 128), [9, 7, 15, 12], samples=16, tokens=6000)
         >>> choose_model(4e15, {"small": small, "large": large}, context=500).model
         'large'
 
