@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from benchmarks.methods.allocate_tune import AT_RANDOM, SPACE, branin, seconds_to_target
+from benchmarks.methods.allocate_bayes import AT_RANDOM, SPACE, branin, seconds_to_target
 
 import headway as hw
 from headway.errors import UsageError
