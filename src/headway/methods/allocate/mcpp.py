@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from headway.errors import UsageError
 from headway.extras import explain_missing
 from headway.methods import settings
-from headway.methods.allocate.base import COUNTS, Priced, Seq
+from headway.methods.allocate.base import COUNTS, Priced, Seq, base_policies
 from headway.methods.allocate.recorded import Recorded
 from headway.methods.allocate.simulate import most_of
 from headway.methods.graph import Graph
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 Base = Seq | Priced
 Chosen = dict[str, "Option"]
 
-PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-"""What a second is worth to the base policies that weigh it: multiples of the mean cost of a sample by its mean time."""
 BEST = 4  # base policies that may follow an action which none of them would take
 NEAR = 8.0  # how fast it counts for nothing to be done with more than there is
 ROUNDS = 3  # of changes to one step at a time
@@ -92,7 +90,8 @@ class Mcpp:
         with explain_missing("allocate.Mcpp", "numpy"):
             from headway.methods.allocate.rollouts import Pools, Rest
         object.__setattr__(self, "choices", tuple(self.choices))
-        object.__setattr__(self, "bases", self._make_bases())
+        bases = base_policies(self.graph, self.table, self.choices, self.unit, self.counts, cancel=self.cancel)
+        object.__setattr__(self, "bases", tuple(base for base in bases if self.variant == "better" or isinstance(base, Seq)))
         object.__setattr__(self, "reserve", self.reserve if self.reserve is not None else most_of(self.table, self.unit))
         pools = Pools(self.table, self.unit, cancel=self.cancel)
         object.__setattr__(self, "_rest", Rest(self.graph, pools, [base.of for base in self.bases]))
@@ -100,19 +99,6 @@ class Mcpp:
     @property
     def name(self) -> str:
         return "mcpp" if self.variant == "better" else "mcpp of the paper"
-
-    def _make_bases(self) -> tuple[Base, ...]:
-        simple = tuple(Seq(choice, count) for choice in self.choices for count in self.counts)
-        if self.variant == "paper":
-            return simple
-        steps = tuple(node.id for node in self.graph.nodes)
-        rows = [row for step in steps for choice in self.choices for row in self.table.of_step(step, choice)]
-        cost = sum(row.cost.get(self.unit, 0.0) for row in rows)
-        per_second = cost / (sum(row.seconds for row in rows) or 1.0)
-        weigh = (
-            Priced(self.table, steps, self.choices, price * per_second, self.unit, self.counts, self.cancel) for price in PRICES
-        )
-        return (*weigh, *simple)
 
     def __call__(self, view: View, rng: Random, /) -> Sequence[Action]:
         if not view.ready:
