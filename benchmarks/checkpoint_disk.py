@@ -1,6 +1,5 @@
 """What the disk can do, and what it did: the raw limits that saves and loads are held against, a page cache that is really cold,
-and the bytes that a process had fetched from the medium.
-"""
+and the bytes that a process had fetched from the medium."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """One process of a gang: `python -m benchmarks.checkpoint_gang PROGRAM RANK SIZE FOLDER NBYTES REPEATS PATIENCE_S`. Rank 0 prints
-what was measured, as one line of JSON.
-"""
+what was measured, as one line of JSON."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """Loads from a disk whose page cache is cold, of what `checkpoint_saving` left or of rows that are loaded as columns: programs for
-`benchmarks.checkpoint_gang`. What was loaded is compared with what was saved, bit by bit.
-"""
+`benchmarks.checkpoint_gang`. What was loaded is compared with what was saved, bit by bit."""
 
 from __future__ import annotations
 

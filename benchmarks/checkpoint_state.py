@@ -1,6 +1,5 @@
 """The training that is checkpointed: a stack of Linear layers with AdamW, on one process or sharded over several (FSDP2), and the
-gang of processes that runs it.
-"""
+gang of processes that runs it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """What the numbers were measured on, with the two physical costs that no durable runtime can go below: an fsync and a
-commit.
-"""
+commit."""
 
 from __future__ import annotations
 

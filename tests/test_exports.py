@@ -106,7 +106,7 @@ def test_checkpoints_are_imported_when_they_are_asked_for():
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "set() Checkpoints True\n"
     with pytest.raises(AttributeError, match="has no attribute 'Checkpoint'"):
-        headway.Checkpoint
+        _ = headway.Checkpoint
 
 
 def test_the_simulator_is_imported_when_it_is_asked_for():

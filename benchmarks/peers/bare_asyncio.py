@@ -1,6 +1,5 @@
 """Bare asyncio: `create_task` and `gather` around coroutines that do nothing. Remembers nothing; the floor that ratios
-stand on.
-"""
+stand on."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import secrets
 import sys
 import time
@@ -124,6 +125,7 @@ def drive_run(
             "hw.run was reached while the program was being imported (by a worker or the command line): "
             'put it under `if __name__ == "__main__":`'
         )
+    _refuse_inside()
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
     try:
@@ -158,8 +160,7 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
 async def drive(
     program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False, retry_failed: bool = False
 ) -> Any:
-    if current.get() is not None or worker_call() is not None:
-        raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
+    _refuse_inside()
     if not threads_can_start():
         raise UsageError(
             "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
@@ -209,12 +210,22 @@ async def drive(
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
+def _refuse_inside() -> None:
+    if current.get() is not None or worker_call() is not None:
+        raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
+
+
 def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[TaskSpec, tuple[Any, ...], dict[str, Any]]:
     """The task to start, from a task, a partial of one or a plain function."""
     while isinstance(program, functools.partial):
         args, kwargs, program = (*program.args, *args), {**program.keywords, **kwargs}, program.func
     if not isinstance(program, Task):
         if not callable(program):
+            if inspect.iscoroutine(program):
+                program.close()  # or Python warns on top that nobody awaited it
+                raise UsageError(
+                    f"hw.run starts a task; got a call. Write hw.run({program.__name__}, …) with its arguments behind it"
+                )
             raise UsageError(f"hw.run starts a task; got {program!r}. Give it a function decorated with @hw.task")
         program = task(program)
     return program.spec, args, kwargs

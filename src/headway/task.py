@@ -64,7 +64,7 @@ class Task(Generic[P, R]):
         frame = current.get()
         spec = self.spec
         if frame is None:
-            return _call_outside(spec, args, kwargs)  # type: ignore[no-any-return]
+            return _call_outside(spec, args, kwargs)  # type: ignore[no-any-return]  # a call knows no types
         engine: Engine = frame.call.engine
         if threading.get_ident() == engine.thread:
             return Handle(engine.spawn(spec, args, kwargs, frame))

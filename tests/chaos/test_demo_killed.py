@@ -12,7 +12,6 @@ import random
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,10 +26,7 @@ RUN = "puzzles"
 sys.path.insert(0, str(PUZZLES.parent))
 import puzzles  # noqa: E402, F401 - its results are decoded here
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="needs reasoning-gym: pip install headway[solve]"),
-]
+pytestmark = pytest.mark.long
 
 
 def start(victims: Victims, store: str, count: int) -> subprocess.Popen[bytes]:

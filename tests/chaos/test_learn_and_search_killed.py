@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,7 @@ DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.py"
 sys.path.insert(0, str(DEMO.parent))
 import demo  # noqa: E402 - its results are decoded here
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(find_spec("torch") is None or find_spec("reasoning_gym") is None, reason="needs torch and reasoning-gym"),
-]
+pytestmark = pytest.mark.long
 STEPS, PUZZLES = 50, 12
 RUN = f"demo-{PUZZLES}-{STEPS}"
 

@@ -16,6 +16,19 @@ from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.walk import take, take_for_load
 
 
+class Thing:
+    """An object with a state of its own."""
+
+    def __init__(self, tree: Any) -> None:
+        self.tree = tree
+
+    def state_dict(self) -> Any:
+        return self.tree
+
+    def load_state_dict(self, tree: Any) -> None:
+        self.tree = tree
+
+
 class Stored:
     """What the ranks of a job had."""
 

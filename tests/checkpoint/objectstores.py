@@ -111,9 +111,9 @@ def _handler(way: BadWay, port: int) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data[: len(data) // 2] if cut else data)
             self.close_connection = cut
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             pass
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815 - the base class's names
 
     return Handler

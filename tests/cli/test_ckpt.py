@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -290,7 +289,6 @@ def test_what_was_exported_comes_back_by_import(folder: Folder, root: str) -> No
         assert np.array_equal(state["model"][name], array)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_a_folder_of_torch_distributed_checkpoint_is_recognised(folder: Folder) -> None:
     import torch
@@ -321,7 +319,8 @@ def test_reshard_deals_rows_as_fsdp_does(folder: Folder, root: str) -> None:
 
 
 def test_moments_are_resharded_as_their_parameters(folder: Folder) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     layer = torch.nn.Linear(8, 6)
     optimizer = torch.optim.AdamW(layer.parameters())
     layer(torch.ones(1, 8)).sum().backward()

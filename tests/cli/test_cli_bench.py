@@ -9,11 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import headway as hw
-from headway.cli.app import app
-
-pytest.importorskip("torch")
-
 from headway.bench.search.program import Comparison
+from headway.cli.app import app
 
 
 def test_another_comparison_is_another_run_and_the_same_command_the_same_one(

@@ -45,7 +45,7 @@ def test_progress_goes_to_stderr(folder: Folder) -> None:
 
 def test_events_and_a_picture_are_written_where_one_says(folder: Folder) -> None:
     answer = folder.answer("why?", "--events", "log/events.jsonl", "--gantt", "run.svg")
-    assert "what ran when is in run.svg" in answer.err
+    assert "the chart is in run.svg" in answer.err
     events = list(read_events("log/events.jsonl"))
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunEnded)
@@ -137,7 +137,7 @@ def test_cancelling_a_run_that_is_done_says_so_and_warns_of_nothing(folder: Fold
     folder.answer("why?", "--run-id", "sky")
     answer = folder.headway("cancel", "sky")
     assert answer.code == 0
-    assert answer.out.strip() == "sky: is done: there is nothing to stop"
+    assert answer.out.strip() == "sky: already done, nothing to stop"
     assert answer.err == ""
 
 
@@ -236,8 +236,8 @@ def test_a_fork_runs_one_call_again_and_keeps_the_others(folder: Folder) -> None
 
 def test_a_signal_reaches_the_run_that_waits_for_it(folder: Folder) -> None:
     folder.answer("why?", "--run-id", "sky")
-    assert folder.headway("signal", "sky", "go", '{"a": 1}').out == "sky: was sent go\n"
-    assert folder.headway("signal", "sky", "go", "--json").json == {"run_id": "sky", "done": "was sent go"}
+    assert folder.headway("signal", "sky", "go", '{"a": 1}').out == "sky: signal go sent\n"
+    assert folder.headway("signal", "sky", "go", "--json").json == {"run_id": "sky", "done": "signal go sent"}
 
 
 def test_gc_and_doctor_look_after_the_store(folder: Folder) -> None:

@@ -67,7 +67,7 @@ WRONG = [
 @pytest.mark.parametrize("in_cache", [False, True], ids=["among-rows", "in-cache"])
 def test_a_row_that_cannot_be_stored_is_refused_with_its_whole_commit(store, lease, make_row, wrong, in_cache):
     rows, cache = [make_row(1), make_row(2)], [(b"l" * 16, make_row(4))]
-    with pytest.raises(Exception):  # noqa: B017  a programming error; its class is the store's affair
+    with pytest.raises(Exception):  # noqa: B017, PT011 - a programming error; its class is the store's affair
         store.commit(lease, 1, rows if in_cache else [*rows, wrong], 1.0, cache=[*cache, (KEY, wrong)] if in_cache else cache)
     assert list(store.rows(lease.uid)) == []
     assert store.run("sky").nrows == 0

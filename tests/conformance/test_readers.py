@@ -175,11 +175,11 @@ CHANGES = {
 def test_a_change_is_noticed_once_by_every_opening_and_can_be_read_then(openings, change):
     store, beside = openings(), openings()
     lease = begin(store)
-    before = beside.changed()
-    assert beside.changed() == before
+    before = beside.data_version()
+    assert beside.data_version() == before
     runs, signals = beside.runs(), beside.signals(lease.uid)
     change(store, lease)
-    after = beside.changed()
+    after = beside.data_version()
     assert after != before
-    assert beside.changed() == after
+    assert beside.data_version() == after
     assert (beside.runs(), beside.signals(lease.uid), beside.cached(KEY)) != (runs, signals, None)

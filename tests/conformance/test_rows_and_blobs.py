@@ -104,10 +104,10 @@ def test_signals_are_numbered_and_belong_to_their_run(store, lease):
 
 
 def test_a_change_is_noticed(store, lease):
-    before = store.changed()
-    assert store.changed() == before
+    before = store.data_version()
+    assert store.data_version() == before
     store.request_cancel("sky", 1.0)
-    assert store.changed() != before
+    assert store.data_version() != before
 
 
 def test_signals_are_never_numbered_as_one_that_is_forgotten(subject, tmp_path):

@@ -65,7 +65,7 @@ def test_a_seed_gives_the_same_samples_however_many_are_asked_for(exact):
     one = ask(exact, STORY, max_tokens=6, seed=5)
     assert one.samples[0] == three.samples[0]
     assert len({sample.text for sample in three.samples}) == 3
-    assert ask(exact, STORY, max_tokens=6, seed=6).text != one.value
+    assert ask(exact, STORY, max_tokens=6, seed=6).text != one.text
 
 
 def test_samples_are_made_side_by_side(wide):

@@ -24,8 +24,6 @@ from headway.errors import ModelError, UsageError
 from headway.models.base import ModelFault, Reply, Sample
 from headway.models.openai.answers import Envelope, error_of
 
-pytest.importorskip("uvicorn")
-
 
 @pytest.fixture
 def batch(served) -> Server:
@@ -333,7 +331,6 @@ def test_a_streamed_answer_of_a_model_that_counts_nothing_has_the_usage_of_a_who
 
 def test_the_countdown_model_is_served_as_any(tmp_path):
     """Its weights are random here; what it can do is tested elsewhere."""
-    pytest.importorskip("torch")
     from headway.reference.countdown.network import Countdown, Shape
     from headway.reference.countdown.weights import write
 

@@ -88,7 +88,7 @@ def test_a_failed_call_has_its_error_and_traceback(viewed):
     assert str(failed.error) == "item 2 is broken"
     assert 'raise ValueError("item 2 is broken")' in failed.traceback
     with pytest.raises(ValueError, match="item 2 is broken"):
-        failed.value
+        _ = failed.value
 
 
 def test_a_call_that_was_tried_again_has_its_failed_attempts(viewed):

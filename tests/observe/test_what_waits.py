@@ -40,7 +40,7 @@ async def _waiting(store: Any) -> list[str]:
 
 async def _until(store: Any, true: Callable[[list[str]], bool]) -> None:
     """Look at the store again and again, as another process has to, until what the run waits for is so."""
-    while not true(await _waiting(store)):  # noqa: ASYNC110
+    while not true(await _waiting(store)):  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0)
 
 
@@ -156,7 +156,7 @@ def test_a_wait_that_was_given_up_and_begins_again_is_shown_again(tmp_path):
         return "went on"
 
     async def outside() -> str:
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="down"):
             await hw.arun(waits, store=store, run_id="r", progress=False)
         assert hw.view("r", store=store).waiting == []  # the run has ended
         going = asyncio.create_task(hw.arun(waits, store=store, run_id="r", progress=False))

@@ -65,7 +65,7 @@ async def within(future, seconds=60):
 async def until(condition, seconds=60):
     """Wait until the condition holds."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.002)
 
 

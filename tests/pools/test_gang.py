@@ -22,8 +22,6 @@ from headway import events
 from headway.pools import gang
 from headway.pools.base import A_SLOT, Answer, CallFacts, Demand, Job
 
-pytest.importorskip("torch")
-
 
 @hw.task(pool="gang", processes=2)
 def meet(number: int) -> list[int]:

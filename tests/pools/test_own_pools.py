@@ -28,7 +28,6 @@ def test_a_pool_keeps_the_promises_of_a_pool(make: Callable[[int], Pool]) -> Non
 
 
 def test_gangs_keep_the_promises_of_a_pool() -> None:
-    pytest.importorskip("torch")
     promises = [
         "answers with the error",
         "cancels as its traits say",
@@ -135,6 +134,7 @@ class Kills(Broken):
         (SaysNothingOfErrors, AT_MOST_S, "answers with the error: a ValueError was answered with"),
         (Boasts, SOON_S, "runs as many as it says: the code of side-1 did not begin"),
         (ClaimsCopies, AT_MOST_S, "copies as its traits say: the code has not copies"),
+        (ClaimsCopies, AT_MOST_S, "refuses what can't travel: code got a lock"),
         (Kills, SOON_S, "cancels as its traits say"),
     ],
 )

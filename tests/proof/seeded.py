@@ -204,8 +204,10 @@ def main(name: str, how: str) -> None:
     apply(broken)
     if broken.tests:
         caught = _by_tests(broken)
+    elif how == "again":
+        caught = _by_simulator(*broken.place)
     else:
-        caught = _by_simulator(*broken.place) if how == "again" else _anywhere()
+        caught = _anywhere()
     print(json.dumps(vars(caught) if caught is not None else None))
 
 

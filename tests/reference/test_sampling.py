@@ -6,14 +6,13 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from headway.errors import UsageError  # noqa: E402
-from headway.models.base import BatchModel, Message, Request  # noqa: E402
-from headway.reference.countdown import sampling, tokens, weights  # noqa: E402
-from headway.reference.countdown.network import Countdown, Shape  # noqa: E402
-from headway.reference.countdown.sampling import CountdownModel  # noqa: E402
+from headway.errors import UsageError
+from headway.models.base import BatchModel, Message, Request
+from headway.reference.countdown import sampling, tokens, weights
+from headway.reference.countdown.network import Countdown, Shape
+from headway.reference.countdown.sampling import CountdownModel
 
 PROMPTS = ["9 3 2 -> 24\n", "25 8 7 3 -> 82\n", "25 8 7 3 -> 82\n25*3=75\n"]
 SMALL = Shape(layers=2, features=32, heads=2, hidden=48)

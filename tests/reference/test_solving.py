@@ -9,13 +9,9 @@ from typing import TypeVar
 import pytest
 
 import headway as hw
+from headway.bench.search.solver import Solver
 from headway.methods import search
 from headway.methods.search import Candidate, State
-
-pytest.importorskip("torch")
-pytest.importorskip("reasoning_gym")
-
-from headway.bench.search.solver import Solver
 from headway.reference.countdown.batches import make_held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
 

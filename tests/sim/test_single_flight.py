@@ -300,7 +300,7 @@ def test_killed_at_any_step_of_any_schedule_both_runs_end_with_all_of_it(seed):
     for number in range(6):
         name = ("one", "two")[number % 2]
         stop = beside.universe.steps + 30 + 23 * seed
-        if beside.until(lambda: beside.universe.steps >= stop, lives[name]):  # noqa: B023
+        if beside.until(lambda: beside.universe.steps >= stop, lives[name]):  # noqa: B023 - asked before the next round
             lives[name].process.kill()
             beside.runs[name].finish(lives[name])
             lives[name] = beside.start(name, page)

@@ -100,7 +100,7 @@ def test_waiting_for_what_nobody_will_do_is_a_deadlock():
 
 def test_a_program_that_never_ends_is_ended():
     async def spins():
-        while True:  # noqa: ASYNC110
+        while True:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(1)
 
     universe = Universe(1)

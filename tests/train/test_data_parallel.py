@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import headway as hw
 from headway import events
-
-torch = pytest.importorskip("torch")
-
-from headway.reference.countdown.network import Shape  # noqa: E402
-from headway.reference.countdown.training import Recipe, Trained, share_of_rate, train  # noqa: E402
-from headway.reference.countdown.weights import read  # noqa: E402
-from headway.train import DataParallel  # noqa: E402
+from headway.reference.countdown.network import Shape
+from headway.reference.countdown.training import Recipe, Trained, share_of_rate, train
+from headway.reference.countdown.weights import read
+from headway.train import DataParallel
 
 RECIPE = Recipe(steps=12, batch=8, every=4, warmup=3, shape=Shape(layers=1, features=16, heads=2, hidden=24))
 

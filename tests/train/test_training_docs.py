@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
 pytestmark = pytest.mark.long
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 

@@ -341,7 +341,7 @@ class Call:
             value = self.value
             return value if value is not MISSING else self.engine.outcomes.value(self)
         if self.state < OK:
-            raise HeadwayError(f"{self!r} has not ended yet: await it first")
+            raise HeadwayError(f"{self!r} has not ended yet: await it first, or in a plain def call hw.wait on it")
         self.awaited = True
         if self.state == CANCELLED:
             raise self.cancellation()
@@ -351,7 +351,7 @@ class Call:
     def exception(self) -> BaseException | None:
         """The error of a call that has ended, CallCancelled if it was cancelled, None if it succeeded."""
         if self.state < OK:
-            raise HeadwayError(f"{self!r} has not ended yet: await it first")
+            raise HeadwayError(f"{self!r} has not ended yet: await it first, or in a plain def call hw.wait on it")
         self.awaited = True
         return self.error if self.state != CANCELLED else self.cancellation()
 

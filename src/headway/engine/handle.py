@@ -7,10 +7,11 @@ disturb the engine. Names without underscore are for users; keys are hexadecimal
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from headway.engine.call import MISSING, Call, check_stop, current, is_told_again
 from headway.engine.transitions import CANCELLED, OK, RUNNING
+from headway.errors import UsageError
 from headway.journal.records import Amounts
 
 T_co = TypeVar("T_co", covariant=True)
@@ -99,7 +100,7 @@ class Handle(Generic[T_co]):
             HeadwayError: the call still runs.
             Exception: its error, where it failed.
         """
-        return self._call.result()  # type: ignore[no-any-return]
+        return self._call.result()  # type: ignore[no-any-return]  # a call knows no types
 
     def exception(self) -> BaseException | None:
         """The error of a call that has ended, CallCancelled if it was cancelled, None if it succeeded."""
@@ -128,12 +129,18 @@ class Handle(Generic[T_co]):
             check_stop(me)
         if call.state == OK:
             if call.value is not MISSING:
-                return call.value  # type: ignore[no-any-return]
+                return call.value  # type: ignore[no-any-return]  # a call knows no types
             if call.unread:
                 yield from call.engine.waits.read(me, call)
         if frame.scope.deadline is not None and call.state != OK:
             yield from call.engine.waits.for_stopped(frame, call)
-        return call.result()  # type: ignore[no-any-return]
+        return call.result()  # type: ignore[no-any-return]  # a call knows no types
+
+    def __bool__(self) -> NoReturn:
+        raise UsageError(
+            f"{self._call.describe()} is a call, neither true nor false: write `await` before it to ask about its result "
+            "(hw.wait(…) in a plain def), or `is None` to ask whether there is a handle"
+        )
 
     def __repr__(self) -> str:
         return repr(self._call)

@@ -148,7 +148,7 @@ class Lifecycle:
         x.stop, x.stop_reason = error, str(error)
         self._ready.push(call)
 
-    def begun(self, call: Call) -> None:
+    def body_begun(self, call: Call) -> None:
         """The call's code begins now."""
         found = TABLE[call.state][_BEGUN] or move(call.state, _BEGUN)
         call.state = found[0]  # without an effect
@@ -236,7 +236,7 @@ class Lifecycle:
             error = unless_changed(call, value, None)
         if x is None and call.spec.plain:
             call.asyncio_task = None
-            self._ready.freed()
+            self._ready.free_slot()
         else:
             self._launcher.leave(call)
         if x is not None and x.stop is not None and _ends_stopped(x, error):
@@ -278,7 +278,7 @@ class Lifecycle:
                 x.timer = None
             self._accounting.settle(call, self._launcher.seconds(call), ran=before != STARTING)
             if error is None and x.failures:
-                error = outcomes.unawaited(call)
+                error = outcomes.unawaited_errors(call)
         if error is None and encoded is None and not self._run.closing:
             encoded, error = outcomes.encode(call, value)
         if error is not None:

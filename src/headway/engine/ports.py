@@ -33,7 +33,7 @@ class Starts(Protocol):
 class Ends(Protocol):
     """Hears how the code of calls goes."""
 
-    def begun(self, call: Call) -> None:
+    def body_begun(self, call: Call) -> None:
         """The call's code begins now."""
 
     def body_ended(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:

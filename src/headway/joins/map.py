@@ -104,6 +104,8 @@ def map(  # noqa: A001 - the field's word
     """
     if not callable(task):
         raise UsageError(f"hw.map(task={task!r:.100}): expected a task")
+    if not isinstance(items, Iterable | AsyncIterable):
+        raise UsageError(f"hw.map(items={items!r:.100}): expected a collection, an iterator or an async iterator")
     if not isinstance(window, int) or window < 1:
         raise UsageError(f"hw.map(window={window!r}): expected a whole number, at least 1 call at a time")
     if failed not in ("raise", "keep") and not (is_number(failed) and _is_limit(failed)):

@@ -242,7 +242,7 @@ class MemoryStore:
         with self._lock:
             return [signal for to, signal in self._signals if to == uid and signal.number > after]
 
-    def changed(self) -> int:
+    def data_version(self) -> int:
         return self._changes
 
     # collections

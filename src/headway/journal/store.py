@@ -103,7 +103,7 @@ class Store(Protocol):
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]: ...
 
-    def changed(self) -> int:
+    def data_version(self) -> int:
         """A number that differs when another connection may have written since the last call. Cheap enough to ask often."""
 
     # collections

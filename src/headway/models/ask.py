@@ -142,7 +142,7 @@ def begin(
             return begin(model.model, request, listener=listener, unless=unless)
     asked = _describe(model, request, listener)
     if current.get() is None:
-        return _ask_outside(asked)  # type: ignore[return-value]
+        return _ask_outside(asked)  # type: ignore[return-value]  # outside of a run a coroutine serves as a handle
     cost = tuple(asked.reserved.items())
     retry = retry_of(model)
     if answers_together(model):
@@ -183,7 +183,7 @@ async def _ask_outside(asked: ModelCall) -> Reply:
         if isinstance(answer := _answer(asked.name, found), Exception):
             raise answer
         return answer
-    return await ask_one.fn(asked)  # type: ignore[no-any-return]
+    return await ask_one.fn(asked)  # type: ignore[no-any-return]  # checked above
 
 
 # --- the two tasks ---------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def open_stream(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
             f"{model.name}: stream(request) gave a {type(pieces).__name__}, not an async generator: "
             "write it as an async def that yields models.Piece"
         )
-    return pieces  # type: ignore[no-any-return]
+    return pieces  # type: ignore[no-any-return]  # checked above
 
 
 @task(name="models.sample_batch", batch=BATCH, linger_s=LINGER_S, batches=1, retry=PATIENT)

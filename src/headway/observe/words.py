@@ -73,7 +73,8 @@ def amounts(vector: Mapping[str, float]) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """
+    """A number with its noun.
+
     >>> count(1, "call"), count(12_000, "call")
     ('1 call', '12,000 calls')
     """
@@ -92,7 +93,8 @@ def names_of(names: Iterable[str], most: int = 5) -> str:
 
 
 def nbytes(number: float) -> str:
-    """
+    """A size in bytes, in the unit that suits it.
+
     >>> nbytes(812), nbytes(20_480), nbytes(3.2e9)
     ('812 B', '20 KiB', '2.98 GiB')
     """

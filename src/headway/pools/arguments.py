@@ -28,6 +28,6 @@ def _culprit(job: Job) -> str:
     for name, value in named:
         try:
             pickle.dumps(value, protocol=5, buffer_callback=lambda _: None)
-        except Exception:
+        except Exception:  # this is the one that could not be sent
             return f"{name} ({type(value).__name__})"
     return "an argument"

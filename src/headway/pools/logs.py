@@ -72,7 +72,7 @@ def tell(entry: Entry, key: str, task: str) -> None:
             "msg": entry.text,
             "pathname": entry.path,
             "filename": os.path.basename(entry.path),  # noqa: PTH119 - as logging has it
-            "module": os.path.splitext(os.path.basename(entry.path))[0],  # noqa: PTH119, PTH122
+            "module": os.path.splitext(os.path.basename(entry.path))[0],  # noqa: PTH119, PTH122 - as logging has it
             "lineno": entry.line,
             "funcName": entry.function,
             "created": entry.created,
@@ -106,7 +106,7 @@ def entry_of(record: logging.LogRecord) -> Entry:
     if record.exc_info and not trace:
         try:
             trace = "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        except Exception:
+        except Exception:  # its __str__ fails
             trace = "(the exception can't be printed)"
     extra = {
         str(name): value
@@ -178,11 +178,11 @@ class Forwarding:
             forwarding._take(self, record)
 
         self._tell = tell
-        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]
+        logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]  # that is the point
         try:
             yield
         finally:
-            logging.Logger.callHandlers = plain  # type: ignore[method-assign]
+            logging.Logger.callHandlers = plain  # type: ignore[method-assign]  # that is the point
             self._tell = None
 
     def _obey(self, levels: dict[str, int]) -> None:
@@ -225,5 +225,5 @@ def _cut(text: str) -> str:
 def _format_value(value: object) -> str:
     try:
         return str(value)
-    except Exception:
+    except Exception:  # its __str__ fails
         return f"a {type(value).__name__} that can't be printed"

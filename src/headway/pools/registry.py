@@ -129,7 +129,7 @@ def real_pool(name: str, given: Given) -> Pool:
     made: Any = given
     pool = made() if _makes_one(given) else made
     _check_is_pool(name, pool)
-    return pool  # type: ignore[no-any-return]
+    return pool  # type: ignore[no-any-return]  # checked above
 
 
 def _makes_one(given: object) -> bool:
@@ -185,7 +185,7 @@ class Pools(dict[str, FullPool]):
             raise UsageError(f"task {task.name}: {wrong}")
         if traits.imports and task.ref is None:
             check_importable(task.fn)
-            return dataclasses.replace(task, ref=function_ref(task.fn))  # type: ignore[type-var]
+            return dataclasses.replace(task, ref=function_ref(task.fn))  # type: ignore[type-var]  # a task's spec here
         return task
 
     def start(

@@ -112,7 +112,7 @@ class _Collective:
             self.done.set_exception(RuntimeError(f"Connection closed by peer: {why}"))
 
 
-class SimGroup(_ProcessGroup):  # type: ignore[misc]
+class SimGroup(_ProcessGroup):  # type: ignore[misc]  # torch does not type it
     """A group of members. Its methods are those that torch.distributed calls."""
 
     def __init__(self, rank: int, size: int) -> None:
@@ -184,7 +184,7 @@ class SimGroup(_ProcessGroup):  # type: ignore[misc]
         return self._meet(threaded.AllToAll(), (outputs, inputs))
 
 
-class _World(_ThreadLocalWorld):  # type: ignore[misc]
+class _World(_ThreadLocalWorld):  # type: ignore[misc]  # torch does not type it
     """What torch.distributed knows in one member."""
 
     def __init__(self, data: Any) -> None:

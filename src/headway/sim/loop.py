@@ -77,21 +77,21 @@ class SimLoop(asyncio.BaseEventLoop):
     def is_running(self) -> bool:
         return self.universe.running is self
 
-    def call_soon(  # type: ignore[override]
+    def call_soon(  # type: ignore[override]  # asyncio types each argument
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self.soon.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]  # asyncio types each argument
 
-    def call_later(  # type: ignore[override]
+    def call_later(  # type: ignore[override]  # asyncio types each argument
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self.universe.now + delay, callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]
+    def call_at(  # type: ignore[override]  # asyncio types each argument
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
@@ -102,7 +102,7 @@ class SimLoop(asyncio.BaseEventLoop):
         if not self.dead:
             self.faults.append(context)
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override]  # asyncio types each argument
         self, executor: object, function: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
         """Code for a thread, run on this one at a drawn time."""
@@ -152,7 +152,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _bury(self) -> None:
         for engine in self.world.engines:
-            engine.spawn = _raise_killed  # type: ignore[method-assign]
+            engine.spawn = _raise_killed  # type: ignore[method-assign]  # from now on
         for pool in self.world.pools:
             pool.abandon()
         for _ in range(10):  # what is closed may begin something else
@@ -171,7 +171,7 @@ class SimLoop(asyncio.BaseEventLoop):
         return [f"{getattr(task.get_coro(), '__qualname__', 'a coroutine')} raised {task.exception()!r}" for task in ended]
 
     def _close(self, task: asyncio.Task[Any]) -> None:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own
         coroutine: Any = task.get_coro()
         context = self._contexts.pop(task).copy()
         for _ in range(3):  # one that awaits while it is being closed has to be told again

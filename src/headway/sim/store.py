@@ -60,7 +60,7 @@ class _Files:
     """Where calls keep their checkpoints: a real folder, that is removed when nobody knows it any more. Made by whoever saves."""
 
     def __init__(self) -> None:
-        self.path = os.path.join(tempfile.gettempdir(), f"tmp-headway-sim-{secrets.token_hex(8)}")  # noqa: PTH118
+        self.path = os.path.join(tempfile.gettempdir(), f"tmp-headway-sim-{secrets.token_hex(8)}")  # noqa: PTH118 - for every run of a simulation
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 

@@ -101,13 +101,13 @@ class Universe:
     def schedule(self, when: float, process: SimLoop, timer: asyncio.TimerHandle) -> None:
         self._number += 1
         self._waking += 1
-        timer._scheduled = True  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]  # asyncio's own
         heapq.heappush(self._timers, (when, self.draw(), self._number, process, timer))
 
     def unschedule(self, timer: asyncio.TimerHandle) -> None:
         """A timer was cancelled; it is dropped when its time comes."""
-        if timer._scheduled:  # type: ignore[attr-defined]
-            timer._scheduled = False  # type: ignore[attr-defined]
+        if timer._scheduled:  # type: ignore[attr-defined]  # asyncio's own
+            timer._scheduled = False  # type: ignore[attr-defined]  # asyncio's own
             self._waking -= 1
 
     def at(self, when: float, action: Callable[[], None], *, waking: bool = True) -> None:
@@ -177,8 +177,8 @@ class Universe:
         self.running = process
         asyncio_events._set_running_loop(process)
         sys.set_asyncgen_hooks(
-            firstiter=process._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
-            finalizer=process._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
+            firstiter=process._asyncgen_firstiter_hook,  # type: ignore[attr-defined]  # asyncio's own
+            finalizer=process._asyncgen_finalizer_hook,  # type: ignore[attr-defined]  # asyncio's own
         )
 
     def _turn(self) -> SimLoop | None:
@@ -240,4 +240,4 @@ class Universe:
 
 def is_step(handle: asyncio.Handle) -> bool:
     """Whether a handle lets a coroutine go on, and is no plain callback."""
-    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]  # asyncio's own

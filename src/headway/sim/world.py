@@ -90,10 +90,10 @@ class AnyOrder(Ready):
     """A ready queue that starts what it can in any order: no program may count on another."""
 
     def _next_in_line(self) -> Call:
-        draw = self._run.world._process.universe.draw  # type: ignore[attr-defined]
+        draw = self._run.world._process.universe.draw  # type: ignore[attr-defined]  # a simulated world
         self._line.rotate(-int(draw() * len(self._line)))
         return self._line.popleft()
 
     def _rank(self, call: Call) -> float:
-        draw: Callable[[], float] = self._run.world._process.universe.draw  # type: ignore[attr-defined]
+        draw: Callable[[], float] = self._run.world._process.universe.draw  # type: ignore[attr-defined]  # a simulated world
         return draw()

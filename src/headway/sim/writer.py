@@ -27,7 +27,7 @@ class Bell:
         self._ring = ring
 
     def set(self) -> None:
-        self._ring()  # type: ignore[operator]
+        self._ring()  # type: ignore[operator]  # a bell is put in the place of the event
 
     def clear(self) -> None:
         pass
@@ -46,8 +46,8 @@ class SimWriter:
         self._failed = False
 
     def start(self) -> None:
-        self._log.work = Bell(self._work)  # type: ignore[assignment]
-        self._log.urgent = Bell(self._hurry)  # type: ignore[assignment]
+        self._log.work = Bell(self._work)  # type: ignore[assignment]  # a bell is put in the place of the event
+        self._log.urgent = Bell(self._hurry)  # type: ignore[assignment]  # a bell is put in the place of the event
         self._log.rest()
         self._universe.at(self._universe.now, self._keep_up, waking=False)
         store = self._log.store

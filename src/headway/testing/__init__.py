@@ -178,7 +178,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """The loop's time: seconds that the clock has advanced."""
         return self._virtual.elapsed
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override]  # asyncio types each argument
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
         """Run a function in a thread, as any loop does. The clock stands still meanwhile.

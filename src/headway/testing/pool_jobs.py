@@ -38,6 +38,10 @@ def append(items: list[int]) -> int:
     return len(items)
 
 
+def kind_of(thing: object) -> str:
+    return type(thing).__name__
+
+
 def ask() -> list[Any]:
     """What the code is told of its call."""
     call = worker_call()

@@ -32,7 +32,7 @@ class Trap:
 
 def save_dcp(state: dict[str, Any], folder: Path) -> Path:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # DCP's own
         dcp.save(state, checkpoint_id=folder, no_dist=True)
     return folder
 

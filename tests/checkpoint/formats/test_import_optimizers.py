@@ -49,7 +49,7 @@ def groups_of(optimizer: torch.optim.Optimizer) -> list[Any]:
 
 def dcp_of(net: torch.nn.Module, optimizer: Any, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # DCP's own
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
 
         return get_state_dict(net, optimizer, options=StateDictOptions(**options))

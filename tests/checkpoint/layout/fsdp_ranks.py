@@ -70,7 +70,7 @@ def train(net: Any, optimizer: Any, steps: int) -> None:
 
 def full(net: Any, optimizer: Any) -> dict[str, np.ndarray]:
     """Parameters and moments, put together by torch itself."""
-    whole = lambda t: t.full_tensor() if isinstance(t, DTensor) else t  # noqa: E731
+    whole = lambda t: t.full_tensor() if isinstance(t, DTensor) else t  # noqa: E731 - short, and used once
     found = {}
     for name, parameter in net.named_parameters():
         name = "model." + name.removeprefix("module.")

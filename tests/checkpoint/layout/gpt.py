@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F  # noqa: N812 - the name that torch's own code gives it
 from gpt_cuts import CONTEXT, EXPERT_HIDDEN, EXPERTS, HIDDEN, KV_HEADS, LAYERS, PADDED, VOCABULARY, WIDTH
 from torch import nn
 

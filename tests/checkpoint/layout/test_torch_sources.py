@@ -13,23 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import Stored
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.placement_types import _StridedShard
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from headway.checkpoint.layout.declared import Layout, Replicated, Split
+from headway.checkpoint.state.torch.tensors import _cuts_of
 from headway.checkpoint.state.walk import take, take_for_load
 from headway.errors import LayoutError, UsageError
-
-torch = pytest.importorskip("torch")
-dist = pytest.importorskip("torch.distributed")
-
-from torch.distributed.device_mesh import init_device_mesh  # noqa: E402
-from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor  # noqa: E402
-from torch.distributed.tensor.placement_types import _StridedShard  # noqa: E402
-from torch.testing._internal.distributed.fake_pg import FakeStore  # noqa: E402
-
-from headway.checkpoint.state.torch.tensors import _cuts_of  # noqa: E402
 
 
 @settings(deadline=None, max_examples=150)

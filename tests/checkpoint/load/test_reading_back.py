@@ -46,7 +46,6 @@ def root(tmp_path):
 
 @pytest.mark.parametrize("arrays", [None, "torch", "numpy"])
 def test_what_was_saved_comes_back_without_a_state_to_load_into(root, arrays):
-    pytest.importorskip("ml_dtypes")
     restored = hw.Checkpoints(root).load(arrays=arrays)
     state = restored.state
     assert (state["losses"], state["at"]) == ([0.5, 0.25], (3, "x"))

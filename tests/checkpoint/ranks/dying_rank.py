@@ -54,7 +54,7 @@ def main() -> None:
     store = dist.FileStore(meeting, size)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=PATIENCE_S))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)  # failed saves, which the parent looks at
         said: list[int | str] = []
         try:
             for what in acts:

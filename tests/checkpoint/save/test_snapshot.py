@@ -332,7 +332,8 @@ def test_an_abandoned_snapshot_ends_when_nobody_copies_any_more() -> None:
 
 
 def test_an_optimizer_step_waits_for_the_copy() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     parameter = torch.nn.Parameter(torch.ones(3))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
     parameter.grad = torch.ones(3)
@@ -350,7 +351,8 @@ def test_an_optimizer_step_waits_for_the_copy() -> None:
 
 
 def test_without_the_guard_the_same_step_tears_the_copy() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     parameter = torch.nn.Parameter(torch.ones(3))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
     parameter.grad = torch.ones(3)
@@ -364,7 +366,7 @@ def test_without_the_guard_the_same_step_tears_the_copy() -> None:
 
 
 def test_a_closed_guard_leaves_optimizers_alone() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
     from torch.optim.optimizer import _global_optimizer_pre_hooks
 
     before = len(_global_optimizer_pre_hooks)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from in_memory import stored
+from in_memory import Thing, stored
 
 import headway as hw
 from headway.checkpoint.state.walk import take
@@ -43,17 +43,6 @@ class Point(NamedTuple):
 
 class Metres(float):
     pass
-
-
-class Thing:
-    def __init__(self, tree: Any) -> None:
-        self.tree = tree
-
-    def state_dict(self) -> Any:
-        return self.tree
-
-    def load_state_dict(self, tree: Any) -> None:
-        self.tree = tree
 
 
 @pytest.mark.parametrize(

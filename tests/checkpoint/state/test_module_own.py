@@ -268,7 +268,9 @@ def static(seed: int, *, scheme: str) -> Any:
     return torch.ao.quantization.convert(net)
 
 
-@pytest.mark.filterwarnings("ignore")  # torch.ao warns that it is deprecated
+@pytest.mark.filterwarnings(
+    "ignore:torch.ao.quantization is deprecated", "ignore:torch.quantize_per", "ignore:.*range for observers"
+)
 @pytest.mark.parametrize(
     ("make", "size"),
     [
@@ -285,7 +287,7 @@ def test_quantized_modules_come_back(make: Callable[[int], Any], size: tuple[int
     assert torch.equal(made(x), fresh(x))
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated")
 def test_what_can_not_be_kept_of_a_quantized_module_is_refused_with_the_module() -> None:
     net = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(3, 3)), {nn.LSTM}, dtype=torch.qint8)
     with pytest.raises(
@@ -297,7 +299,7 @@ def test_what_can_not_be_kept_of_a_quantized_module_is_refused_with_the_module()
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")  # of torchmetrics, which counts updates of this process
 @pytest.mark.parametrize("persistent", [True, False])
 def test_metrics_come_back_if_they_are_persistent(persistent: bool) -> None:
-    metrics = pytest.importorskip("torchmetrics")
+    import torchmetrics as metrics
 
     def make() -> Any:
         both = metrics.MetricCollection({"mean": metrics.MeanMetric(), "cat": metrics.CatMetric()})
@@ -382,7 +384,6 @@ TORCH_S_OWN: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", TORCH_S_OWN)
 def test_modules_of_torch_have_no_more_than_their_parameters_and_buffers_and_come_back(kind: str) -> None:
     torch.manual_seed(0)

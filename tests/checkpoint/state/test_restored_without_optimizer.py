@@ -11,7 +11,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.optimizer_state import Losses, draw, measure  # noqa: E402
+from benchmarks.optimizer_state import Losses, draw, measure  # noqa: E402 - found only now
 
 WORSE, NO_WORSE = 1.2, 1.1  # times the loss at the checkpoint, within the next steps
 

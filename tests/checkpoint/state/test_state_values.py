@@ -13,7 +13,7 @@ import pytest
 from gang import Gang
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_memory import stored, stored_by
+from in_memory import Thing, stored, stored_by
 from small_net import torch, trained
 
 import headway as hw
@@ -44,7 +44,8 @@ def test_every_element_type_of_torch_comes_back(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bool", "uint64", "complex128", "bfloat16", "float8_e5m2"])
 def test_every_element_type_of_numpy_comes_back(dtype: str) -> None:
-    ml_dtypes = pytest.importorskip("ml_dtypes")
+    import ml_dtypes
+
     kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
     source = np.arange(12).reshape(3, 4).astype(kind)
     target = np.zeros_like(source)
@@ -162,19 +163,6 @@ def test_values_that_nothing_could_be_put_back_into_are_refused(state: Any) -> N
     with pytest.raises(UsageError, match="give a dictionary"):
         take(state)
     take((np.zeros(1), [3], {"n": 3}))  # here it can
-
-
-class Thing:
-    """Any object with a state."""
-
-    def __init__(self, tree: Any) -> None:
-        self.tree = tree
-
-    def state_dict(self) -> Any:
-        return self.tree
-
-    def load_state_dict(self, tree: Any) -> None:
-        self.tree = tree
 
 
 def test_an_object_gets_the_tree_that_it_gave() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import Stored, stored, stored_by
@@ -16,9 +17,6 @@ from headway.checkpoint.state.parts.cursor import Cursor
 from headway.checkpoint.state.parts.streams import Rng, Streams
 from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch, UsageError
-
-torch = pytest.importorskip("torch")
-
 
 # --- generators ------------------------------------------------------------------------------------------------------
 

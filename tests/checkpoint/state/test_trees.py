@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from in_memory import stored
+from in_memory import Thing, stored
 from small_net import torch
 
 import headway as hw
@@ -20,19 +20,6 @@ from headway.checkpoint.state.values.tree import decode, encode
 from headway.checkpoint.state.walk import take, take_for_load
 from headway.errors import UsageError
 from headway.values import MAX_DEPTH
-
-
-class Thing:
-    """An object with a state."""
-
-    def __init__(self, tree: Any) -> None:
-        self.tree = tree
-
-    def state_dict(self) -> Any:
-        return self.tree
-
-    def load_state_dict(self, tree: Any) -> None:
-        self.tree = tree
 
 
 def nested(levels: int, wrap: Any) -> Any:

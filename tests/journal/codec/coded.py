@@ -112,7 +112,7 @@ class Everything(typing.NamedTuple):
     parts: (
         dict[str, Colour | Level | Word | Perm]
         | typing.Annotated[list["Slotted"], "text"]
-        | tuple[Derived, Pair, typing.Optional[Record], Model, Open, Box[int]]  # noqa: UP045
+        | tuple[Derived, Pair, typing.Optional[Record], Model, Open, Box[int]]  # noqa: UP045 - the older way
     )
 
 

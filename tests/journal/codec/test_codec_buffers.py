@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from coded import there_and_back
 
 from headway.errors import NotEncodable
@@ -119,42 +120,37 @@ def test_a_numpy_number_comes_back_as_its_own_type(value):
     assert back == value
 
 
-@pytest.fixture
-def tch():
-    return pytest.importorskip("torch")
-
-
 @pytest.mark.parametrize(
     "dtype", ["float32", "bfloat16", "float16", "int64", "uint8", "bool", "complex64", "float8_e4m3fn", "float8_e5m2"]
 )
 @pytest.mark.parametrize("shape", [(2, 3), (), (0, 4), (200, 200)])
-def test_a_tensor_comes_back_with_its_dtype_and_shape(tch, dtype, shape):
-    value = (tch.rand(shape) * 4).to(getattr(tch, dtype))
+def test_a_tensor_comes_back_with_its_dtype_and_shape(dtype, shape):
+    value = (torch.rand(shape) * 4).to(getattr(torch, dtype))
     back = there_and_back(value)
-    assert type(back) is tch.Tensor
+    assert type(back) is torch.Tensor
     assert (back.dtype, back.shape) == (value.dtype, value.shape)
-    assert same_bytes(tch, back, value)
-    assert same_bytes(tch, there_and_back(value.T.contiguous().T if len(shape) == 2 else value), value)
+    assert same_bytes(back, value)
+    assert same_bytes(there_and_back(value.T.contiguous().T if len(shape) == 2 else value), value)
 
 
-def same_bytes(tch, a, b):
-    return a.contiguous().reshape(-1).view(tch.uint8).tolist() == b.contiguous().reshape(-1).view(tch.uint8).tolist()
+def same_bytes(a, b):
+    return a.contiguous().reshape(-1).view(torch.uint8).tolist() == b.contiguous().reshape(-1).view(torch.uint8).tolist()
 
 
-def test_a_parameter_comes_back_as_one_and_a_later_step_does_not_reach_the_record(tch):
-    value = tch.nn.Parameter(tch.zeros(10_000))
+def test_a_parameter_comes_back_as_one_and_a_later_step_does_not_reach_the_record():
+    value = torch.nn.Parameter(torch.zeros(10_000))
     head, buffers = encode({"w": value})
-    with tch.no_grad():
+    with torch.no_grad():
         value += 1
     back = decode(head, buffers)["w"]
-    assert isinstance(back, tch.nn.Parameter)
+    assert isinstance(back, torch.nn.Parameter)
     assert back.requires_grad
     assert not back.any()
 
 
-def test_a_sparse_tensor_is_refused(tch):
+def test_a_sparse_tensor_is_refused():
     with pytest.raises(NotEncodable, match="sparse"):
-        encode(tch.eye(3).to_sparse())
+        encode(torch.eye(3).to_sparse())
 
 
 def test_the_codec_imports_no_optional_library():

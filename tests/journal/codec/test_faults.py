@@ -162,7 +162,7 @@ def test_the_record_has_text_the_end_of_the_trace_and_whose_fault_it_was():
             raise ValueError("at the bottom " + "x" * 100)
         deep(n - 1)
 
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="at the bottom") as caught:
         deep(200)
     record = encode_error(caught.value)
     assert record.type == "builtins:ValueError"

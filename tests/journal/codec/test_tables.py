@@ -9,15 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import headway as hw
 from headway.engine.identity.canonical import canonical
 from headway.journal.codec.codec import decode, encode
-
-pd = pytest.importorskip("pandas")
-pl = pytest.importorskip("polars")
-pa = pytest.importorskip("pyarrow")
 
 
 def there_and_back(value: Any) -> Any:

@@ -23,7 +23,7 @@ class Shared:
     dead: set[str] = field(default_factory=set)
 
     def share(self, holder: str, asks: list[Ask], wants: list[Want]) -> dict[str, Grant]:
-        alive = lambda other: other not in self.dead  # noqa: E731
+        alive = lambda other: other not in self.dead  # noqa: E731 - short, and used once
         grants, after = share_out(self.boards, holder, asks, wants, self.now + self.skew, TTL_S, alive)
         self.boards |= after
         return grants

@@ -9,10 +9,6 @@ import pytest
 
 import headway as hw
 from headway import events
-
-pytest.importorskip("torch")
-pytest.importorskip("reasoning_gym")
-
 from headway.bench.search import report
 from headway.bench.search.methods import METHODS, OPTIMAL, PATH, answers, paths, width
 from headway.bench.search.program import Attempt, Comparison, compare, means, tokens_for, wilson

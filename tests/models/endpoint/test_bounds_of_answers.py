@@ -10,8 +10,6 @@ from headway import models
 from headway.models.openai.protocol import request_body
 from headway.models.requests import make_request
 
-pytest.importorskip("openai")
-
 
 @pytest.mark.parametrize(
     ("base", "env", "name"),

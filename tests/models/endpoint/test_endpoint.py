@@ -16,8 +16,6 @@ from headway.models.collect import ReplyCollector
 from headway.models.openai.protocol import request_body, retry_after
 from headway.models.requests import make_request
 
-pytest.importorskip("openai")
-
 PRICE = models.Price(read=1_000_000, written=1_000_000)
 
 

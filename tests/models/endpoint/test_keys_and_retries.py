@@ -18,8 +18,6 @@ from headway import models
 from headway.models.openai.protocol import hide_secrets, retry_after
 from headway.models.retrying import PATIENT, retry_of
 
-pytest.importorskip("openai")
-
 SECRETS = ("hunter-2-and-more", "basic-user", "basic-word", "query-key")
 
 
@@ -91,7 +89,6 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(monkeypat
 
 
 def test_a_server_of_ours_repeats_no_key_of_the_one_behind_it(misbehaving, monkeypatch):
-    pytest.importorskip("uvicorn")
     import json
     import urllib.error
     import urllib.request

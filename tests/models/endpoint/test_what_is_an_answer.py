@@ -13,9 +13,6 @@ from headway import models
 from headway.models.openai.protocol import finish_of
 from headway.models.streaming import pieces_of
 
-pytest.importorskip("openai")
-
-
 TEXT = [{"type": "text", "text": "The answer"}, {"type": "output_text", "text": " is 42."}]
 THOUGHT = [{"type": "thinking", "thinking": [{"type": "text", "text": "6 * 7"}]}]
 

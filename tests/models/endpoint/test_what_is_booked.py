@@ -16,8 +16,6 @@ from headway import models
 from headway.cli.app import app
 from headway.models.openai.protocol import usage_in
 
-pytest.importorskip("openai")
-
 
 @pytest.mark.parametrize("chat", [True, False])
 def test_a_whole_answer_instead_of_a_stream_is_an_answer(asked, chat):

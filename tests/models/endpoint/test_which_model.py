@@ -13,8 +13,6 @@ from headway import models
 from headway.models.base import identity_of
 from headway.models.local import fingerprint_of
 
-pytest.importorskip("openai")
-
 
 class Own:
     """A model of a user's own."""

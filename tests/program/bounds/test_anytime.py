@@ -153,20 +153,20 @@ def test_an_early_end_is_told_again_though_more_would_be_in_time_now(go):
 
         async def attempt(index: int) -> None:
             value = await quick(index)
-            if SLOW:  # and not only what is recorded takes time
+            if slow:  # and not only what is recorded takes time
                 await asyncio.sleep(index)
             block.keep(index, value)
 
         with hw.anytime(found, within_s=4.5) as block:
             await hw.gather(*(attempt(index) for index in reversed(range(9))))
-        if SLOW:
+        if slow:
             raise RuntimeError("stop")
         return block.stopped, list(found)
 
-    SLOW = [True]
+    slow = [True]
     with pytest.raises(RuntimeError):
         go(program)
-    SLOW.clear()
+    slow.clear()
     assert go(program) == ("deadline", [0, 1, 2, 3, 4])
     assert go(program, run_id="another") == ("done", list(reversed(range(9))))
 
@@ -180,17 +180,17 @@ def test_an_end_by_the_budget_holds_while_the_budget_does(go):
     @hw.task
     async def program(tokens: float) -> tuple[str, dict[str, int]]:
         best = {"answer": 0}
-        with hw.budget(tokens=BUDGET[0]), hw.anytime(best) as block:
+        with hw.budget(tokens=granted[0]), hw.anytime(best) as block:
             for index in range(1, 6):
                 block.keep("answer", await sample(index))
         if STOP:
             raise RuntimeError("stop")
         return block.stopped, best
 
-    BUDGET = [35.0]
+    granted = [35.0]
     STOP.append(True)
     for tokens in (35.0, 45.0):
-        BUDGET[0] = tokens
+        granted[0] = tokens
         with pytest.raises(RuntimeError):
             go(program, 1.0)
     STOP.clear()

@@ -212,7 +212,7 @@ def test_a_call_that_waits_for_the_reader_is_refused(go):
     async def inner(above: list[hw.Handle[int]]) -> str:
         async with hw.group() as group:
             with pytest.raises(hw.CycleError, match="neither could ever end"):
-                group.add(ABOVE[0])
+                group.add(waiting[0])
         return "refused"
 
     @hw.task
@@ -221,10 +221,10 @@ def test_a_call_that_waits_for_the_reader_is_refused(go):
 
     @hw.task
     async def program() -> str:
-        ABOVE.append(handle := outer())  # type: ignore[arg-type]
+        waiting.append(handle := outer())  # type: ignore[arg-type]
         return await handle
 
-    ABOVE: list[hw.Handle[int]] = []
+    waiting: list[hw.Handle[int]] = []
     assert go(program) == "refused"
 
 
@@ -235,7 +235,7 @@ def test_two_that_begin_to_wait_for_each_other_are_told(go):
     async def reads(name: str) -> str:
         async with hw.group() as group:
             await asyncio.sleep(1)
-            group.add(BOTH["b" if name == "a" else "a"])
+            group.add(both["b" if name == "a" else "a"])
             await asyncio.sleep(1)
             try:
                 async for _ in group:
@@ -246,10 +246,10 @@ def test_two_that_begin_to_wait_for_each_other_are_told(go):
 
     @hw.task
     async def program() -> list[str]:
-        BOTH.update(a=reads("a"), b=reads("b"))
-        return [end.value or "stopped" for end in await hw.settle(BOTH["a"], BOTH["b"])]
+        both.update(a=reads("a"), b=reads("b"))
+        return [end.value or "stopped" for end in await hw.settle(both["a"], both["b"])]
 
-    BOTH: dict[str, hw.Handle[str]] = {}
+    both: dict[str, hw.Handle[str]] = {}
     found = go(program)
     assert sorted(text.split()[-1] for text in found) == ["refused", "stopped"], "who leaves its group stops what is in it"
 

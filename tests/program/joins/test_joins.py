@@ -81,7 +81,7 @@ def test_gather_cancels_and_drains_the_rest_on_the_first_failure(go):
 def test_a_finished_sibling_survives_a_failed_gather(go):
     @hw.task
     async def program() -> int:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="no"):
             await hw.gather(add(1), fail("no"))
         raise RuntimeError("stop")
 

@@ -134,7 +134,7 @@ def test_a_failed_map_without_order_drains_what_it_began_and_keeps_what_came_bef
     @hw.task
     async def program() -> tuple[list[int], int]:
         out: list[int] = []
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="no"):
             async for value in hw.map(one, range(10), window=4, ordered=False):
                 out.append(value)
         return out, len([entry for entry in RAN if entry == ("cancelled", 60)])
@@ -182,7 +182,7 @@ def test_a_failed_map_drains_what_it_began(go):
 
     @hw.task
     async def program() -> int:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="no"):
             await hw.map(one, range(10), window=4)
         return len([entry for entry in RAN if entry == ("cancelled", 60)])
 
@@ -192,7 +192,7 @@ def test_a_failed_map_drains_what_it_began(go):
 def test_a_failed_map_whose_error_is_caught_does_not_fail_the_parent(go):
     @hw.task
     async def program() -> str:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="a"):
             await hw.map(fail, ["a", "b", "c"])
         return "caught"
 

@@ -28,7 +28,8 @@ async def train(x: Any = 0) -> int:
 
 
 def say_how_far() -> int:
-    np = pytest.importorskip("numpy")
+    import numpy as np
+
     hw.progress(np.int64(3), np.int64(10), loss=np.float32(0.5), rate=2)
     return 1
 
@@ -39,7 +40,6 @@ say_in_a_thread = hw.task(pool="thread", name="say_in_a_thread")(say_how_far)
 
 @pytest.mark.parametrize("say", [say_in_a_process, say_in_a_thread])
 def test_progress_may_be_told_in_numbers_of_arrays(say, tmp_path):
-    pytest.importorskip("numpy")
     heard = tmp_path / "events.jsonl"
     assert hw.run(say, store=None, progress=False, events=heard) == 1
     (told,) = [json.loads(line) for line in heard.read_text().splitlines() if "CallProgress" in line]

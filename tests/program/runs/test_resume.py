@@ -246,7 +246,7 @@ def test_dry_run_lists_what_would_be_reused_and_run_again(go, tmp_path):
         await hw.gather(work(1), work(2))
         return await fail()
 
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="x"):
         go(program)
     plan = hw.resume("run", store=tmp_path / "store", dry_run=True)
     assert sorted(call.label for call in plan.reuse) == ["1", "2"]

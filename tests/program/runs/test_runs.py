@@ -463,6 +463,32 @@ def test_hw_run_inside_a_loop_points_to_arun():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("pool", ["inline", "thread"])
+def test_hw_run_inside_a_call_points_to_the_task(go, pool):
+    def program() -> None:
+        hw.run(work, 1, store=None)
+
+    async def inline() -> None:
+        program()
+
+    with pytest.raises(hw.UsageError, match="call the task instead"):
+        go(hw.task(inline if pool == "inline" else program))
+
+
+def test_a_run_of_a_call_points_to_the_task():
+    with pytest.raises(hw.UsageError, match=r"Write hw\.run\(work, …\) with its arguments behind it"):
+        hw.run(work(1), store=None)
+
+
+def test_a_call_that_nobody_awaited_is_neither_true_nor_false(go):
+    @hw.task
+    async def program() -> str:
+        return "wrong" if work(False) else "right"
+
+    with pytest.raises(hw.UsageError, match=r"work\(False\) is a call, neither true nor false: write `await` before it"):
+        go(program)
+
+
 def test_types_survive_the_decorators():
     found = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", str(Path(__file__).parent / "typed.py")],

@@ -17,7 +17,7 @@ from headway.engine.stopping import stops
 from headway.engine.stopping.stops import GRACE_S
 from headway.journal.records import COSTED, Kind
 
-pytestmark = pytest.mark.filterwarnings("ignore:headway:RuntimeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:headway:RuntimeWarning")  # code left behind, which `told` looks at
 
 
 @pytest.fixture

@@ -331,7 +331,7 @@ def by_kind_of_decorator(factor: int) -> Any:
 
 
 def by_default_of_a_lambda(factor: int) -> Any:
-    helper = lambda x, factor=factor: factor * x  # noqa: E731
+    helper = lambda x, factor=factor: factor * x  # noqa: E731 - that is the point
     return hw.task(lambda x: helper(x), name="scale", cache="forever")
 
 

@@ -52,6 +52,7 @@ INSIDE: dict[str, tuple[Any, str]] = {
     "limit": (lambda: hw.limit(rate=math.inf), r"hw\.limit\(rate=inf, per_s=1\.0\): both must be finite"),
     "budget": (lambda: hw.budget(call=3), r"hw\.budget\(call=3\): did you mean 'calls'"),
     "map": (lambda: hw.map(5, [1]), r"hw\.map\(task=5\): expected a task"),  # type: ignore[arg-type]
+    "items": (lambda: hw.map(hw.task(double), 3), r"hw\.map\(items=3\): expected a collection"),  # type: ignore[call-overload]
     "window": (lambda: hw.map(hw.task(double), [1], window="5"), r"hw\.map\(window='5'\): expected a whole number"),  # type: ignore[arg-type]
 }
 

@@ -15,19 +15,11 @@ from headway.sim.history import History
 from headway.sim.thread import take_thread
 from headway.sim.universe import Universe
 
-needs_torch = pytest.mark.usefixtures("torch_is_there")
-
-
-@pytest.fixture
-def torch_is_there() -> None:
-    pytest.importorskip("torch")
-
 
 def failures(report: Report) -> str:
     return " ".join(found.what for found in report.findings if found.kind is Kind.FAILS)
 
 
-@needs_torch
 def test_a_program_with_gangs_is_checked_like_any_other() -> None:
     report = check(gangs.with_gangs, 2, schedules=6)
     assert report.findings == [], str(report)
@@ -35,7 +27,6 @@ def test_a_program_with_gangs_is_checked_like_any_other() -> None:
     assert report.crashes > 2
 
 
-@needs_torch
 def test_members_have_what_a_process_has_for_itself() -> None:
     """Alone and in turns with others, a member draws the same numbers."""
     import random
@@ -50,7 +41,6 @@ def test_members_have_what_a_process_has_for_itself() -> None:
         assert History(seed, SimConfig(shuffle=0.9, stall=0.3)).live(gangs.total, 5).value == [18, *drawn]
 
 
-@needs_torch
 def test_a_gang_that_loses_a_member_is_begun_again_whole() -> None:
     heard: list[str] = []
     for seed in range(8):
@@ -63,14 +53,12 @@ def test_a_gang_that_loses_a_member_is_begun_again_whole() -> None:
     assert any(said.endswith("died") for said in heard)
 
 
-@needs_torch
 def test_an_error_of_one_member_is_the_gang_s_with_its_rank() -> None:
     life = History(1, STEADY).live(gangs.one_raises)
     assert isinstance(life.error, ValueError)
     assert "on rank 1 of a gang of 2" in life.error.__notes__
 
 
-@needs_torch
 @pytest.mark.parametrize(
     ("program", "what"),
     [
@@ -82,12 +70,10 @@ def test_members_that_miss_each_other_fail_instead_of_waiting(program: hw.Task[.
     assert what in failures(check(program, schedules=1))
 
 
-@needs_torch
 def test_what_other_ranks_return_is_nobody_s_result() -> None:
     assert History(1, STEADY).live(gangs.only_rank_0_has_a_result).value == 7
 
 
-@needs_torch
 def test_members_form_groups_of_some_of_them() -> None:
     assert History(1, STEADY).live(gangs.subgroups).value == [1, 2, 3, 30]
 

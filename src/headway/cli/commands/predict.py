@@ -82,7 +82,7 @@ def predict_run(options: PredictOptions) -> None:
         )
     picture = options.svg or f"{re.sub(r'[^A-Za-z0-9._-]+', '-', options.run_id).strip('-.') or 'run'}-prediction.svg"
     write_picture(picture, draw_prediction(answer), "--svg")
-    console.note(f"the picture is in {picture}")
+    console.note(f"the chart is in {picture}")
     if options.json:
         console.print_json(_document(options, answer, picture))
     else:
@@ -171,9 +171,9 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 def _say(answer: Prediction) -> None:
     out = console.out()
     head = Text(answer.name, style="bold").append(f"  on {words.count(answer.workers, 'worker')}", style="bold")
-    said = f"{words.count(answer.calls, 'call')}; {answer.calls_on_workers:,} occupy a worker ({_POOLS[answer.pool]})"
+    said = f"{words.count(answer.calls, 'call')}, {answer.calls_on_workers:,} of them on workers ({_POOLS[answer.pool]})"
     if answer.mtbf_s is not None:
-        said += f", each failing every {words.seconds(answer.mtbf_s)}, back after {words.seconds(answer.repair_s)}"
+        said += f"; a worker fails every {words.seconds(answer.mtbf_s)} and is back after {words.seconds(answer.repair_s)}"
     said += "; 1 trial: nothing is left to chance" if answer.certain else f"; {words.count(answer.trials, 'trial')}"
     out.print(Group(head, Text(said, style="dim"), *(Text(note, style="yellow") for note in answer.notes), Text()))
     out.print(_numbers(answer))

@@ -166,7 +166,7 @@ def _draw(run_id: str, options: Options) -> None:
     store = open_to_read(options.store)
     try:
         write_picture(options.gantt, draw_gantt(read_run(store, run_id)), "--gantt")
-        console.note(f"what ran when is in {options.gantt}")
+        console.note(f"the chart is in {options.gantt}")
     except HeadwayError as error:
         console.note(str(error), "red")
     finally:
@@ -207,8 +207,8 @@ def _load_program_of(run_id: str, store: str) -> RunInfo:
 
 def _import_from_here() -> None:
     """Let modules be imported from the current folder too, as `python -m` does."""
-    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109  (as it is spelled on sys.path)
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - as it is spelled on sys.path
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as it is spelled on sys.path
 
 
 def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_failed: bool = False, as_json: bool) -> None:
@@ -305,7 +305,7 @@ def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # that the run is done is said below, in the command's own words
         hw.cancel(run_id, store=store)
-    _say(ChangeDocument(run_id=run_id, done=f"is {status}: there is nothing to stop" if over else "asked to stop"), as_json=as_json)
+    _say(ChangeDocument(run_id=run_id, done=f"already {status}, nothing to stop" if over else "asked to stop"), as_json=as_json)
 
 
 def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool) -> None:
@@ -316,7 +316,7 @@ def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool)
         console.note(str(each.message), "yellow")
     if (waits := _waits_for(run_id, store)) and name not in waits:
         console.note(f"nobody in run {run_id!r} waits for {name!r} now: it waits for {words.names_of(waits, 4)}", "yellow")
-    _say(ChangeDocument(run_id=run_id, done=f"was sent {name}"), as_json=as_json)
+    _say(ChangeDocument(run_id=run_id, done=f"signal {name} sent"), as_json=as_json)
 
 
 def _waits_for(run_id: str, store: str) -> tuple[str, ...]:

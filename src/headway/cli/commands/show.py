@@ -188,7 +188,7 @@ def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | Non
         from headway.cli.commands.pictures import write_picture
 
         write_picture(gantt, draw_gantt(recorded, path), "--gantt")
-        console.note(f"what ran when is in {gantt}")
+        console.note(f"the chart is in {gantt}")
     if as_json:
         console.print_json(_document(recorded, path, store, options, now))
     elif not gantt:

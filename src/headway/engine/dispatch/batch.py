@@ -84,7 +84,7 @@ class Batches:
             return
         batch.over = True
         if batch.task is not None:
-            self._ready.freed()
+            self._ready.free_slot()
         spec = batch.spec
         self._running[spec.fn] -= 1
         if self._open.get(spec.fn) and spec.fn not in self._timers:
@@ -106,7 +106,7 @@ class Batches:
 
     def _start(self, batch: Batch) -> None:
         for call in batch.calls:
-            self._ends.begun(call)
+            self._ends.body_begun(call)
             x = call.extra()
             x.batch, x.started_attempt = batch, self._run.loop.time()
             if x.held:

@@ -215,7 +215,7 @@ class Launcher:
         try:
             if call.state != STARTING:
                 return
-            self._ends.begun(call)
+            self._ends.body_begun(call)
             attempt = call.attempt
             current.set(_new_frame((call, call.scope, attempt, None, b"")))
             spec, x = call.spec, call.x
@@ -242,7 +242,7 @@ class Launcher:
 
     def _submit(self, call: Call) -> None:
         run, spec = self._run, call.spec
-        self._ends.begun(call)
+        self._ends.body_begun(call)
         if call.x is not None and call.x.held:
             self._ready.begins(call)
         args, kwargs = self.arguments(call)
@@ -347,7 +347,7 @@ class Launcher:
         """The call's code has ended, or will never run: give back what it occupied."""
         spec, x = call.spec, call.x
         if STARTING <= call.state <= RUNNING and spec.pool == "inline" and not spec.batch and (x is None or not x.parks):
-            self._ready.freed()
+            self._ready.free_slot()
         task = call.asyncio_task
         call.asyncio_task = None
         if x is None:

@@ -238,7 +238,7 @@ class Ready:
 
     # --- leaving and pausing -----------------------------------------------------------------------------------------
 
-    def freed(self) -> None:
+    def free_slot(self) -> None:
         """Free the slot of an inline call that has ended."""
         self.active -= 1
         if self._line or self._queues or self._reentering:

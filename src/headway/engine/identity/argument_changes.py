@@ -119,9 +119,9 @@ def _list_frozen_fields(kind: Any) -> tuple[str, ...] | None:
         case "enum":
             return ()
         case "namedtuple":
-            return kind._fields  # type: ignore[no-any-return]
+            return kind._fields  # type: ignore[no-any-return]  # as user_kind says
         case "struct" if kind.__struct_config__.frozen:
-            return kind.__struct_fields__  # type: ignore[no-any-return]
+            return kind.__struct_fields__  # type: ignore[no-any-return]  # as user_kind says
         case "dataclass" if kind.__dataclass_params__.frozen:
             return dataclass_fields(kind)
     return None
@@ -157,7 +157,7 @@ def _find_changed_arguments(call: Call) -> Iterator[str]:
                 return
         except BaseException:  # it has no canonical form any more, or an object of the program failed
             pass
-        places = spec.signature.changed(call.asked, call.args, call.kwargs)
+        places = spec.signature.changed_places(call.asked, call.args, call.kwargs)
     values = dict(_iterate_keyed(call))
     for place in places:
         yield f"{spec.signature.name_of(place)} ({a_or_an(type(values[place]).__qualname__)})"

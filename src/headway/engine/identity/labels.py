@@ -147,9 +147,9 @@ def _field_names(kind: type) -> tuple[str, ...]:
         case "dataclass":
             return dataclass_fields(kind)
         case "struct":
-            return tuple(kind.__struct_fields__)  # type: ignore[attr-defined]
+            return tuple(kind.__struct_fields__)  # type: ignore[attr-defined]  # as user_kind says
         case "namedtuple":
-            return tuple(kind._fields)  # type: ignore[attr-defined]
+            return tuple(kind._fields)  # type: ignore[attr-defined]  # as user_kind says
         case "model":
-            return tuple(kind.__pydantic_fields__)  # type: ignore[attr-defined]
+            return tuple(kind.__pydantic_fields__)  # type: ignore[attr-defined]  # as user_kind says
     return ()

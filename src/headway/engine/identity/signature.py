@@ -138,7 +138,7 @@ class Signature:
             args, kwargs = self.keyed(args, kwargs)
         return canonical_arguments(args, kwargs, self._place)
 
-    def changed(self, asked: bytes, args: Args, kwargs: Kwargs) -> list[int | str]:
+    def changed_places(self, asked: bytes, args: Args, kwargs: Kwargs) -> list[int | str]:
         """The places among `keyed` of the arguments that are not what they were when `canonical` gave `asked`."""
         values, named = self.keyed(args, kwargs)
         forms, named_forms = argument_forms(asked, bool(named))

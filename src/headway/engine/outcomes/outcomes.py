@@ -70,7 +70,7 @@ class Outcomes:
         start = make_start(call, at=run.wall(), cost=self._accounting.home_cost(call), shared=shared)
         return run.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
 
-    def unawaited(self, call: Call) -> BaseException | None:
+    def unawaited_errors(self, call: Call) -> BaseException | None:
         """The errors of children that nobody awaited, as one error of their parent."""
         lost = [child for child in call.extra().failures if not child.awaited or is_unseen(child)]
         if not lost:

@@ -112,7 +112,7 @@ class Retry:
     def _asks(self, error: BaseException) -> bool:
         what = f"Retry(on={name_of(self.on)})"
         try:
-            return yes_or_no(self.on(error), what)  # type: ignore[operator]
+            return yes_or_no(self.on(error), what)  # type: ignore[operator]  # a function here
         except UsageError:
             raise
         except BaseException as fault:

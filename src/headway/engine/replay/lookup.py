@@ -78,7 +78,7 @@ class Replay:
         """The recorded outcome of this call, if it can be used; forgotten here once handed out."""
         memo = call.memo
         if memo is not None and (remembered := memo.get(call.key)) is not None:
-            return remembered  # type: ignore[no-any-return]
+            return remembered  # type: ignore[no-any-return]  # a memo holds outcomes
         found = self._known.outcomes.pop(call.key, None)
         if found is None:
             return None

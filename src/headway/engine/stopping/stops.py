@@ -134,7 +134,7 @@ def let_go(task: asyncio.Future[Any]) -> None:
     """
     if isinstance(task, asyncio.Task):
         asyncio.tasks._unregister_task(task)
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
 
 

@@ -134,7 +134,7 @@ class Streams:
         """Wait until readers, and the journal, are not too far behind."""
         while not self._run.journal.has_room():
             durable = self._run.loop.create_future()
-            self._run.journal.when_durable(seq, lambda durable=durable: _wake([durable]))  # type: ignore[misc]
+            self._run.journal.when_durable(seq, functools.partial(_wake, [durable]))
             await _Parked(self._waits, frame.call, durable)
         if feed.unbounded and not len(feed.items) % frame.call.spec.window:
             await asyncio.sleep(0)  # others have their turn

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headway.errors import NotEncodable, StoreDamaged
-from headway.journal.codec import arrays, models, tables, values  # noqa: F401  (each registers its kinds)
+from headway.journal.codec import arrays, models, tables, values  # noqa: F401 - each registers its kinds
 from headway.journal.codec.declared import declare, register
 from headway.journal.codec.errors import Kept, add_note, keep_error, rebuild_error, text_of
 from headway.journal.codec.wire import OUT_OF_BAND, SCALARS, Reader, Refused, StandIn, Writer, pack

@@ -308,7 +308,7 @@ class _Unknown:
         return self
 
     def __getitem__(self, item: Any) -> Any:
-        return typing.Union[_as_tuple(item)]  # noqa: UP007
+        return typing.Union[_as_tuple(item)]  # noqa: UP007 - its members are known only now
 
     def __call__(self, *args: Any, **kwargs: Any) -> _Unknown:
         return self

@@ -83,7 +83,7 @@ def _is_sound(exc: BaseException, message: str) -> bool:
         said = str(exc)
         own = exc.__class__ is type(exc) and exc.__cause__ is _member["__cause__"].__get__(exc)
         return type(said) is str and said == message and own and not hasattr(exc, "_headway_has_no_such_thing")
-    except BaseException:
+    except BaseException:  # whatever the error's own methods raise
         return False
 
 
@@ -174,7 +174,7 @@ def _reduce(exc: BaseException, reduce: Callable[[BaseException], Any]) -> tuple
     try:
         reduced = reduce(exc)
         args, state = reduced[1], dict(reduced[2]) if len(reduced) > 2 and reduced[2] else {}
-    except Exception:
+    except Exception:  # what it would be copied by is broken: what every error has
         args, state = _member["args"].__get__(exc), dict(attributes(exc))
     return args, state | dict(_slots(exc))
 
@@ -213,7 +213,7 @@ class _ErrorWriter(Writer):
         try:
             part = self.lower(value, depth)
             return [part] if len(pack(part)) <= _ARGS_BYTES else None
-        except Exception:
+        except Exception:  # it has no encoding; the error is kept without it
             return None
 
     def lower_or_text(self, value: Any, depth: int) -> object:
@@ -223,7 +223,7 @@ class _ErrorWriter(Writer):
     def text(self, value: Any) -> object:
         try:
             return self.lower(f"{value!r:.500}")
-        except Exception:
+        except Exception:  # its __repr__ fails
             return f"<{type(value).__qualname__}>"
 
     def buffer(self, data: Buffer) -> object:
@@ -268,7 +268,7 @@ def _trace(exc: BaseException) -> str:
                 frame.colno = None  # marks under a line cost more than all the rest: the line would be parsed
             parts += [other for other in (part.__cause__, part.__context__, *(part.exceptions or ())) if other is not None]
         text = "".join(whole.format())
-    except Exception:
+    except Exception:  # an error is recorded even if its trace can't be printed
         return ""
     if len(text) > TRACE_CHARS:
         text = "…" + text[-TRACE_CHARS:]

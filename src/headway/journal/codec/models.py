@@ -181,7 +181,7 @@ def _read_struct(r: Reader, data: memoryview) -> object:
     cls = _find(r, tag, "struct", lambda cls: issubclass(cls, msgspec.Struct))
     if cls is None:
         return StandIn(tag, fields)
-    names: tuple[str, ...] = cls.__struct_fields__  # type: ignore[attr-defined]
+    names: tuple[str, ...] = cls.__struct_fields__  # type: ignore[attr-defined]  # every Struct has it
     given = {name: fields[name] for name in names if name in fields}
     required = [field.name for field in msgspec.structs.fields(cls) if field.required] if len(given) < len(names) else ()
     for name in required:

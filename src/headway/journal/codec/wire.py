@@ -302,7 +302,7 @@ class StandIn:
 
     __slots__ = ("content", "type")
 
-    def __init__(self, type: str, content: object = None) -> None:  # noqa: A002
+    def __init__(self, type: str, content: object = None) -> None:  # noqa: A002 - the codec's word
         self.type = type
         self.content = content
 

@@ -176,8 +176,8 @@ def _crc(name: str, number: int, token: bytes, body: bytes) -> int:
 def check_item(name: object, number: object, token: object, body: object, crc: object) -> Item | None:
     """The item, or None where it does not have the bytes that were written."""
     try:
-        if _crc(name, number, token, body) != crc:  # type: ignore[arg-type]
+        if _crc(name, number, token, body) != crc:  # type: ignore[arg-type]  # the sum tells of a wrong type
             return None
-        return _decode(body)  # type: ignore[arg-type]
+        return _decode(body)  # type: ignore[arg-type]  # the sum tells of a wrong type
     except (TypeError, AttributeError, UnicodeError, struct.error, msgspec.MsgspecError):
         return None

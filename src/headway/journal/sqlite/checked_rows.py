@@ -129,13 +129,13 @@ def decode_run(stored: Sequence[object], where: str) -> RunInfo:
     """A row of `RUN_COLUMNS` as RunInfo. Raises StoreDamaged where the run's spec or state is not what was written."""
     uid, run_id, data, crc, status, fence, owner, since, until, cancel, floor, ended, nrows = stored
     try:
-        if bytes_crc(run_id.encode(), data) != crc:  # type: ignore[attr-defined,arg-type]
+        if bytes_crc(run_id.encode(), data) != crc:  # type: ignore[attr-defined,arg-type]  # the sum tells of a wrong type
             raise ValueError("checksum")
         return msgspec.convert(
             {
                 "uid": uid,
-                "spec": _decode_spec(data),  # type: ignore[arg-type]
-                "status": RunStatus(status),  # type: ignore[arg-type]
+                "spec": _decode_spec(data),  # type: ignore[arg-type]  # the sum tells of a wrong type
+                "status": RunStatus(status),  # type: ignore[arg-type]  # the sum tells of a wrong type
                 "fence": fence,
                 "owner": owner,
                 "owned_since": since,
@@ -191,7 +191,7 @@ def insert_rejected(connection: sqlite3.Connection, lease: Lease, first_seq: int
 def whole_signal(uid: object, name: object, value: object, at: object, crc: object) -> bool:
     """Whether a signal has the bytes that were written."""
     typed = isinstance(name, str) and isinstance(value, bytes) and isinstance(at, float) and isinstance(uid, int)
-    return typed and signal_crc(uid, name, value, at) == crc  # type: ignore[arg-type]
+    return typed and signal_crc(uid, name, value, at) == crc  # type: ignore[arg-type]  # the sum tells of a wrong type
 
 
 def read_signals(connection: sqlite3.Connection, uid: int, after: int) -> list[Signal]:
@@ -210,6 +210,6 @@ def read_signals(connection: sqlite3.Connection, uid: int, after: int) -> list[S
 def whole_cache(key: object, row: Row, crc: object) -> bool:
     """Whether an entry of the cache has the bytes that were written."""
     try:
-        return cache_crc(key, row) == crc  # type: ignore[arg-type]
+        return cache_crc(key, row) == crc  # type: ignore[arg-type]  # the sum tells of a wrong type
     except (TypeError, struct.error):
         return False

@@ -258,5 +258,5 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
         return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
 
-    def changed(self) -> int:
+    def data_version(self) -> int:
         return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))

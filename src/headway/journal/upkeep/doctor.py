@@ -7,6 +7,7 @@ itself and never call a store whole unless all its records can be read as they w
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,7 +157,7 @@ class _Examination:
         known: set[object] = set()
         for one in stored:
             known.add(one[0])
-            self._step(f"run {one[1]!r}", lambda one=one: self._check_run(connection, one))  # type: ignore[misc]
+            self._step(f"run {one[1]!r}", functools.partial(self._check_run, connection, one))
         for uid in self._runs_of_records(connection):
             if uid not in known:
                 means = "what the run was is lost, and its results with it"
@@ -202,7 +203,7 @@ class _Examination:
         if error is not None:
             self._say("error", f"the cache has a damaged page ({error})", means="calls shared between runs run again")
         for key, kind, call, parent, body, crc in stored:
-            row = Row(kind, call, parent, body)  # type: ignore[arg-type]
+            row = Row(kind, call, parent, body)  # type: ignore[arg-type]  # the sum held
             text = key.hex() if isinstance(key, bytes) else repr(key)
             means = "the call runs again when it is asked for"
             if not checked_rows.whole_cache(key, row, crc):

@@ -213,7 +213,7 @@ class _Repair:
         if error is not None:
             self._drop("the cache has a damaged page", "calls shared between runs run again")
         for key, kind, call, parent, body, crc in stored:
-            row = Row(kind, call, parent, body)  # type: ignore[arg-type]
+            row = Row(kind, call, parent, body)  # type: ignore[arg-type]  # the sum held
             if isinstance(key, bytes) and checked_rows.whole_cache(key, row, crc):
                 if all(map(self._blob_is_whole, blobs_of(row))):
                     checked_rows.insert_cache(target, [(key, row)])

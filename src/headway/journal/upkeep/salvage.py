@@ -93,7 +93,7 @@ def read_table(connection: sqlite3.Connection, query: str) -> tuple[list[tuple[o
     found: list[tuple[object, ...]] = []
     try:
         for stored in connection.execute(query):
-            found.append(stored)  # noqa: PERF402 what was read before an error counts
+            found.append(stored)  # noqa: PERF402 - what was read before an error counts
     except sqlite3.Error as error:
         return found, error
     return found, None

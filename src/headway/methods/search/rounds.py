@@ -130,4 +130,4 @@ async def _try_attempt(attempt: Callable[[int], Awaitable[T]], number: int) -> t
     try:
         return await attempt(number), None
     except UsageError as error:
-        return None, error  # type: ignore[return-value]
+        return None, error  # type: ignore[return-value]  # no value where there is an error

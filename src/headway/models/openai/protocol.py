@@ -231,7 +231,7 @@ def model_error(model: str, error: Exception, secrets: Sequence[str] = ()) -> Mo
     if isinstance(error, openai.APIResponseValidationError | ValueError):
         return make_protocol_error(model, said)
     if isinstance(error, openai.APIError):  # an error in the middle of a stream
-        status = int(error.code) if str(error.code).isdigit() else 500  # type: ignore[arg-type]
+        status = int(error.code) if str(error.code).isdigit() else 500  # type: ignore[arg-type]  # digits, as the test says
         failed = _status_error(model, status, error.code, said, {})
         failed.may_have_cost = status >= 500 and status not in UNWORKED
         return failed

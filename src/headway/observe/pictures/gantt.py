@@ -9,7 +9,7 @@ Red is kept for failures. The picture never leaves out a failure: where bars are
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -68,12 +68,12 @@ class _Gantt:
 
     def _colours(self) -> dict[str, str]:
         """A colour for each of the tasks that took the most time; grey for the rest."""
-        total: Counter[str] = Counter()
+        total: defaultdict[str, float] = defaultdict(float)
         for group in self.groups:
             for call in group.calls:
                 began, ended = self.recorded.span(call)
-                total[call.task] += (ended - began) * (0.01 if group.name == CALLERS else 1.0) + 1e-9  # type: ignore[assignment]
-        ranked = [task for task, _ in total.most_common()]
+                total[call.task] += (ended - began) * (0.01 if group.name == CALLERS else 1.0) + 1e-9
+        ranked = sorted(total, key=total.__getitem__, reverse=True)
         return {task: PALETTE[i] if i < len(PALETTE) else OTHER for i, task in enumerate(ranked)}
 
     def svg(self) -> str:

@@ -283,7 +283,7 @@ def _encode_result(value: Any, work: messages.Work) -> tuple[messages.Message, i
     try:
         encoded = codec.encode(value, where=f"the result of {work.facts.task}", pickle=work.pickled, copy=False)
     except NotEncodable as error:
-        raise error.with_traceback(None)  # noqa: B904  (where the codec refused it tells the reader nothing)
+        raise error.with_traceback(None)  # noqa: B904 - where the codec refused it tells the reader nothing
     payload, block = messages.pack(encoded.head, encoded.buffers)
     return messages.Done(work.number, payload), block
 

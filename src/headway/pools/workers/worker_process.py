@@ -111,7 +111,7 @@ class RemoteWorker:
         self._jobs.setblocking(False)
         self._control.setblocking(False)
         self._inbox, self._outbox = messages.Inbox(self._jobs), messages.Outbox(self._jobs)
-        self._process = _context.Process(  # type: ignore[attr-defined]
+        self._process = _context.Process(  # type: ignore[attr-defined]  # the context's own kind of process
             target=worker.main, args=(jobs, control, os.getpid()), name=f"headway-{self.number}", daemon=True
         )
 

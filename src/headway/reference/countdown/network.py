@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F  # noqa: N812 - the name that torch's own code gives it
 from torch import Tensor, nn
 
 from headway.reference.countdown.puzzle import LARGEST

@@ -118,7 +118,7 @@ def _optimizers(network: Countdown, recipe: Recipe) -> tuple[torch.optim.Optimiz
 def _backward(network: Countdown, whole: Batch, replicas: DataParallel, recipe: Recipe) -> tuple[float, float]:
     """Gradients of this process's share of the loss; its two parts."""
     import torch
-    import torch.nn.functional as F  # noqa: N812
+    import torch.nn.functional as F  # noqa: N812 - the name that torch's own code gives it
 
     mine = replicas.share(len(whole.tokens))
     tokens = torch.from_numpy(whole.tokens[mine, :-1])
@@ -129,5 +129,5 @@ def _backward(network: Countdown, whole: Batch, replicas: DataParallel, recipe: 
     states = torch.from_numpy(whole.states[mine])
     solvable = torch.from_numpy(whole.solvable[mine])[states].float()
     value = F.binary_cross_entropy_with_logits(values[states], solvable, reduction="sum") / int(whole.states.sum())
-    (language + recipe.value_weight * value).backward()  # type: ignore[no-untyped-call]
+    (language + recipe.value_weight * value).backward()  # type: ignore[no-untyped-call]  # torch does not type it
     return language.item(), value.item()

@@ -23,7 +23,8 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """
+    """Where values lie: one in ten below, half, nine in ten, and their mean.
+
     >>> spread([1.0, 2.0, 3.0])
     Spread(p10=1.2, p50=2.0, p90=2.8, mean=2.0)
     """
@@ -145,7 +146,7 @@ class Prediction:
                 return ""
             return f"More workers help: {best.workers:,} would take {words.seconds(best.makespan_s.p50)}."
         if enough < self.workers:
-            return f"{enough:,} would do nearly as well: more hardly help, {path}."
+            return f"{enough:,} would do nearly as well. More hardly help: {path}."
         if enough == self.workers:
             return f"More workers hardly help: {path}."
         there = next(point for point in self.curve if point.workers == enough)
@@ -153,7 +154,8 @@ class Prediction:
 
 
 def percent(found: Chance) -> str:
-    """
+    """A chance with its interval, in percent.
+
     >>> percent(chance(97, 100)), percent(chance(1, 1, certain=True))
     ('97% (92% to 99%)', '100%')
     """

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -262,10 +262,10 @@ class Reading:
 
     def _pool(self) -> str:
         """Whose calls occupy workers: processes, else threads, else the loop; the first with a part of the time to speak of."""
-        seconds: Counter[str] = Counter()
+        seconds: defaultdict[str, float] = defaultdict(float)
         for call in self._leaves():
             if call.key in self.numbers and call.is_over:
-                seconds[_pool_of(call)] += max(0.0, call.ended - call.started)  # type: ignore[assignment]
+                seconds[_pool_of(call)] += max(0.0, call.ended - call.started)
         total = sum(seconds.values())
         return next((pool for pool in POOLS if seconds[pool] and seconds[pool] >= WORTH_WORKERS * total), "inline")
 

@@ -27,6 +27,10 @@ def draw_prediction(answer: Prediction) -> str:
     return _Picture(answer).svg()
 
 
+def _cost_in(unit: str) -> Callable[[Point], Spread]:
+    return lambda point: point.cost[unit]
+
+
 class _Picture:
     def __init__(self, answer: Prediction) -> None:
         self.answer = answer
@@ -38,7 +42,7 @@ class _Picture:
             y = self._curve(y + GAP, "makespan", lambda point: point.makespan_s, words.seconds, BLUE, self._bounds())
             for number, unit in enumerate(list(self.answer.cost)[:3]):
                 colour = PALETTE[1 + number]
-                y = self._curve(y + GAP, unit, lambda point, unit=unit: point.cost[unit], words.amount, colour, [])  # type: ignore[misc]
+                y = self._curve(y + GAP, unit, _cost_in(unit), words.amount, colour, [])
         return self.drawing.finish(y + 44)
 
     def _title(self) -> float:

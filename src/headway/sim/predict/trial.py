@@ -279,7 +279,7 @@ class _Unasked(Launcher):
     """Hands calls to workers that ask nothing about them."""
 
     def _submit(self, call: Call) -> None:
-        self._ends.begun(call)
+        self._ends.body_begun(call)
         attempt, ready = call.attempt, self._ready
 
         def done(answer: Answer) -> None:
