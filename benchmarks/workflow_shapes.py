@@ -25,7 +25,7 @@ def make_shape(name: str, tasks: int) -> list[list[int]]:
     from wfcommons.wfchef import recipes
 
     random.seed(1)
-    np.random.seed(1)  # noqa: NPY002 - what the library draws from
+    np.random.seed(1)
     graph = WorkflowGenerator(getattr(recipes, f"{name.title()}Recipe").from_num_tasks(tasks)).build_workflow()
     order = list(networkx.lexicographical_topological_sort(graph))
     places = {task: place for place, task in enumerate(order)}

@@ -1,8 +1,7 @@
 """The comparison as a program: each cell of the grid of budgets and deadlines is a call, so a killed comparison goes on.
 
-In a cell all policies play the same episodes: each sample's outcome depends on the episode, the step, the choice and its number, and
-not on the policy. A fixed policy that is compared was chosen in its cell on other workloads, with puzzles of other seeds; what is
-compared with it was not tuned on any of those that are measured.
+In a cell all policies play the same episodes: the outcome of a sample depends on the episode, the step, the choice and its number,
+not on the policy. The fixed policy of a cell was chosen on other workloads, with puzzles of other seeds.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from statistics import fmean
 from rich.table import Table
 
 from headway.bench.allocate.program import CellPlayed, Comparison
+from headway.observe import words
 from headway.observe.pictures.svg import Drawing
 
 GRID = "allocate-grid.svg"
@@ -55,10 +56,12 @@ def page(found: Comparison, machine: str) -> str:
     lines = [
         "# Policies on a grid of budgets and deadlines",
         "",
-        "Workflows of WfCommons whose steps are puzzles: a step is done once a sample solves it. Budget and deadline are multiples of",
-        f"the least that it takes on average. Outcomes: {found.provenance}. A cell is the share of {_count(found)} that was done. The",
-        "fixed policy is the best of all base and one-shot policies in its cell, chosen on other workloads. Policies estimate from half",
-        f"of the outcomes and are played on the other half, on the same draws. Made by `headway bench allocate` on {machine}.",
+        "Workflows of WfCommons whose steps are puzzles: a step is done once a sample solves it. Budget and deadline are multiples",
+        f"of the least that it takes on average. A cell is the share of {_count(found)} that was done. The fixed policy is",
+        "the best of all base and one-shot policies in its cell, chosen on other workloads. Policies estimate from half of the",
+        f"outcomes and are played on the other half, on the same draws. Made by `headway bench allocate` on {machine}.",
+        "",
+        f"Outcomes: {found.provenance}.",
         "",
         f"![The grid](pictures/{GRID})",
         "",
@@ -124,7 +127,8 @@ def _rows(found: Comparison) -> Sequence[list[str]]:
 
 
 def _count(found: Comparison) -> str:
-    return f"{found.episodes * len(found.seeds)} episodes on {len(found.seeds)} workloads"
+    seeds = len(found.seeds)
+    return f"{found.episodes * seeds} episodes on {words.count(seeds, 'workload')}"
 
 
 def _has_paper(found: Comparison) -> bool:

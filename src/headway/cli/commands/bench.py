@@ -85,7 +85,7 @@ def allocate(
     ] = None,
     budget: Annotated[
         list[float] | None,
-        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat for more.  [default: 1.2, 1.6, 2.4, 4]"),
+        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.2, 1.6, 2.4, 4]"),
     ] = None,
     deadline: Annotated[
         list[float] | None,
@@ -109,8 +109,8 @@ def allocate(
 ) -> None:
     """Compare policies on a grid of budgets and deadlines.
 
-    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are puzzles, with recorded outcomes of the models that
-    come with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
+    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are puzzles, with recorded outcomes of the model
+    that comes with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
     """
     from rich.console import Console
 

@@ -79,8 +79,8 @@ class Priced:
 
     Example:
         >>> table = Recorded({("a", "small"): (Row(True, {"tokens": 2.0}, 1.0), Row(False, {"tokens": 2.0}, 1.0))})
-        >>> [Priced(table, ("a",), ("small",), price, "tokens").of("a") for price in (0.1, 100.0)]
-        [('small', 1), ('small', 16)]
+        >>> [Priced(table, ("a",), ("small",), price, "tokens").of("a") for price in (0.1, 10.0)]
+        [('small', 1), ('small', 4)]
     """
 
     table: Recorded = field(repr=False)

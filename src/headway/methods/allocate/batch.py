@@ -51,8 +51,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch of a step came to: the samples that ended, in the order in which they did; the value of the first that succeeded;
-    how many the budget refused, and under which bounds it did."""
+    """What a batch of a step came to: the samples that ended, in the order in which they did; the value of one that succeeded; how
+    many the budget refused, and under which bounds it did."""
 
     step: str
     samples: tuple[Sample, ...]

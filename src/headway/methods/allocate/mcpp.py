@@ -32,16 +32,17 @@ ROUNDS = 3  # of changes to one step at a time
 class Mcpp:
     """A policy that maximises the probability that a plan is done within its budget and its deadline.
 
-    Its base policies are fixed rules: so many samples of one choice at once, always (`Seq`), and the choice that is cheapest where a
-    second has a price (`Priced`). Each time that something has ended, all that one of them would start, and changes of that at single
+    Its base policies are fixed rules: always so many samples of one choice at once (`Seq`), or the choice that is cheapest where a
+    second has a price (`Priced`). Each time that something has ended, what each of them would start, and changes of that at single
     steps, are judged by simulated executions that go on with one of them. It starts what is done in time most often, if that is
-    surely better than the best base policy, judged on draws that it was not chosen on; else what the best base policy would start.
+    better than the best base policy on draws that it was not chosen on, beyond the error; else what the best base policy would
+    start.
 
-    It departs from the paper's code in this, each time for the better: actions are compared on the same draws; the first success of a
-    batch stops the others; of what runs it is only known for how long; it falls back to the best base policy within the error; the
-    base policies that weigh cost against time are new, and so is changing one step at a time where the product of all is too large.
-    `variant="paper"` is the code's own way: other draws for each action, the product for three steps, the largest
-    estimate wins. Give `run_plan` and `Mcpp` `cancel=False` with it.
+    It departs from the paper's code in this: actions are compared on the same draws; the first success of a batch stops the others;
+    of what runs it is only known for how long; it falls back to the best base policy within the error; the base policies that weigh
+    cost against time are new, and so is changing one step at a time where the code looks at products. `variant="paper"` is the
+    code's own way: other draws for each action, the product for three steps, the largest estimate wins. It departs in what runs,
+    which the code knows the end of. With it give `run_plan` and `Mcpp` `cancel=False`.
 
     Args:
         graph: the plan that it will run.
@@ -226,7 +227,8 @@ def _check(policy: Mcpp) -> None:
     settings.finite(where, sure=policy.sure)
     if not isinstance(policy.graph, Graph) or not isinstance(policy.table, Recorded):
         raise UsageError(f"{where}: give it a methods.graph.Graph and an allocate.Recorded")
-    if isinstance(policy.choices, str) or not policy.choices:
+    choices: object = policy.choices
+    if not policy.choices or isinstance(choices, str):
         raise UsageError(f"{where}: choices={policy.choices!r:.80}: a list of at least one name")
     if not policy.counts:
         raise UsageError(f"{where}: counts={policy.counts!r}: at least one number of samples")

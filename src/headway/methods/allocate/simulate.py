@@ -83,8 +83,8 @@ def simulate(
         unit: what cost is counted in.
         choices: how each step may be done.
         seed: draws the outcomes.
-        reserve: what a sample of a choice reserves; by default the most that one ever cost. What is stopped costs what it would have
-            cost.
+        reserve: what a sample of a choice reserves; by default the most that one ever cost. What is stopped costs what it would
+            have cost.
         cancel: whether the first success stops the others of its batch.
 
     Returns:
