@@ -3,8 +3,8 @@
 The workload is that of `headway bench allocate`: shapes of WfCommons, recorded outcomes of the Countdown model. Fixed policies are
 chosen, in each cell of the grid of budgets and deadlines, on the workloads of seeds 101 to 103. The cells of the second row
 (`TIGHT`) were chosen on the workloads of seeds 11 to 13: of those in which the best fixed policy was done in a sixth to a half of
-the episodes, three of each graph. Settings of MCPP (how many rollouts, which prices) were tried on seed 1 of another recording of the table. What is
-reported are seeds 21 on.
+the episodes, three of each graph. Settings of MCPP (how many rollouts, which prices) were tried on seed 1 of another recording of
+the table. What is reported are seeds 21 on.
 """
 
 from __future__ import annotations
@@ -44,13 +44,6 @@ def measure_grid(seed: int) -> Pair:
     return _measure(GRID, seed)
 
 
-def measure_worst(seed: int) -> Pair:
-    """In the cell of the grid in which MCPP loses most to the fixed policy."""
-    done = [play(cell, seed, range(EPISODES), _choose(cell)) for cell in GRID]
-    worst = min(done, key=lambda each: fmean(each["mcpp"]) - fmean(each["fixed"]))
-    return Pair(fmean(worst["mcpp"]), fmean(worst["fixed"]))
-
-
 def measure_tight(seed: int) -> Pair:
     """In the cells that were chosen."""
     return _measure(TIGHT, seed)
@@ -58,7 +51,7 @@ def measure_tight(seed: int) -> Pair:
 
 def measure_paper(seed: int) -> Pair:
     """The better variant against the paper's own, in one cell of the smallest graph."""
-    workload, paper = make_workload("srasearch", seed), None
+    workload = make_workload("srasearch", seed)
     paper = make_mcpp(workload, variant="paper")
     ours = [workload.play(make_mcpp(workload), 1.6, 1.7, episode).done for episode in range(6)]
     theirs = [workload.play(paper, 1.6, 1.7, episode, cancel=False).done for episode in range(6)]
@@ -78,7 +71,8 @@ def measure_violations(seed: int) -> Pair:
     return Pair(float(found), 0.0)
 
 
-_PROPERTY = "tests/methods/allocate/test_mcpp.py::test_it_is_done_more_often_than_every_fixed_policy_on_outcomes_that_it_did_not_see"
+_TESTS = "tests/methods/allocate/"
+_PROPERTY = f"{_TESTS}test_mcpp.py::test_it_is_done_more_often_than_every_fixed_policy_on_outcomes_that_it_did_not_see"
 _BOUNDS = "tests/methods/allocate/test_never_passes_a_bound.py::test_no_policy_passes_its_budget_or_its_deadline"
 
 ROWS = [
@@ -148,9 +142,7 @@ ROWS = [
     Held(
         item="allocate",
         promise="A policy that answers what is not allowed is refused before anything is spent.",
-        tests=(
-            "tests/methods/allocate/test_executor.py::test_what_a_policy_may_not_answer_is_refused_before_anything_is_spent",
-        ),
+        tests=("tests/methods/allocate/test_executor.py::test_what_a_policy_may_not_answer_is_refused_before_anything_is_spent",),
     ),
     Held(
         item="allocate",
@@ -168,6 +160,6 @@ ROWS = [
     Held(
         item="allocate",
         promise="An estimator without data says so in a sentence.",
-        tests=("tests/methods/allocate/test_recorded.py::test_an_estimator_without_data_says_so",),
+        tests=("tests/methods/allocate/test_recorded_outcomes.py::test_an_estimator_without_data_says_so",),
     ),
 ]

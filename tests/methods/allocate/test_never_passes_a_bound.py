@@ -6,7 +6,6 @@ Ten thousand schedules are lived by `python -m benchmarks.spending`, which `make
 from __future__ import annotations
 
 import pytest
-
 from benchmarks import spending
 
 SEEDS = 40
