@@ -17,6 +17,8 @@ from headway.context import sleep as sleep
 from headway.context import stopping as stopping
 from headway.context import wait_event as wait_event
 from headway.engine.dispatch.launch import Happened as Happened
+from headway.engine.dispatch.order import Order as Order
+from headway.engine.dispatch.order import Waiting as Waiting
 from headway.engine.handle import Handle as Handle
 from headway.engine.identity.signature import unkeyed as unkeyed
 from headway.engine.outcomes.retry import Retry as Retry
@@ -175,6 +177,7 @@ __all__ = [
     "NotEncodable",
     "NotInRun",
     "now",
+    "Order",
     "NoWinner",
     "PlannedCall",
     "PoolFailed",
@@ -228,6 +231,7 @@ __all__ = [
     "view",
     "wait",
     "wait_event",
+    "Waiting",
     "WorkerDied",
     "WrongArguments",
 ]

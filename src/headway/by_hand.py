@@ -16,7 +16,7 @@ from headway.errors import UsageError
 from headway.journal.codec.codec import digest, encode
 from headway.journal.open import DEFAULT_STORE, open_existing
 from headway.journal.owner import LEASE_S, check_takeover, this_process
-from headway.journal.records import INLINE_BYTES, RunInfo, RunStatus
+from headway.journal.records import INLINE_BYTES, Ending, RunInfo, RunStatus
 from headway.journal.recovery.by_hand import Given, last_rows, rows_by_hand, task_of
 from headway.journal.recovery.forking import find_recorded
 from headway.journal.recovery.ledger import Ledger
@@ -115,11 +115,10 @@ def _write(opened: Store, info: RunInfo, key: bytes, given: Given, data: dict[by
     for name in given.blobs:
         opened.put_blob(name, data[name])
     lease = opened.acquire(info.spec.run_id, this_process(), LEASE_S, time.time())
-    status = info.status
     try:
         known = load(opened, info.uid)  # as it is now that nobody else writes
         made = rows_by_hand(last_rows(opened.rows(info.uid)), known.ledger, key, given, force=force)
-        opened.commit(lease, known.last_seq + 1, made, time.time())
-        status = RunStatus.INTERRUPTED
-    finally:
-        opened.release(lease, status, time.time())
+        opened.commit(lease, known.last_seq + 1, made, time.time(), ending=Ending(RunStatus.INTERRUPTED))
+    except BaseException:
+        opened.release(lease, info.status, time.time())
+        raise

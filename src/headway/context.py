@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headway import events
 from headway.engine.call import Frame, current, hear_stop, must_stop
 from headway.engine.scopes.accounting import check_item
+from headway.engine.scopes.bounds import REPLAY_S
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.tasks.options import is_number
 from headway.engine.transitions import OK
@@ -247,6 +248,8 @@ async def sleep(seconds: float) -> None:
     ends = engine.loop.time() + left_s(until, seconds, engine.wall())
     while (left := min(until - engine.wall(), ends - engine.loop.time())) > 0:
         await engine.scopes.rest(frame, engine.loop.create_future(), left)
+    while engine.scopes.is_broken_off(frame, until):
+        await engine.scopes.rest(frame, engine.loop.create_future(), REPLAY_S)
 
 
 async def wait_event(name: str, *, timeout: float | None = None) -> Any:

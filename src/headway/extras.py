@@ -20,6 +20,7 @@ EXTRAS = {
     "numpy": "numpy",
     "obstore": "objects",
     "openai": "models",
+    "ortools": "solvers",
     "pandas": "tables",
     "polars": "tables",
     "pyarrow": "tables",

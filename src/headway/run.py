@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from headway import events
 from headway.engine.call import current
+from headway.engine.dispatch.order import Order
 from headway.engine.drive import Driver, Plan
 from headway.engine.replay.claim import Claim, claim_run
 from headway.engine.scopes.accounting import check_bounds
@@ -68,6 +69,8 @@ class RunOptions(TypedDict, total=False):
         deadline_s: bounds how long the whole run takes, in seconds, as `hw.deadline`. `run` keeps the deadline that it first had;
             `resume` sets it anew, from now.
         max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
+        order: which of the calls that wait for room starts first (`headway.Order`). Without one, the longest path still ahead of
+            them where durations are known, and first come first served otherwise.
         take_over: whether to drive the run although another live process does; that one's later writes are rejected.
         on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
     """
@@ -82,6 +85,7 @@ class RunOptions(TypedDict, total=False):
     budget: Mapping[str, float] | None
     deadline_s: float | None
     max_active: int
+    order: Order | None
     take_over: bool
     on_change: Mapping[str, Policy] | None
 
@@ -191,6 +195,7 @@ async def drive(
                 pools=checked.pools,
                 resources=dict(options.get("resources") or {}),
                 max_active=checked.max_active,
+                order=options.get("order"),
                 decided=dict(options.get("on_change") or {}),
                 budget=bounds,
                 deadline_s=options.get("deadline_s"),
@@ -252,6 +257,8 @@ def check_run_options(options: Mapping[str, Any]) -> CheckedOptions:
     max_active = options.get("max_active", ACTIVE)
     if not isinstance(max_active, int) or isinstance(max_active, bool) or max_active < 1:
         raise UsageError(f"max_active = {max_active!r}: a whole number, at least 1")
+    if not callable(options.get("order") or len):
+        raise UsageError(f"order = {options['order']!r:.100}: a function of the calls that wait, which gives each a number")
     for name, total in (options.get("resources") or {}).items():
         if not isinstance(total, int) or isinstance(total, bool) or total < 0:
             raise UsageError(f"resources[{name!r}] = {total!r}: a whole number, zero or more")

@@ -56,6 +56,17 @@ def test_an_estimate_counts_instead_of_the_record(sky: Folder) -> None:
     assert document["prediction"]["pool"] == "inline"
 
 
+def test_orders_of_the_calls_that_wait_are_compared(sky: Folder) -> None:
+    Path("mine.py").write_text("def order(waiting):\n    return [-each.number for each in waiting]\n")
+    asked = ("predict", "sky", "--workers", "2", "--trials", "3", "--order", "longest-first", "--order", "mine.py:order")
+    answer = sky.headway(*asked)
+    assert answer.code == 0
+    assert "as without one" in answer.out
+    orders = sky.headway(*asked, "--json").json["prediction"]["orders"]
+    assert [each["order"] for each in orders] == ["longest-first", "mine.py:order"]
+    assert all(each["low"] <= each["saved"] <= each["high"] for each in orders)
+
+
 def test_a_run_that_was_interrupted_is_predicted_from_what_is_there(folder: Folder) -> None:
     folder.process("run", folder.target("answer"), "why?", "-k", "how=stop", "--run-id", "cut")
     answer = folder.headway("predict", "cut", "--workers", "2", "--trials", "3")
@@ -74,6 +85,8 @@ def test_a_run_that_was_interrupted_is_predicted_from_what_is_there(folder: Fold
         (("--budget", "tokens=-1"), "--budget 'tokens=-1': write UNIT=AMOUNT"),
         (("--estimate", "search"), "--estimate 'search': write TASK=DURATION"),
         (("--estimate", "serch=2s"), "no calls of 'serch'"),
+        (("--order", "longest"), "--order 'longest': did you mean 'longest-first'"),
+        (("--order", "soon.py:order"), "soon.py"),
         (("--pool", "process"), "no calls in pool 'process'"),
         (("--svg", "no such folder/a.svg"), "the picture cannot be written"),
     ],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from headway.errors import LeaseLost, RunMismatch, RunOwned, StoreDamaged, StoreError, UnknownRun
 from headway.journal.owner import this_process
-from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.limits import Ask, Board, Grant, Want, share_out
 
 ALIVE = this_process()
@@ -132,7 +132,15 @@ class Model:
 
     # rows
 
-    def commit(self, lease: Lease, first_seq: int, rows: Sequence[Row], cache: Sequence[tuple[bytes, Row]]) -> None:
+    def commit(
+        self,
+        lease: Lease,
+        first_seq: int,
+        rows: Sequence[Row],
+        cache: Sequence[tuple[bytes, Row]],
+        now: float,
+        ending: Ending | None,
+    ) -> None:
         run = self.numbered(lease.uid)
         if not run.is_held_by(lease):
             run.rejected += [(lease.fence, seq, row) for seq, row in enumerate(rows, first_seq)]
@@ -141,6 +149,8 @@ class Model:
             raise StoreError
         run.rows += rows
         self.cache.update(cache)
+        if ending is not None:
+            self.release(lease, ending.status, now, error_floor=ending.error_floor)
 
     # blobs
 

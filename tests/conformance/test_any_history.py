@@ -21,13 +21,14 @@ from midway import Midway
 from store_model import ALIVE, DEAD, Model
 
 from headway.errors import HeadwayError
-from headway.journal.records import Row, RunSpec, RunStatus
+from headway.journal.records import Ending, Row, RunSpec, RunStatus
 from headway.journal.shared.limits import Ask, Rate, Want
 
 names = st.sampled_from(["sky", "sea"])
 owners = st.sampled_from(["one machine", ALIVE, DEAD])
 keys = st.sampled_from([bytes([number]) * 16 for number in range(4)])
 rows = st.lists(st.builds(Row, st.integers(1, 31), keys, keys, st.binary(max_size=8)), max_size=4)
+endings = st.none() | st.builds(Ending, st.sampled_from(list(RunStatus)[1:]), st.none() | st.integers(0, 9))
 entries = st.lists(st.tuples(keys, st.builds(Row, st.just(3), keys, keys, st.binary(max_size=8))), max_size=2)
 times = st.sampled_from([10.0, 30.0])
 asks = st.builds(
@@ -140,14 +141,14 @@ class History(RuleBasedStateMachine):
     def next_seq(self, lease):
         return next((len(run.rows) + 1 for run in self.model.named.values() if run.uid == lease.uid), 1)
 
-    @rule(lease=leases, rows=rows, cache=entries, off=st.sampled_from([0, 0, 0, 0, 0, -1, 1]))
-    def commit(self, lease, rows, cache, off):
+    @rule(lease=leases, rows=rows, cache=entries, off=st.sampled_from([0, 0, 0, 0, 0, -1, 1]), ending=endings)
+    def commit(self, lease, rows, cache, off, ending):
         first = self.next_seq(lease) + off
-        got = answer(lambda: self.store.commit(lease, first, rows, self.now, cache=cache))
-        assert got == answer(lambda: self.model.commit(lease, first, rows, cache))
+        got = answer(lambda: self.store.commit(lease, first, rows, self.now, cache=cache, ending=ending))
+        assert got == answer(lambda: self.model.commit(lease, first, rows, cache, self.now, ending))
 
-    @rule(lease=leases, rows=rows, cache=entries, at=st.integers(0, 3), in_cache=st.booleans())
-    def commit_breaks_half_way(self, lease, rows, cache, at, in_cache):
+    @rule(lease=leases, rows=rows, cache=entries, at=st.integers(0, 3), in_cache=st.booleans(), ending=endings)
+    def commit_breaks_half_way(self, lease, rows, cache, at, in_cache, ending):
         def fail():
             raise Broken
 
@@ -161,7 +162,7 @@ class History(RuleBasedStateMachine):
                 and len(cache)
                 and len(rows)
             ):
-                self.store.commit(lease, self.next_seq(lease), rows, self.now, cache=cache)
+                self.store.commit(lease, self.next_seq(lease), rows, self.now, cache=cache, ending=ending)
                 raise AssertionError("a commit whose rows cannot be read has not been done")
 
     @rule(name=names, after=st.integers(0, 6))

@@ -12,7 +12,7 @@ import pytest
 from midway import Midway
 
 from headway.errors import UnknownRun
-from headway.journal.records import Row, RunSpec
+from headway.journal.records import Ending, Row, RunSpec, RunStatus
 
 HERE = str(Path(__file__).parent)
 KEY = b"k" * 16
@@ -33,7 +33,7 @@ def test_a_commit_whose_rows_fail_in_the_middle_leaves_nothing(store, lease, mak
     before = store.run("sky")
     rows = [make_row(number) for number in range(size)]
     with pytest.raises(Broken):
-        store.commit(lease, 2, Midway(rows, at, fail), 2.0, cache=[(KEY, make_row(2))])
+        store.commit(lease, 2, Midway(rows, at, fail), 2.0, cache=[(KEY, make_row(2))], ending=Ending(RunStatus.DONE))
     assert store.run("sky") == before
     assert list(store.rows(lease.uid)) == [(1, make_row(1))]
     assert store.cached(KEY) is None
@@ -117,7 +117,7 @@ sys.path.insert(0, sys.argv[2])
 from midway import Midway
 from headway.journal.open import open_store
 from headway.journal.owner import this_process
-from headway.journal.records import Row, RunSpec
+from headway.journal.records import Ending, Row, RunSpec, RunStatus
 
 url, where, at = sys.argv[1], sys.argv[3], int(sys.argv[4])
 row = lambda number, body=b"body": Row(3, number.to_bytes(16, "big"), bytes(16), body)
@@ -127,11 +127,12 @@ store.create_run(RunSpec(run_id="sky", task="t"))
 lease = store.acquire("sky", this_process(), 1e9, 0.0)
 store.commit(lease, 1, [row(1)], 1.0, cache=[(b"k" * 16, row(1, b"old"))])
 rows, cache = [row(number) for number in range(5000)], [(b"k" * 16, row(1, b"new")), (b"l" * 16, row(2))]
+end = Ending(RunStatus.DONE, 9)
 print("reported", flush=True)
 if where == "rows":
-    store.commit(lease, 2, Midway(rows, at, die), 2.0, cache=cache)
+    store.commit(lease, 2, Midway(rows, at, die), 2.0, cache=cache, ending=end)
 elif where == "cache":
-    store.commit(lease, 2, rows, 2.0, cache=Midway(cache, at, die))
+    store.commit(lease, 2, rows, 2.0, cache=Midway(cache, at, die), ending=end)
 elif where == "fork":
     store.fork_run(RunSpec(run_id="fork", task="t"), lease.uid, lambda seq, row: die() or True)
 """
@@ -143,7 +144,8 @@ def test_a_process_killed_inside_a_transaction_leaves_what_was_reported_and_noth
     assert (done.returncode, done.stdout) == (-9, "reported\n"), done.stderr
     store = opened()
     (run,) = store.runs()
-    assert run.nrows == 1
+    assert (run.nrows, run.status, run.fence, run.error_floor) == (1, RunStatus.RUNNING, 1, 0)
+    assert run.owner
     assert list(store.rows(run.uid)) == [(1, make_row(1))]
     assert store.cached(KEY) == make_row(1, b"old")
     assert store.cached(b"l" * 16) is None

@@ -13,7 +13,7 @@ from midway import all_at_once
 from store_model import ALIVE, DEAD
 
 from headway.errors import LeaseLost
-from headway.journal.records import Lease, Row, RunSpec, RunStatus
+from headway.journal.records import Ending, Lease, Row, RunSpec, RunStatus
 from headway.journal.shared.claims import Reply, Wish
 
 TTL_S = 30.0
@@ -101,6 +101,10 @@ def test_a_claim_ends_when_its_run_is_given_back_taken_over_or_deleted(store):
     one, two = drive(store, "one"), drive(store, "two")
     ask(store, one, SKY)
     store.release(one, RunStatus.INTERRUPTED, 2.0)
+    assert store.claims() == {}
+    again = store.acquire("one", ALIVE, TTL_S, 2.0)
+    ask(store, again, SKY)
+    store.commit(again, 1, [ROW], 2.0, ending=Ending(RunStatus.DONE))
     assert store.claims() == {}
     again = store.acquire("one", ALIVE, TTL_S, 3.0)
     ask(store, again, SKY)

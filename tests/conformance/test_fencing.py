@@ -10,7 +10,7 @@ from store_model import DEAD
 
 from headway.errors import LeaseLost, RunOwned, StoreError, UnknownRun
 from headway.journal.owner import this_process
-from headway.journal.records import Lease, RunSpec, RunStatus
+from headway.journal.records import Ending, Lease, RunSpec, RunStatus
 
 KEY = b"k" * 16
 
@@ -50,7 +50,7 @@ def test_a_driver_that_lost_its_lease_changes_nothing_and_its_rows_are_kept_as_r
     before = store.run("sky")
     late = [make_row(2, b"late"), make_row(3, b"later")]
     with pytest.raises(LeaseLost, match="the lease of run 'sky' is lost"):
-        store.commit(lease, 2, late, 40.0, cache=[(KEY, late[0])])
+        store.commit(lease, 2, late, 40.0, cache=[(KEY, late[0])], ending=Ending(RunStatus.FAILED, 7))
     with pytest.raises(LeaseLost, match="the lease of run 'sky' is lost"):
         store.renew(lease, 41.0)
     store.release(lease, RunStatus.FAILED, 42.0, error_floor=7)
@@ -70,9 +70,10 @@ def test_a_late_writer_is_told_that_it_is_late_even_where_its_rows_would_not_fit
 
 def test_a_driver_whose_rows_do_not_fit_is_not_late(subject, store, lease, make_row):
     with pytest.raises(StoreError) as caught:
-        store.commit(lease, 2, [make_row(1)], 1.0)
+        store.commit(lease, 2, [make_row(1)], 1.0, ending=Ending(RunStatus.DONE))
     assert not isinstance(caught.value, LeaseLost)
     assert subject.rejected(store, lease.uid) == []
+    assert store.run("sky").owner == lease.owner
 
 
 def test_an_expired_lease_that_nobody_took_still_writes_and_can_be_renewed(store, lease, make_row):

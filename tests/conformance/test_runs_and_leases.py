@@ -8,7 +8,7 @@ import pytest
 
 from headway.errors import LeaseLost, RunMismatch, RunOwned, StoreError, UnknownRun
 from headway.journal.owner import is_alive, this_process
-from headway.journal.records import COSTED, Kind, Row, RunSpec, RunStatus
+from headway.journal.records import COSTED, Ending, Kind, Row, RunSpec, RunStatus
 
 NAME_OF_A_PROCESS = "from headway.journal.owner import this_process; print(this_process())"
 
@@ -44,6 +44,29 @@ def test_a_new_run_that_is_begun_is_owned_as_if_it_had_been_acquired(store):
     store.commit(lease, 1, [Row(Kind.OUTCOME, b"k" * 16, b"p" * 16, b"body")], 3.0)
     store.release(lease, RunStatus.INTERRUPTED, 4.0)
     assert store.acquire("sky", "another", 30.0, 5.0).fence > lease.fence
+
+
+@pytest.mark.parametrize("status", [RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.INTERRUPTED])
+@pytest.mark.parametrize("floor", [None, 1])
+def test_a_commit_gives_the_run_back_as_a_release_after_it_does(store, status, floor):
+    row = Row(Kind.OUTCOME, b"k" * 16, b"p" * 16, b"body")
+    infos = []
+    for name in ("sky", "sea"):
+        store.create_run(RunSpec(run_id=name, task="t"))
+        lease = store.acquire(name, this_process(), 30.0, 1.0)
+        store.commit(lease, 1, [row], 2.0)
+        store.request_cancel(name, 2.0)
+        if name == "sky":
+            store.commit(lease, 2, [row, row], 3.0, ending=Ending(status, floor))
+        else:
+            store.commit(lease, 2, [row, row], 3.0)
+            store.release(lease, status, 3.0, error_floor=floor)
+        with pytest.raises(LeaseLost, match="this driver gave it back before"):
+            store.commit(lease, 4, [row], 4.0)
+        info = store.run(name)
+        assert [seq for seq, _ in store.rows(info.uid)] == [1, 2, 3]
+        infos.append((info.status, info.owner, info.lease_until, info.ended, info.cancel_requested, info.error_floor, info.nrows))
+    assert infos[0] == infos[1]
 
 
 def test_a_run_that_is_there_is_not_begun_again(store, lease):

@@ -10,6 +10,7 @@ from headway.journal.decisions import (
     BlockEnded,
     BudgetOpened,
     Chosen,
+    DeadlineLeft,
     DeadlineOpened,
     Decision,
     Event,
@@ -36,6 +37,7 @@ from headway.journal.decisions import (
     is_told,
     name_asked_again,
     name_given_back,
+    name_left,
     name_waited_for,
 )
 from headway.journal.records import Charge, Error, Outcome, Place, Signal
@@ -49,6 +51,7 @@ TOLD = [
     Sleep(float("inf")),
     BudgetOpened(b"", {"tokens": 5.0}),
     DeadlineOpened(9.0),
+    DeadlineLeft("failed", 70_000),
     Remaining({"tokens": 1.0}, {KEY: {"tokens": 2.0}, OTHER: {}}),
     TimeLeft(-1.0),
     EventLimit(2.0),
@@ -102,5 +105,6 @@ def test_the_names_of_decisions_differ_in_all_that_they_are_made_of():
         name_asked_again(KEY),
         name_waited_for(KEY),
         name_given_back(KEY),
+        name_left(KEY),
     }
-    assert len(names) == 9
+    assert len(names) == 10

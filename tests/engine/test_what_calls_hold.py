@@ -14,6 +14,7 @@ from headway.journal.open import open_store
 from headway.journal.sqlite.locks import descriptor_of
 
 HELD: list[list[type]] = []
+STORE: list[hw.MemoryStore] = []
 
 
 @hw.task
@@ -42,6 +43,28 @@ def test_what_stands_for_an_empty_container_can_not_be_filled():
         NO_ITEMS.append(1)
     with pytest.raises(TypeError):
         NO_ENTRIES["a"] = 1
+
+
+def test_a_wait_that_is_over_leaves_nothing_of_the_name_that_it_waited_for(go):
+    @hw.task
+    async def waits(name: str) -> str:
+        return str(await hw.wait_event(name, timeout=20 if name == "never" else None))
+
+    @hw.task
+    async def program() -> list[object]:
+        calls = [waits("never"), *(waits(f"name {number}") for number in range(3))]
+        await hw.sleep(1)
+        for number in range(3):
+            hw.signal(hw.call().run_id, f"name {number}", number, store=STORE[-1])
+        ends = await hw.settle(*calls)
+        frame = current.get()
+        assert frame is not None
+        signals = frame.call.engine.signals
+        return [[end.value for end in ends], dict(signals._waiters), dict(signals.queue)]
+
+    store = hw.MemoryStore()
+    STORE[:] = [store]
+    assert go(program, store=store) == [[None, "0", "1", "2"], {}, {}]
 
 
 @hw.task

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from headway.errors import StoreError, StoreFull
 from headway.journal import writer
 from headway.journal.log import Log
 from headway.journal.memory import MemoryStore
-from headway.journal.records import Lease, Row, RunSpec
+from headway.journal.records import Ending, Lease, Row, RunSpec, RunStatus
 
 
 class Busy(MemoryStore):
@@ -113,3 +114,80 @@ def test_a_writer_that_is_closed_writes_what_is_held():
     thread.close()
     assert store.run("sky").nrows == 2
     assert log.durable == 2
+
+
+class Watched(MemoryStore):
+    """A store that notes what is done to it. No commit is done while it is full."""
+
+    full = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+
+    def commit(self, *args: Any, **kwargs: Any) -> None:
+        self.done.append("commit")
+        if self.full:
+            raise StoreFull(28, "the disk is full")
+        super().commit(*args, **kwargs)
+
+    def release(self, *args: Any, **kwargs: Any) -> None:
+        self.done.append("release")
+        super().release(*args, **kwargs)
+
+    def renew(self, *args: Any, **kwargs: Any) -> None:
+        self.done.append("renew")
+        super().renew(*args, **kwargs)
+
+
+def _end(store: Watched, *names: str, ttl_s: float = 30.0) -> list[StoreError]:
+    """Drive a run that appends rows of these names, and give it back as done; what failed."""
+    failed: list[StoreError] = []
+    store.create_run(RunSpec(run_id="sky", task="t"))
+    lease = store.acquire("sky", "me", ttl_s, 0.0)
+    log = Log(store, lease, 0, post=lambda call: call(), on_room=lambda: None, on_failure=failed.append, wall=lambda: 0.0)
+    thread = writer.Writer(log, lambda info, signals: None, lambda: None)
+    _append(log, *names)
+    log.end(Ending(RunStatus.DONE))
+    thread.start()
+    thread.close()
+    log.give_back()
+    log.give_back()
+    return failed
+
+
+def test_the_last_rows_give_the_run_back():
+    store = Watched()
+    assert _end(store, "a", "b") == []
+    assert store.done == ["commit"]
+    assert (store.run("sky").status, store.run("sky").owner, store.run("sky").nrows) == ("done", "", 2)
+
+
+def test_only_the_last_of_several_commits_gives_the_run_back(monkeypatch):
+    monkeypatch.setattr(Log.take_group, "__defaults__", (2,))
+    store = Watched()
+    assert _end(store, "a", "b", "c", "d", "e") == []
+    assert store.done == ["commit"] * 3
+    assert (store.run("sky").status, store.run("sky").owner, store.run("sky").nrows) == ("done", "", 5)
+
+
+def test_a_run_without_last_rows_is_released():
+    store = Watched()
+    assert _end(store) == []
+    assert store.done == ["release"]
+    assert (store.run("sky").status, store.run("sky").owner) == ("done", "")
+
+
+def test_a_run_whose_last_rows_are_too_much_for_the_disk_is_not_done():
+    store = Watched()
+    store.full = True
+    assert [type(error) for error in _end(store, "a")] == [StoreFull]
+    assert store.done == ["commit", "release"]
+    assert (store.run("sky").status, store.run("sky").owner, store.run("sky").nrows) == ("interrupted", "", 0)
+
+
+def test_a_run_that_was_given_back_is_not_renewed():
+    """A lease of no length is always due."""
+    store = Watched()
+    assert _end(store, "a", ttl_s=0.0) == []
+    assert store.done[-1] == "commit"

@@ -417,15 +417,14 @@ def edits(case: Case) -> int:
     history.live(main, "p", 1, crash=Crash(case.choice.randint(0, max(0, rows - 2)), case.choice.choice(("before", "after"))))
     if any(row.parent == NO_PARENT for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME):
         return 0  # the program had ended, so that nothing of it is asked again
-    # budgets are found again by their place, so in another order they are other budgets
-    moved = not case.is_calm and any("budget" in kind for kind in case.program.kinds)
-    history.budgets_moved = moved or _shares_budgets(case.program)
-    outside = OUTSIDE.copy()
+    history.budgets_moved = True
+    outside, budgets = OUTSIDE.copy(), watch.BUDGETS.copy()
     before = {branch for _, branch, _ in watch.GIVEN}
     install(changed)
     watch.edited = True
     watch.GIVEN.clear()
     OUTSIDE.update(outside)
+    watch.BUDGETS.update(budgets)
     live_on(history, case.choice)
     if watch.leave_out_changed_branches(before):
         expected = None  # one that draws a number may be given what another drew whose question nobody asks any more
@@ -473,15 +472,9 @@ def source_changes(case: Case) -> int:
     publish(2)
     watch.GIVEN.clear()
     history.edited = True
-    history.budgets_moved = _shares_budgets(case.program)
     live_on(history, case.choice)
     judge(history, expected)
     return 1
-
-
-def _shares_budgets(node: Node) -> bool:
-    """Whether budgets are opened in bodies that several places share: whoever runs one again does so in a budget of its own."""
-    return _has_shared(node, lambda kind: "budget" in kind)
 
 
 def _has_shared(node: Node, wanted: Callable[[str], bool]) -> bool:

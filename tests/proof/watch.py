@@ -10,7 +10,7 @@ import contextlib
 import contextvars
 import functools
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -39,6 +39,7 @@ _NAMED: dict[str, Gauge] = {}
 _DOWN: Counter[str] = Counter()  # how often each service was asked
 _REFUSED: set[tuple[int, bytes]] = set()  # names of children of a shared call that failed by itself, in which engine
 _RUNS: Counter[str] = Counter()  # how often the code of a fickle stream began
+BUDGETS: defaultdict[str, set[bytes]] = defaultdict(set)  # around a call, by its key: several where an edit has moved it
 GIVEN: list[tuple[Any, Branch, str]] = []  # by which engine, which branch was given the answer of which call
 
 drivers = 1  # that may run at a time; two tell different stories of one call
@@ -84,7 +85,7 @@ def forget() -> None:
     global drivers, edited
     drivers, edited = 1, False
     COMPLAINTS.clear()
-    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED, _RUNS, GIVEN):
+    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED, _RUNS, BUDGETS, GIVEN):
         notes.clear()
     told.forget()
 
@@ -138,6 +139,7 @@ def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
         return
     call = handle._call
     call.add_callback(functools.partial(_ended, child, attempt.place))
+    BUDGETS[handle.key].add(call.scope.account.key if call.scope.account is not None else b"")
     if call.share is not None and child.task not in SHARED:
         attempt.shared.append((call.engine, call.share.key))
         if (id(call.engine), call.share.key) in _REFUSED:
@@ -254,9 +256,12 @@ def leave_out_changed_branches(before: set[Branch]) -> bool:
 
 
 def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:
-    """How many calls a budget has booked that these were made in."""
+    """How many calls a budget has booked that these were made in. One that was made in another budget before the program was edited
+    may have ended there: that one has booked it, and nobody pays for a recorded result again."""
     alone = [
-        handle for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and handle._call.share is None
+        handle
+        for child, handle in zip(children, handles, strict=True)
+        if child.task not in SHARED and handle._call.share is None and len(BUDGETS[handle.key]) < 2
     ]
     ran = {handle.key for handle in alone if not handle.exception()}  # one that has equals may have been answered
     if len(ran) > calls:

@@ -20,6 +20,7 @@ booked: dict[str, str] = {}
 """The world outside: by idempotency key, what is booked now. A booking that is made again under its key is the same one."""
 
 undone: list[str] = []
+DONE: list[str] = []
 
 
 @hw.task(effect=True)
@@ -256,3 +257,61 @@ def test_that_a_call_was_stopped_is_recorded_once():
     history = History(1, STEADY)
     live_to_the_end(history, hold, 0, 5, False)
     assert sum(is_told(row.body, Stopped) for row in history.rows()) == 1
+
+
+async def until_later() -> None:
+    await hw.sleep(100)
+
+
+async def until_nobody_says_anything() -> None:
+    await hw.wait_event("never", timeout=100)
+
+
+RESTS = {"sleep": until_later, "signal": until_nobody_says_anything}
+
+
+@hw.task(effect=True)
+async def does(what: str) -> str:
+    DONE.append(what)
+    return what
+
+
+@hw.task
+async def books_in_a_block(rests: str) -> str:
+    """The deadline of its own block breaks in on its rest, which would have been over later."""
+    with hw.deadline(seconds=10):
+        await does("book")
+        try:
+            await RESTS[rests]()
+        except BaseException:
+            with hw.shielded(timeout=1000):
+                await does("undo a part")
+                await does("undo the rest")
+            raise
+        await does("go on")
+
+
+@hw.task
+async def late(rests: str) -> str:
+    try:
+        await books_in_a_block(rests)
+    except hw.DeadlineExceeded:
+        return "late"
+    return "in time"
+
+
+@pytest.mark.parametrize("rests", RESTS)
+def test_code_in_a_block_hears_of_its_deadline_at_the_same_place_however_late_its_run_is_taken_up(rests):
+    DONE.clear()
+    whole = History(0, STEADY).live(late, rests)
+    assert (whole.value, DONE) == ("late", ["book", "undo a part", "undo the rest"])
+    for after in range(len(whole.after)):
+        DONE.clear()
+        history = History(0, STEADY)
+        history.live(late, rests, crash=Crash(after, "after"))
+        history.universe.now += 1000
+        again = history.live(late, rests)
+        history.check()
+        assert again.value == "late"
+        assert "go on" not in DONE
+        assert "undo the rest" in DONE or "book" not in DONE, f"killed after row {after}: {DONE}"

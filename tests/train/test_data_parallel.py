@@ -207,6 +207,21 @@ def test_alone_there_is_nothing_to_share() -> None:
     assert alone.sum([1.5, 2.0]) == [1.5, 2.0]
 
 
+def test_rows_are_shared_by_their_lengths_each_to_one_process() -> None:
+    lengths = [900, 10, 20, 30, 850, 40, 50, 60]
+    shares = []
+    for rank in range(2):
+        replicas = DataParallel()
+        replicas.rank, replicas.size = rank, 2
+        shares.append(replicas.share_by_length(lengths))
+    assert sorted(shares[0] + shares[1]) == list(range(8))
+    assert [len(share) for share in shares] == [4, 4]
+    loads = [sum(lengths[row] for row in share) for share in shares]
+    assert max(loads) - min(loads) <= 40, "taking turns, one process has 1,820 and the other 140"
+    with pytest.raises(hw.UsageError, match="a batch of 1 rows for 2 processes"):
+        replicas.share_by_length([5])
+
+
 def test_more_processes_than_rows_is_a_clear_error() -> None:
     crowd = DataParallel()
     crowd.size = 4

@@ -13,6 +13,7 @@ from headway.cli.options import (
     Gantt,
     Json,
     Keywords,
+    Order,
     Pools,
     Program,
     Progress,
@@ -62,6 +63,7 @@ def run(
     deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="The most seconds to take.")] = None,
     workers: Workers = None,
     pool: Pools = None,
+    order: Order = None,
     take_over: TakeOver = False,
     progress: Progress = None,
     events: Events = None,
@@ -86,6 +88,7 @@ def run(
         take_over=take_over,
         workers=workers,
         pools=pool or [],
+        order=order,
     )
     run_program(program, args or [], kw or [], run_id, budget or [], deadline, options)
 
@@ -109,6 +112,7 @@ def resume(
     ] = None,
     workers: Workers = None,
     pool: Pools = None,
+    order: Order = None,
     take_over: TakeOver = False,
     progress: Progress = None,
     events: Events = None,
@@ -134,6 +138,7 @@ def resume(
         take_over=take_over,
         workers=workers,
         pools=pool or [],
+        order=order,
     )
     resume_run(run_id, on_change, budget or [], deadline, options, retry_failed=retry_failed)
 
@@ -203,7 +208,7 @@ def check(
     kw: Keywords = None,
     schedules: Annotated[int, typer.Option("--schedules", min=1, help="How many; each is also killed and resumed.")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="The number of the first schedule; the same seed repeats the check.")] = 0,
-    seconds: Annotated[float, typer.Option("--seconds", min=0, help="After this time no new schedule begins.")] = 60.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, help="After this time it ends, and says what it left.")] = 60.0,
     pool: Pools = None,
     answers: Annotated[
         str | None, typer.Option("--answers", metavar="RUN", help="Answer the calls that make no calls of their own from RUN.")
@@ -242,6 +247,10 @@ def predict(
             "--estimate", metavar="TASK=DURATION", help="Use this instead of the recorded times: 2.5s or 2.5s±0.5s. Repeatable."
         ),
     ] = None,
+    order: Annotated[
+        list[str] | None,
+        typer.Option("--order", metavar="NAME", help="Compare this order of the calls that wait; repeatable. See `headway run`."),
+    ] = None,
     pool: Annotated[
         Literal["process", "thread", "inline"] | None,
         typer.Option("--pool", help="Whose calls occupy workers.  [default: the pool that did the work]"),
@@ -269,6 +278,7 @@ def predict(
             within=within,
             budget=budget or [],
             estimate=estimate or [],
+            order=order or [],
             pool=pool,
             trials=trials,
             seed=seed,

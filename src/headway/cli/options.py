@@ -21,6 +21,15 @@ Pools = Annotated[
     list[str] | None,
     typer.Option("--pool", metavar="NAME=SIZE|FILE:CLASS", help="A pool's size, or a pool of the program's own; repeatable."),
 ]
+Order = Annotated[
+    str | None,
+    typer.Option(
+        "--order",
+        metavar="NAME",
+        help="Which of the calls that wait starts first: edd, mdd, critical-path, longest-first, … or FILE:FUNCTION.  "
+        "[default: the longest path ahead]",
+    ),
+]
 Reuse = Annotated[
     list[str] | None,
     typer.Option("--reuse", metavar="TASK", help="Use its recorded results although its source changed; repeatable."),

@@ -1,8 +1,7 @@
 """The engine's record of a call, which is one use of a task in a run. Programs hold a `Handle` to it (`handle`).
 
-A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation, who
-awaits what) lives in `Extra`, made when first needed. A call does nothing by itself. Only `lifecycle` moves it, through the states
-of `transitions`, on the engine's thread.
+A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation)
+lives in `Extra`, made when first needed. Only `lifecycle` moves a call, on the engine's thread, as `transitions` says.
 """
 
 from __future__ import annotations
@@ -34,14 +33,15 @@ NO_ENTRIES: Any = MappingProxyType({})
 
 
 class Frame(NamedTuple):
-    """Where code runs: inside which call, under which scope, in which of its attempts, for which batch, and in which branch.
-    Coroutines that a call joins side by side are branches of it (`branch_siblings`); the branch of the call's own code is empty."""
+    """Where code runs: in which call, scope, attempt, batch and branch. Coroutines that a call joins are its branches; that of its
+    own code is empty. Names go by the path, the branch with the blocks of `hw.anytime` that the code is in (`branch_siblings`)."""
 
     call: Call
     scope: Scope
     attempt: int = 0
     batch: Batch | None = None
     branch: bytes = b""
+    path: bytes = b""
 
     def must_go_on(self) -> None:
         """Raise CancelledError, each time, in code that was left behind."""
@@ -80,8 +80,8 @@ def check_stop(me: Call) -> None:
     """Raise CancelledError in code that has to stop."""
     if must_stop(me):
         x = me.extra()
-        if x.halt is not None:
-            x.halt.replays = False
+        if x.halt is not None and x.halt.replays:
+            x.halt.hear(me.asyncio_task, x.stop_reason)
         raise asyncio.CancelledError(x.stop_reason)
 
 

@@ -31,14 +31,14 @@ class Decisions:
         self._replay = replay
 
     def name_decision(self, frame: Frame, what: str, detail: bytes = b"") -> bytes:
-        """The key of the next decision of this kind in this call, or in this one of the coroutines that it joined. Raises
-        HeadwayError in code that its call has left behind."""
+        """The key of the next decision of this kind in this call, or in this one of the coroutines that it joined and the
+        blocks that it opened. Raises HeadwayError in code that its call has left behind."""
         call = frame.call
         if frame.over:
             raise HeadwayError(f"{call.describe()} has ended; the code that still works for it can't go on")
         # equal calls draw alike, so that they make the same calls; all other answers belong to one call each
         owner = call.share if what == "random" and call.share is not None else call
-        key = decision_key(owner.key, owner.epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
+        key = decision_key(owner.key, owner.epoch, what, detail + b" in " + frame.path if frame.path else detail)
         if owner.ordinals is None:
             owner.ordinals = {}
         ordinal = owner.ordinals.get(key, 0)
@@ -68,9 +68,9 @@ class Decisions:
             self.record_decision(frame.call, key, told)
         return told
 
-    def decide_deadline(self, frame: Frame, place: bytes, wanted: float) -> tuple[float, float]:
+    def decide_deadline(self, frame: Frame, key: bytes, wanted: float) -> tuple[float, float]:
         """A deadline's time by the wall clock, as it was when it was first opened, and how many seconds are left of it."""
-        key, now = self.name_decision(frame, "deadline", place), self._run.wall()
+        now = self._run.wall()
         found = self._find(frame.call, key)
         if found is None or not isinstance(found.told, DeadlineOpened):
             hear_stop(frame.call)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 
 from headway import events
 from headway.engine.call import Call, Frame
+from headway.engine.dispatch.order import Order
 from headway.engine.engine import Engine
 from headway.engine.outcomes.result import result_of
 from headway.engine.replay.claim import Claim
@@ -30,19 +32,20 @@ from headway.engine.scopes.desk import Desk
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
 from headway.engine.tasks.spec import TaskSpec
-from headway.engine.transitions import CANCELLED, OK
+from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.world import MACHINE, LogWriter, World
-from headway.errors import HeadwayError, LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.errors import HeadwayError, RunCancelled, StoreError, StoreFull
 from headway.ipc.interrupts import interrupts
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, NullJournal
-from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
+from headway.journal.records import Amounts, Ending, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import RecoveredState
 from headway.journal.store import Store
 from headway.pools.registry import Given, Pools
 
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 STOP_S = 10.0  # after SIGTERM, how long calls that run may take to end
+_STATUS = {OK: RunStatus.DONE, FAILED: RunStatus.FAILED, CANCELLED: RunStatus.CANCELLED}  # of a run, by the state of its root
 LEAVE_S = 2.0  # how long code that was told to stop may take before the driver leaves without it
 
 
@@ -62,6 +65,7 @@ class Plan:
     pools: Mapping[str, Given] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     max_active: int = 1024
+    order: Order | None = None
     decided: dict[str, str] = field(default_factory=dict)
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
@@ -75,8 +79,11 @@ class Driver:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.has_closed = False  # the store, which it owns
+        self._leaving = threading.Lock()
         self._sinks = list(plan.sinks)
         self._lease = plan.claim.lease if plan.claim is not None else None
+        self._gave_back = False
+        self._log: Log | None = None
         self._writer: LogWriter | None = None
         self._interrupts = 0
         self._failure: BaseException | None = None
@@ -94,7 +101,7 @@ class Driver:
         plan = self._plan
         self._stopped = asyncio.Event()
         known = plan.claim.known if plan.claim is not None else RecoveredState()
-        status, floor = RunStatus.INTERRUPTED, None
+        status = RunStatus.INTERRUPTED
         try:
             self._engine = engine = self._make_engine(known)
             self._emit_started(known)
@@ -113,15 +120,16 @@ class Driver:
                     raise
                 status = await self._wind_down()
                 await engine.stops.close(root)
+                if engine.closes_at_once:  # else its last rows must not wait for that
+                    status = await self._give_back(status)
+                elif root.state >= OK:
+                    status = await self._durable(status)
             if root.scope.account is not None:
                 warn_of_units(root.scope.account.limits, root.scope.account.spent)
-            if status in (RunStatus.FAILED, RunStatus.CANCELLED) and self._writer is not None:
-                floor = engine.journal.durable
         finally:
-            await self._give_back(status, floor)
+            status = await self._give_back(status)
             if self._last_resort is not None:
                 self._last_resort.end()
-        plan = self._plan
         return result_of(self._root, status, self._failure, plan.run_id, self._how_to_resume() if plan.store is not None else "")
 
     # --- making what drives it ---------------------------------------------------------------------------------------
@@ -148,7 +156,14 @@ class Driver:
         )
         run.emit = self._emit if self._sinks else None
         run.on_failure = self._on_failure
-        engine = Engine(run, plan.world.parts(), resources=plan.resources, max_active=plan.max_active, decided=plan.decided)
+        engine = Engine(
+            run,
+            plan.world.parts(),
+            resources=plan.resources,
+            max_active=plan.max_active,
+            order=plan.order,
+            decided=plan.decided,
+        )
         plan.world.drives(engine)
         engine.ready.on_parked = self._on_parked
         if plan.store is not None and self._lease is not None:
@@ -160,7 +175,7 @@ class Driver:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
                 loop.call_soon_threadsafe(callback)
 
-        log = Log(
+        log = self._log = Log(
             store,
             lease,
             engine.known.last_seq,
@@ -302,18 +317,13 @@ class Driver:
     def _last_words(self) -> None:
         """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
         self._engine.run.closing = True
-        self._leave(RunStatus.INTERRUPTED, None)
+        self._leave(RunStatus.INTERRUPTED)
 
     async def _wind_down(self) -> RunStatus:
         """The root ended, or the run must stop: leave nothing running, and say how the run ended."""
         engine, root = self._engine, self._root
         if root.state >= OK:
-            await self._durable()
-            if self._failure is not None and not isinstance(self._failure, RunCancelled):
-                return RunStatus.INTERRUPTED
-            if root.state == OK:
-                return RunStatus.DONE
-            return RunStatus.CANCELLED if root.state == CANCELLED else RunStatus.FAILED
+            return self._unless_broken(_STATUS[root.state])
         engine.run.closing = True
         engine.ready.stopped = True
         ended = asyncio.Event()
@@ -323,10 +333,13 @@ class Driver:
             await asyncio.wait_for(ended.wait(), LEAVE_S)
         return RunStatus.INTERRUPTED
 
-    async def _durable(self) -> None:
-        """Wait until everything recorded is on the disk, or the journal has failed."""
-        journal = self._engine.journal
-        if isinstance(journal, Log) and journal.failure is None:
+    def _unless_broken(self, status: RunStatus) -> RunStatus:
+        """How the run ended, unless something broke it off."""
+        return status if self._failure is None or isinstance(self._failure, RunCancelled) else RunStatus.INTERRUPTED
+
+    async def _durable(self, status: RunStatus) -> RunStatus:
+        """Wait until everything recorded is on the disk, or the journal has failed; how the run ended."""
+        if (log := self._log) is not None and log.failure is None:
             written = asyncio.Event()
 
             def failed(error: HeadwayError) -> None:
@@ -334,13 +347,18 @@ class Driver:
                 written.set()
 
             self._engine.run.on_failure = failed
-            journal.when_durable(journal.last_seq, written.set)
+            log.when_durable(log.last_seq, written.set)
             await written.wait()
+        return self._unless_broken(status)
 
     # --- giving it back ----------------------------------------------------------------------------------------------
 
-    async def _give_back(self, status: RunStatus, floor: int | None) -> None:
+    async def _give_back(self, status: RunStatus) -> RunStatus:
+        """Close what lives as long as the run does here, once; how the run ended."""
         plan = self._plan
+        if self._gave_back:
+            return status
+        self._gave_back = True
         try:
             if hasattr(self, "_engine"):
                 self._engine.run.closing = True
@@ -353,28 +371,34 @@ class Driver:
                     await self._engine.desk.close()
         finally:
             if self._lease is not None:
-                await plan.world.aside(self._leave_for_good, status, floor)
+                try:
+                    await plan.world.aside(self._leave_for_good, status)
+                except asyncio.CancelledError:  # nobody may close the store under it
+                    await plan.world.aside(self._leave_for_good, status)
+                    raise
+            if self._log is not None:
+                self._log.hear()  # the last rows may have been too much for the disk
+            status = self._unless_broken(status)
         if self._sinks:
-            ended = events.RunEnded(
-                at=plan.world.wall(),
-                run_id=plan.run_id,
-                status=status,
-                calls=self._engine.calls,
-                reused=self._engine.replay.reused,
-            )
-            self._emit(ended)
+            calls, reused = self._engine.calls, self._engine.replay.reused
+            self._emit(events.RunEnded(at=plan.world.wall(), run_id=plan.run_id, status=status, calls=calls, reused=reused))
+        return status
 
-    def _leave_for_good(self, status: RunStatus, floor: int | None) -> None:
+    def _leave_for_good(self, status: RunStatus) -> None:
         """`_leave`, and close the store where nobody else has it: in one go, for another thread takes longer than closing does."""
-        self._leave(status, floor)
-        if self._plan.owns_store and self._plan.store is not None:
-            self._plan.store.close()
-            self.has_closed = True
+        with self._leaving:
+            self._leave(status)
+            if self._plan.owns_store and self._plan.store is not None:
+                self._plan.store.close()
+                self.has_closed = True
 
-    def _leave(self, status: RunStatus, floor: int | None) -> None:
-        """Write what is queued, then release the run. Runs off the loop."""
-        if self._writer is not None:
-            self._writer.close()
-        if self._plan.store is not None and self._lease is not None:
-            with contextlib.suppress(LeaseLost, StoreError):
-                self._plan.store.release(self._lease, status, self._plan.world.wall(), error_floor=floor)
+    def _leave(self, status: RunStatus) -> None:
+        """Write what is queued, and release the run. Runs off the loop."""
+        if (log := self._log) is None or self._writer is None:  # nothing could be made that writes
+            with contextlib.suppress(StoreError):
+                if self._plan.claim is not None and self._plan.store is not None:
+                    self._plan.claim.give_up(self._plan.store, self._plan.world.wall())
+            return
+        log.end(Ending(status, log.last_seq if status in (RunStatus.FAILED, RunStatus.CANCELLED) else None))
+        self._writer.close()
+        log.give_back()

@@ -23,6 +23,7 @@ from headway.engine.call import Call, Frame, check_stop, must_stop
 from headway.engine.collecting import Collecting
 from headway.engine.decisions import Decisions
 from headway.engine.dispatch.batch import Batches
+from headway.engine.dispatch.order import Order
 from headway.engine.identity.argument_changes import note_members
 from headway.engine.identity.inputs import PLAIN, handles_in
 from headway.engine.identity.keys import call_key
@@ -56,7 +57,14 @@ class Engine:
     """One run in this process."""
 
     def __init__(
-        self, run: RunContext, parts: Parts, *, resources: dict[str, int], max_active: int, decided: Mapping[str, str] | None = None
+        self,
+        run: RunContext,
+        parts: Parts,
+        *,
+        resources: dict[str, int],
+        max_active: int,
+        order: Order | None = None,
+        decided: Mapping[str, str] | None = None,
     ) -> None:
         self.run = run
         self.run_id, self.loop, self.thread, self.wall = run.run_id, run.loop, run.thread, run.wall
@@ -71,7 +79,7 @@ class Engine:
         self.decisions = Decisions(run, self.replay)
         self.names = Names(run.known, self.decisions)
         self.accounting = Accounting(run, self.decisions)
-        self.ready = parts.ready(run, lifecycle, resources, max_active)
+        self.ready = parts.ready(run, lifecycle, resources, max_active, order)
         self.accounting.line = self.ready.line = BudgetLine(run, lifecycle, self.ready)
         self.waits = Waits(run, lifecycle, self.ready)
         self.stops = Stops(run, lifecycle, self.ready)
@@ -164,7 +172,7 @@ class Engine:
             kwargs = _NO_NAMES  # most calls: not an empty dictionary for each
         if spec.name in RIVALS:
             self.names.check_rivals(spec, asked, parent)
-        key, place = self.names.name(spec, asked, parent, frame.branch)
+        key, place = self.names.name(spec, asked, parent, frame.path)
         self.calls = number = self.calls + 1
         call: Call = Call(self, spec, key, args, kwargs, parent, scope, number, asked)
         call.branch = frame.branch
@@ -220,6 +228,11 @@ class Engine:
     def emit(self) -> Callable[[events.Event], None] | None:
         """The listener for events; None while there is none."""
         return self.run.emit
+
+    @property
+    def closes_at_once(self) -> bool:
+        """Whether nothing has to be closed that may take time: no task wanted a pool, no limit is shared with other processes."""
+        return not self.pools.were_wanted and (self.desk is None or not self.desk.has_limits)
 
     @property
     def closing(self) -> bool:

@@ -126,7 +126,8 @@ class Lifecycle:
         booked = stopped and x is not None and x.halt is not None and not x.halt.guessed  # when it began, in an earlier life
         if scope.deadline is not None and scope.deadline.left_s <= 0 and not stopped and not self._replay.goes_on(call):
             self._ready.release(call)
-            self.forbid(call, scope.deadline.error(call.describe()))
+            if not scope.deadline.holds_back:  # else it is stopped when the deadline passes, or when its block is left
+                self.forbid(call, scope.deadline.error(call.describe()))
             return
         if (call.spec.cost or scope.account is not None) and not booked:
             if (refused := self._accounting.reserve(call)) is not None:
@@ -286,6 +287,8 @@ class Lifecycle:
                 if (delay_s := outcomes.note_retry(call, error)) is not None:
                     self._feed(call, _RETRIED, delay_s)
                     return
+                if outcomes.is_cut_short(call, error):
+                    error = call.extra().stop
             except UsageError as wrong:  # what the task's retry asks has failed
                 error = wrong
         if call.spec.streams:

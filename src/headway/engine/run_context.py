@@ -36,6 +36,9 @@ class Surroundings(Protocol):
     def wait(self, future: concurrent.futures.Future[T]) -> T:
         """In a pool's thread: block until the loop has answered."""
 
+    def at_turns_end(self, function: Callable[[], None]) -> None:
+        """On the loop: call a function that no program can notice when the loop has done what it does now."""
+
 
 class RunContext:
     """One run in this process, as its parts see it."""

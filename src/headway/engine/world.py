@@ -76,6 +76,9 @@ class World(Protocol):
     def wait(self, future: concurrent.futures.Future[T]) -> T:
         """In a pool's thread: block until the loop has answered."""
 
+    def at_turns_end(self, function: Callable[[], None]) -> None:
+        """On the loop: call a function that no program can notice when the loop has done what it does now."""
+
 
 class Machine:
     """The real world."""
@@ -111,6 +114,9 @@ class Machine:
 
     def wait(self, future: concurrent.futures.Future[T]) -> T:
         return future.result()
+
+    def at_turns_end(self, function: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(function)
 
 
 MACHINE = Machine()

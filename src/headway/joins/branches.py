@@ -80,22 +80,23 @@ class Branches:
             except BaseException:  # the call is over, and its code that goes on can begin nothing more
                 close_coroutines(given)
                 raise
-            self.frame.call.engine.names.siblings_of(self.frame.call).begin_join(self.frame.branch, self.name)
+            self.frame.call.engine.names.siblings_of(self.frame.call).begin_join(self.frame.path, self.name)
 
     def begin(self, awaitable: Awaitable[T], place: int) -> Branch[T]:
         """Begin one, the one at this place of the join."""
         frame = self.frame
         if frame is None:
             return Branch(awaitable, asyncio.ensure_future(awaitable), b"")
-        branch = frame.branch + self.name + place.to_bytes(4, "big")
+        part = self.name + place.to_bytes(4, "big")
+        branch, path = frame.branch + part, frame.path + part
         if isinstance(awaitable, Handle | asyncio.Future):
             return Branch(awaitable, asyncio.ensure_future(awaitable), branch)
         siblings = frame.call.engine.names.siblings_of(frame.call)
-        siblings.open.add(branch)
+        siblings.open.add(path)
         context = contextvars.copy_context()
-        context.run(current.set, frame._replace(branch=branch))
+        context.run(current.set, frame._replace(branch=branch, path=path))
         task = asyncio.get_running_loop().create_task(contain_exit(awaitable), context=context)
-        task.add_done_callback(lambda _: siblings.open.discard(branch))
+        task.add_done_callback(lambda _: siblings.open.discard(path))
         return Branch(awaitable, task, branch)
 
     async def drain(self, branches: Sequence[Branch[Any]]) -> None:

@@ -96,6 +96,13 @@ class DeadlineOpened(_Told, frozen=True, array_like=True, tag="deadline"):
     until: float
 
 
+class DeadlineLeft(_Told, frozen=True, array_like=True, tag="deadline-left"):
+    """How the code left the block of a deadline: by itself, by an error, or because the deadline broke in on it."""
+
+    how: Literal["done", "failed", "interrupted"]
+    row: int  # the last row that it can have been told of by then
+
+
 class Remaining(_Told, frozen=True, array_like=True, tag="remaining"):
     """What was left of budgets: what was reserved for the call that asked, and what others had taken, by account."""
 
@@ -199,6 +206,7 @@ Told = (
     | Sleep
     | BudgetOpened
     | DeadlineOpened
+    | DeadlineLeft
     | Remaining
     | TimeLeft
     | EventLimit
@@ -253,6 +261,11 @@ def name_asked_again(key: bytes) -> bytes:
 def name_waited_for(key: bytes) -> bytes:
     """Name the note that a program waits for the decision under `key`."""
     return _hash(b"W" + key)
+
+
+def name_left(key: bytes) -> bytes:
+    """Name the end of the block whose deadline is the decision under `key`."""
+    return _hash(b"L" + key)
 
 
 def name_given_back(key: bytes) -> bytes:

@@ -4,6 +4,9 @@ The engine appends and goes on; nothing waits for the disk but an effect, the en
 queue is first in, first out and committed in groups, so whatever survives a crash is a prefix of what was appended: a survivor
 never lacks what it was computed from. The blobs of a group are durable before the group is.
 
+A run is given back in the commit of its last rows, where there are any: a commit of its own would take as long as all the rest of a
+short run does.
+
 `Log` is the whole logic and does no waiting: `write_group` moves one group from the queue to the store. The thread that calls it
 is in `writer`; a simulator calls it at times that it draws.
 
@@ -13,6 +16,7 @@ rows it could not write, says so once through `on_failure`, and accepts nothing 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -20,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from headway.errors import StoreError
-from headway.journal.records import Lease, Row
+from headway.journal.records import Ending, Lease, Row, RunStatus
 from headway.journal.store import Buffer, Store
 
 GROUP_ROWS = 4096
@@ -136,6 +140,9 @@ class Log:
         self._bytes_out = 0
         self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
         self._full = False
+        self._ending: Ending | None = None  # how the run is given back, once it is to be
+        self.is_given_back = False
+        self._broken_by: StoreError | None = None  # whether or not the engine has heard of it
         self.post = post
         self._on_room = on_room
         self._on_failure = on_failure
@@ -215,6 +222,27 @@ class Log:
             self.failure = error
             self._on_failure(error)
 
+    def hear(self) -> None:
+        """Let the engine know of a failure now, whatever else is posted before it."""
+        if self._broken_by is not None:
+            self._note_failure(self._broken_by)
+
+    # --- its end: off the loop, when nothing appends any more -------------------------------------------------------
+
+    def end(self, ending: Ending) -> None:
+        """Have the run given back with the last of the rows that are queued. The first word counts."""
+        if self._ending is None:
+            self._ending = ending
+
+    def give_back(self) -> None:
+        """Give the run back, unless its last rows have done so. Call when the writer has ended."""
+        if self._ending is None or self.is_given_back:
+            return
+        self.is_given_back = True
+        ending = self._ending if self._broken_by is None else Ending(RunStatus.INTERRUPTED)
+        with contextlib.suppress(StoreError):  # it ends with this process, or was lost before
+            self.store.release(self.lease, ending.status, self.wall(), error_floor=ending.error_floor)
+
     # --- the writer's side -------------------------------------------------------------------------------------------
 
     @property
@@ -263,7 +291,9 @@ class Log:
                     self._bytes_out += len(blob.data)
                 if carried.cache_key is not None:
                     cache.append((carried.cache_key, row))
-        self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)
+        ending = self._ending if not self._queue else None
+        self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache, ending=ending)
+        self.is_given_back = ending is not None
         self.post(lambda: self._note_commit(last))
         if (on_commit := self._on_commit) is not None:
             seconds = time.perf_counter() - began
@@ -275,5 +305,5 @@ class Log:
             wrapped = StoreError(f"run {self.lease.run_id}: the journal writer failed: {error!r}")
             wrapped.__cause__ = error
             error = wrapped
-        failure = error
+        self._broken_by = failure = error
         self.post(lambda: self._note_failure(failure))

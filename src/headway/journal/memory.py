@@ -14,7 +14,7 @@ import msgspec
 
 from headway.errors import RunMismatch, StoreDamaged
 from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
-from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Board as ClaimBoard
 from headway.journal.shared.claims import Claim, Holder, Reply, Waits, Wish, gather_claims, settle
 from headway.journal.shared.items import CollectionInfo, Item, Shelves, too_short
@@ -162,24 +162,33 @@ class MemoryStore:
     def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
         with self._lock:
             run = self._find_held(lease)
-            if run is None:
-                return
-            over = status in ENDED
-            self._change(
-                run,
-                owner="",
-                lease_until=0.0,
-                status=status,
-                ended=now if over else 0.0,
-                cancel_requested=run.cancel_requested and not over,
-                error_floor=run.error_floor if error_floor is None else error_floor,
-            )
-            self._end_claims(run.uid)
+            if run is not None:
+                self._give_back(run, Ending(status, error_floor), now)
+
+    def _give_back(self, run: RunInfo, ending: Ending, now: float) -> None:
+        over, floor = ending.status in ENDED, ending.error_floor
+        self._change(
+            run,
+            owner="",
+            lease_until=0.0,
+            status=ending.status,
+            ended=now if over else 0.0,
+            cancel_requested=run.cancel_requested and not over,
+            error_floor=run.error_floor if floor is None else floor,
+        )
+        self._end_claims(run.uid)
 
     # rows
 
     def commit(
-        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+        self,
+        lease: Lease,
+        first_seq: int,
+        rows: Sequence[Row],
+        now: float,
+        *,
+        cache: Sequence[tuple[bytes, Row]] = (),
+        ending: Ending | None = None,
     ) -> None:
         with self._lock:
             run = self._find_held(lease)
@@ -194,7 +203,9 @@ class MemoryStore:
             for name, _ in entries:
                 if (claim := self._claims.get(name)) is not None and (claim.run, claim.fence) == (lease.uid, lease.fence):
                     del self._claims[name]
-            self._change(run, nrows=run.nrows + len(rows))
+            run = self._change(run, nrows=run.nrows + len(rows))
+            if ending is not None:
+                self._give_back(run, ending, now)
 
     def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
         with self._lock:

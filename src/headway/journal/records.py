@@ -220,6 +220,14 @@ ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
 """Of runs that nothing goes on with unless somebody asks."""
 
 
+class Ending(NamedTuple):
+    """How a driver gives its run back: in this status; `error_floor` says up to which record failures are to be asked again, and is
+    left as it is where None."""
+
+    status: RunStatus
+    error_floor: int | None = None
+
+
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is: fixed when it is created."""
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Claim, Reply, Waits, Wish
 from headway.journal.shared.items import CollectionInfo, Item
 from headway.journal.shared.limits import Ask, Grant, Want
@@ -79,10 +79,17 @@ class Store(Protocol):
 
     # rows
     def commit(
-        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+        self,
+        lease: Lease,
+        first_seq: int,
+        rows: Sequence[Row],
+        now: float,
+        *,
+        cache: Sequence[tuple[bytes, Row]] = (),
+        ending: Ending | None = None,
     ) -> None:
         """Append `rows` as first_seq, first_seq + 1, …, put `cache` entries and end the run's claims on them, in one durable
-        transaction."""
+        transaction. With an `ending` it also gives the run back, as `release` does."""
 
     def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
         """`(seq, row)` of the run in order, verified. Raises StoreDamaged with run and seq."""

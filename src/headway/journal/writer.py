@@ -110,6 +110,8 @@ class Writer(threading.Thread):
                 log.urgent.clear()
                 log.rest()
                 durable = self._write(durable)
+            if log.is_given_back:
+                return
             self._keep_up()
             if self._closing and not log.pending:
                 return
@@ -121,6 +123,8 @@ class Writer(threading.Thread):
         while group := log.take_group():
             log.write_group(group, durable + 1)
             durable += len(group)
+            if log.is_given_back:  # there is no lease to be renewed, and nothing to be written
+                break
             self._keep_up()
             if log.pending < GROUP_ROWS and not (log.awaited or self._closing):
                 if log.pending:

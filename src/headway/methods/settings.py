@@ -67,14 +67,20 @@ def instance(where: str, kind: type[object], /, **settings: object) -> None:
     """Raises UsageError for a setting that is of another kind."""
     for name, value in settings.items():
         if not isinstance(value, kind):
-            raise _make_refusal(where, name, value, f"a search.{kind.__name__}")
+            raise _make_refusal(where, name, value, f"a {_called(kind)}")
 
 
 def several(where: str, kind: type[object], /, **settings: object) -> None:
     """Raises UsageError for what should be a list of some kind, and is not."""
     for name, values in settings.items():
         if not isinstance(values, Collection) or not all(isinstance(value, kind) for value in values):
-            raise _make_refusal(where, name, values, f"a list of search.{kind.__name__}")
+            raise _make_refusal(where, name, values, f"a list of {_called(kind)}")
+
+
+def _called(kind: type[object]) -> str:
+    """What users call a kind: what all rooms share is offered by `search`."""
+    room = kind.__module__.removeprefix("headway.methods.").partition(".")
+    return f"{room[0] if room[1] else 'search'}.{kind.__name__}"
 
 
 def _number(value: object) -> float:

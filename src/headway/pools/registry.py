@@ -160,6 +160,7 @@ class Pools(dict[str, FullPool]):
 
     def __init__(self, pools: Mapping[str, FullPool]) -> None:
         super().__init__(pools)
+        self.were_wanted = False  # by a task
         self._fitted: dict[int, tuple[Any, Any]] = {}  # by the identity of a task, which is kept with it
 
     def fit(self, task: Spec) -> Spec:
@@ -174,6 +175,7 @@ class Pools(dict[str, FullPool]):
     def _fit(self, task: Spec) -> Spec:
         if task.pool == LOOP:
             return task
+        self.were_wanted = True
         if task.pool not in self:
             names = (LOOP, *self)
             raise UsageError(

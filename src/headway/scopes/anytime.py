@@ -12,6 +12,9 @@ the block without an error; every other error is raised.
 A deadline stops everything that runs under it, including the block. So a block ends shortly before its deadline (by a fiftieth of
 the time left, at most a second), while its call can still return a result.
 
+What is asked inside is numbered apart from what is asked outside, so a resume that comes to less of the block, or to more, shifts
+nothing behind it.
+
 Which results were kept in time depends on timing. So the journal records the end of the block with everything kept by then. After a
 resume the code runs again, gets the recorded answers and ends with exactly the kept results. The record holds for the bounds it was
 made under: with more money or time the block goes on. Outside of a run there are no bounds, and the same lines do nothing.
@@ -30,6 +33,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from headway.engine.call import Frame, current
+from headway.engine.identity.branch_siblings import Siblings
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.tasks.options import is_number
 from headway.errors import NotDecodable, NotEncodable, UsageError
@@ -38,6 +42,7 @@ from headway.joins.bound import bound_of
 from headway.journal.codec.codec import decode, encode
 from headway.journal.decisions import BlockEnded, Kept
 from headway.scopes.deadline import DeadlineScope, deadline, until_deadline
+from headway.scopes.opened import Opened
 
 K = TypeVar("K", bound=int | str)
 T = TypeVar("T")
@@ -49,7 +54,7 @@ EARLY_S = 1.0  # at most
 MOST_BYTES = 1 << 20  # of kept values in one record
 
 
-class Anytime(Generic[K, T]):
+class Anytime(Opened, Generic[K, T]):
     """A block that ends with what it has when its bounds are used up; made by `hw.anytime`.
 
     Attributes:
@@ -63,6 +68,8 @@ class Anytime(Generic[K, T]):
         self._within_s = within_s
         self._deadline: DeadlineScope | None = None
         self._frame: Frame | None = None
+        self._siblings: Siblings | None = None
+        self._path = b""  # of the code in it
         self._name = b""
         self._times: Counter[int | str] = Counter()  # how often each key was kept
         self._given: frozenset[int | str] = frozenset()  # the keys that were there when it began
@@ -90,6 +97,7 @@ class Anytime(Generic[K, T]):
             refuse_outside("hw.anytime was opened", "open it in the parent task")
         else:
             self._frame.call.engine.on_loop(self._recall, self._frame)
+            self._run_in(self._frame._replace(path=self._path))
         left_s = until_deadline()
         own_s = math.inf if self._within_s is None else self._within_s
         seconds = min(left_s - min(max(left_s, 0.0) * EARLY, EARLY_S), own_s)
@@ -102,10 +110,17 @@ class Anytime(Generic[K, T]):
         self._name = recorded.name_decision(frame, "anytime", recorded.name_bounds(frame))
         self._before = recorded.recall(frame, self._name, BlockEnded)
         self._in_time = {} if self._before is None else {each.key: each.times for each in self._before.kept}
+        self._siblings = frame.call.engine.names.siblings_of(frame.call)
+        block = recorded.name_decision(frame, "block")
+        self._path = self._siblings.open_block(frame.path, block, ended=self._before is not None)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         stopped: Stopped | None
-        if self._deadline is not None and self._deadline.__exit__(kind, error, trace):
+        ended = self._deadline is not None and self._deadline.__exit__(kind, error, trace)
+        self._leave()
+        if self._siblings is not None:
+            self._siblings.close_block(self._path)
+        if ended:
             stopped = "deadline"
         elif isinstance(error, Exception):
             stopped = bound_of(error)

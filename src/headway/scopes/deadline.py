@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call, Frame, current
-from headway.engine.scopes.bounds import PATIENCE_S, Deadline
+from headway.engine.scopes.bounds import PATIENCE_S, Deadline, Patience
 from headway.engine.stopping.halt import Shield
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
@@ -31,7 +31,7 @@ class DeadlineScope(Opened):
         self._deadline: Deadline | None = None
         self._interrupted = self._expired = False
         self._task: asyncio.Task[object] | None = None
-        self._patience: asyncio.TimerHandle | None = None
+        self._patience: Patience | None = None
         self._cancelled = 0  # how often the task had been told to stop when the block began
 
     @property
@@ -62,12 +62,17 @@ class DeadlineScope(Opened):
         self._deadline = deadline
         return deadline
 
-    def _close(self, call: Call, deadline: Deadline) -> None:
+    def _close(self, frame: Frame, deadline: Deadline, error: BaseException | None) -> None:
+        scopes = frame.call.engine.scopes
+        if self._interrupted or (self._expired and _says_deadline(error)):
+            scopes.leave_deadline(frame, deadline, "interrupted")
+        elif error is None or isinstance(error, Exception):  # and was not stopped from outside
+            scopes.leave_deadline(frame, deadline, "done" if error is None else "failed")
         deadline.leave()
         if self._patience is not None:
             self._patience.cancel()
         if not deadline.calls:
-            call.engine.scopes.close_deadline(deadline)
+            scopes.close_deadline(deadline)
 
     def _interrupt(self, deadline: Deadline) -> None:
         """The time has passed: break off the block, or come back when the last shielded block inside of it is left."""
@@ -82,7 +87,7 @@ class DeadlineScope(Opened):
             return
         self._interrupted = True
         self._task.cancel("deadline passed")
-        self._patience = loop.call_later(PATIENCE_S, _fail_call, deadline)
+        self._patience = deadline.begin_patience(functools.partial(_fail_call, deadline))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._leave()
@@ -92,7 +97,7 @@ class DeadlineScope(Opened):
         frame = current.get()
         assert frame is not None
         self._expired = deadline.expired or deadline.left_s <= 0
-        frame.call.engine.on_loop(self._close, frame.call, deadline)
+        frame.call.engine.on_loop(self._close, frame, deadline, error)
         if self._task is None and deadline.stopping:
             frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_wait_until_stopped(deadline), frame.call.engine.loop))
         if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:

@@ -19,9 +19,12 @@ class Opened:
     _token: Token[Frame | None] | None = None
 
     def _enter(self, frame: Frame, scope: Scope) -> None:
+        self._run_in(frame._replace(scope=scope))
+
+    def _run_in(self, inner: Frame) -> None:
         if self._token is not None:
             raise UsageError(f"{type(self).__name__} scope opened twice: make a new one for each with block")
-        self._token = current.set(frame._replace(scope=scope))
+        self._token = current.set(inner)
 
     def _leave(self) -> None:
         if self._token is not None:

@@ -79,7 +79,7 @@ class History:
         self.options = options
         self.lives: list[Incarnation] = []
         self.edited = False  # the program's source was changed between lives, so calls may be made again
-        self.budgets_moved = False  # an edit reordered budgets, which are found again by their place
+        self.budgets_moved = False  # by an edit: a budget is found again by its place, there or inside of others than before
         self.overcharged = False  # the program charges more than it reserved, so budgets may be overdrawn
 
     # --- lives -------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from headway.errors import StoreDamaged, StoreFull
 from headway.journal.memory import MemoryStore
 from headway.journal.off_loop import check_thread
-from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
@@ -181,7 +181,14 @@ class SimStore(MemoryStore):
         super().put_blob(digest, data)
 
     def commit(
-        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+        self,
+        lease: Lease,
+        first_seq: int,
+        rows: Sequence[Row],
+        now: float,
+        *,
+        cache: Sequence[tuple[bytes, Row]] = (),
+        ending: Ending | None = None,
     ) -> None:
         self._check_alive()
         crash, have = self.crash, len(self._rows.get(lease.uid, ()))
@@ -190,7 +197,7 @@ class SimStore(MemoryStore):
                 self._kill()
             if crash.how == "full":
                 raise StoreFull(28, "the simulated disk is full")
-        super().commit(lease, first_seq, rows, now, cache=cache)
+        super().commit(lease, first_seq, rows, now, cache=cache, ending=ending)
         self.commits.append(Commit(lease.uid, lease.fence, self.run(lease.run_id).fence, first_seq, len(rows)))
         self._note_missing_blobs(lease.uid, first_seq, rows)
         if crash is not None and crash.how == "after" and have + len(rows) >= crash.after:

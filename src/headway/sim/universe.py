@@ -43,6 +43,10 @@ class Endless(HeadwayError):
     """The program takes more steps than any program of its kind should."""
 
 
+class Abandoned(HeadwayError):
+    """Somebody outside waits no longer for what goes on here."""
+
+
 class Universe:
     """All that exists, drawn from `seed`. `now` counts virtual seconds from 0; the wall clocks begin at `start`."""
 
@@ -60,6 +64,7 @@ class Universe:
         self.kill_at: int | None = None  # at this step the process whose turn it is dies
         self.most_steps = MOST_STEPS
         self.run_step: Callable[[asyncio.Handle], None] | None = None  # runs each step, for somebody who watches
+        self.is_abandoned: Callable[[], bool] | None = None  # asked before each step
         self._timers: list[tuple[float, float, int, SimLoop | None, Any]] = []
         self._number = 0
         self._made = 0  # processes
@@ -128,7 +133,7 @@ class Universe:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Run steps until `until()` is true. Raises Deadlock, Endless."""
+        """Run steps until `until()` is true. Raises Deadlock, Endless, Abandoned."""
         collecting = gc.isenabled()
         gc.disable()  # what a collection would free, and when, is not drawn from the seed
         try:
@@ -140,6 +145,8 @@ class Universe:
                 gc.enable()
 
     def _step(self) -> None:
+        if self.is_abandoned is not None and self.is_abandoned():
+            raise Abandoned(f"seed {self.seed!r}: left at {self.now:.1f} virtual seconds, step {self.steps}")
         process = self._turn()
         if process is None:
             self._jump()

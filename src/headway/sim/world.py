@@ -80,6 +80,9 @@ class SimWorld:
             self.sim_thread.pause()
         return future.result()
 
+    def at_turns_end(self, function: Callable[[], None]) -> None:
+        function()  # a callback more would draw another order of all others
+
     def take_waited(self) -> concurrent.futures.Future[Any] | None:
         """What the thread that has just stopped waits for, if it does."""
         waited, self._waited = self._waited, None
@@ -87,7 +90,7 @@ class SimWorld:
 
 
 class AnyOrder(Ready):
-    """A ready queue that starts what it can in any order: no program may count on another."""
+    """A ready queue that starts what it can in any order, if the run was not given one: no program may count on another."""
 
     def _next_in_line(self) -> Call:
         draw = self._run.world._process.universe.draw  # type: ignore[attr-defined]  # a simulated world
@@ -95,5 +98,7 @@ class AnyOrder(Ready):
         return self._line.popleft()
 
     def _rank(self, call: Call) -> float:
+        if self._ranks.order is not None:
+            return super()._rank(call)
         draw: Callable[[], float] = self._run.world._process.universe.draw  # type: ignore[attr-defined]  # a simulated world
         return draw()

@@ -20,13 +20,14 @@ begin with the same model, so initialise it from a seed. This is checked once, b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from headway.errors import UsageError
 from headway.extras import explain_missing
+from headway.train.partition import balance
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +71,31 @@ class DataParallel:
             UsageError: there are fewer rows than processes.
         """
         if rows < self.size:
-            raise UsageError(f"a batch of {rows} rows for {self.size} processes: some would have none; use fewer processes")
+            raise _too_few(rows, self.size)
         return slice(self.rank, rows, self.size)
+
+    def share_by_length(self, lengths: Sequence[float]) -> list[int]:
+        """Which rows of a whole batch are this process's, so that all processes have about as much to compute.
+
+        As many rows as with `share`, up to one, but chosen by their lengths: those of all processes add up to about the same. The
+        same lengths give the same shares, whoever asks.
+
+        Args:
+            lengths: of each row of the batch, such as its tokens.
+
+        Returns:
+            The numbers of the rows, for the batch's first dimension.
+
+        Raises:
+            UsageError: there are fewer rows than processes, or a length is no number from zero on.
+
+        Example:
+            >>> DataParallel().share_by_length([30, 10, 20])  # alone, outside of a gang
+            [0, 1, 2]
+        """
+        if len(lengths) < self.size:
+            raise _too_few(len(lengths), self.size)
+        return balance(lengths, self.size, equal=True)[self.rank]
 
     def sum_gradients(self, model: nn.Module) -> None:
         """Add up the gradients of all processes, in one message. A parameter that got no gradient here counts as zeros.
@@ -189,3 +213,7 @@ class DataParallel:
         made = torch.Generator()
         made.manual_seed(hash((seed, step, row)) & (1 << 63) - 1)  # of integers: the same in every process
         return made
+
+
+def _too_few(rows: int, size: int) -> UsageError:
+    return UsageError(f"a batch of {rows} rows for {size} processes: some would have none; use fewer processes")

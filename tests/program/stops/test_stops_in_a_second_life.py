@@ -399,3 +399,72 @@ def test_a_call_that_is_kept_from_what_it_asks_for_does_not_succeed(lives, clock
 
     assert lives(both, lambda: clock.advance(50)) == "CallCancelled"
     assert "first" not in second_life()
+
+
+@hw.task(retry=hw.Retry(attempts=2, delay_s=1.0))
+async def dislikes_it_once() -> str:
+    told = await do("a part")
+    if not SWITCH.get("died"):
+        await die()
+    if hw.call().attempt == 1:
+        raise ValueError(f"does not like {told}")
+    return told
+
+
+def test_an_attempt_that_fails_before_it_hears_of_a_stop_does_not_end_the_call_for_good(lives):
+    """It has attempts left: nothing but the stop keeps it from going on, and whoever asks for it again gets its result."""
+
+    @hw.task
+    async def program() -> list[str]:
+        call = dislikes_it_once()
+        if SWITCH.get("died"):
+            call.cancel()
+        return [type(end.error).__name__ for end in await hw.settle(call)]
+
+    assert lives(program) == ["CallCancelled"]
+    assert second_life() == []
+
+
+def test_an_attempt_that_fails_before_it_hears_of_a_stop_ends_the_call_if_it_is_the_last(lives):
+    @hw.task
+    async def program() -> list[str]:
+        call = dislikes_it_once.options(retry=hw.Retry(attempts=1))()
+        if SWITCH.get("died"):
+            call.cancel()
+        return [type(end.error).__name__ for end in await hw.settle(call)]
+
+    assert lives(program) == ["ValueError"]
+
+
+@hw.task
+async def waits_for_both(joins: bool, block_s: float) -> int:
+    """Its own code waits for coroutines, and they ask for what is new."""
+
+    async def one(what: str) -> str:
+        if what == "a" and block_s:
+            with hw.shielded(timeout=1000):
+                await hw.sleep(block_s)
+                return await do("undo a")
+        return await do(what)
+
+    await do("first")
+    if not SWITCH.get("died"):
+        await die()
+    both = (one("a"), one("b"))
+    ends = await hw.settle(*both) if joins else await asyncio.gather(*both, return_exceptions=True)
+    RAN.append("went on")
+    return len(ends)
+
+
+@pytest.mark.parametrize("joins", [True, False], ids=["settle", "asyncio.gather"])
+@pytest.mark.parametrize(("block_s", "undone"), [(0.0, []), (5.0, ["undo a"])], ids=["plain", "shielded"])
+def test_the_code_of_a_call_hears_of_a_stop_that_its_coroutines_are_the_first_to_hear_of(lives, joins, block_s, undone):
+    @hw.task
+    async def program() -> list[str]:
+        call = waits_for_both(joins, block_s)
+        if SWITCH.get("died"):
+            call.cancel()
+        return [type(end.error).__name__ for end in await hw.settle(call)]
+
+    assert lives(program) == ["CallCancelled"]
+    assert second_life() == undone

@@ -68,7 +68,44 @@ IDENTITY: tuple[Bug, ...] = (
     ),
 )
 
+_IN_BLOCKS = "program/bounds/test_calls_in_blocks.py"
+
 BRANCHES: tuple[Bug, ...] = (
+    bug(
+        "calls in a block that ends with its bound are numbered with those around it",
+        "Engine.spawn",
+        "self.names.name(spec, asked, parent, frame.path)",
+        "self.names.name(spec, asked, parent, frame.branch)",
+        tests=f"{_IN_BLOCKS}::test_equal_calls_and_decisions_in_two_blocks_and_behind_them_are_told_apart_alike_in_each_life",
+    ),
+    bug(
+        "what is decided in a block that ends with its bound is numbered with what is around it",
+        "Decisions.name_decision",
+        'detail + b" in " + frame.path if frame.path else detail',
+        'detail + b" in " + frame.branch if frame.branch else detail',
+        tests=f"{_IN_BLOCKS}::test_what_is_decided_in_a_block_shifts_nothing_behind_it",
+    ),
+    bug(
+        "a block that comes to more than before takes a call of the code behind it",
+        "Siblings._is_awaited",
+        "len(owner) == shared and branch[: shared + LEVEL] in self._ended",
+        "False",
+        tests=f"{_IN_BLOCKS}::test_a_block_that_comes_to_more_than_before_takes_nothing_that_the_code_behind_it_was_given",
+    ),
+    bug(
+        "what a block had used when it ended is given to the code behind it",
+        "Siblings._is_awaited",
+        "any(owner[:end] in self._ended for end in range(shared + LEVEL, len(owner) + 1, LEVEL))",
+        "False",
+        tests=f"{_IN_BLOCKS}::test_a_call_behind_a_block_is_given_nothing_that_its_equals_in_the_block_were_given_or_refused",
+    ),
+    bug(
+        "a failure in a block is given to the code behind it",
+        "Siblings._choose",
+        "_crosses_block(slot[0], branch) and not self._has_result(base, ordinal)",
+        "False",
+        tests=f"{_IN_BLOCKS}::test_a_call_behind_a_block_whose_end_is_not_recorded_is_not_given_a_failure_from_inside",
+    ),
     bug(
         "equal calls of branches are told apart by when they come",
         "Siblings._choose",
@@ -420,9 +457,9 @@ RETRIED: tuple[Bug, ...] = (
     ),
     bug(
         "the last attempt is one too many",
-        "Outcomes.note_retry",
-        "call.attempt >= retry.attempts",
-        "call.attempt > retry.attempts",
+        "Outcomes._tries_again",
+        "0 < call.attempt < retry.attempts",
+        "0 < call.attempt <= retry.attempts",
     ),
 )
 

@@ -113,7 +113,7 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "a deadline is counted from when it is opened again",
         "Scopes.open_deadline",
-        "self._decisions.decide_deadline(frame, place, wanted)",
+        "self._decisions.decide_deadline(frame, key, wanted)",
         "wanted, wanted - run.wall()",
     ),
     bug(
@@ -211,7 +211,52 @@ REPLAYED: tuple[Bug, ...] = (
     ),
 )
 
+_ENDS = "program/bounds/test_ends_of_blocks.py::test_a_block_that_was_left_in_time_is_left_so_again"
+
 STOPPED: tuple[Bug, ...] = (
+    bug(
+        "how the code left the block of a deadline is not recorded",
+        "Scopes.leave_deadline",
+        "frame.over or self._run.closing",
+        "True",
+        tests=f"{_ENDS}[alone-deadline-fails]",
+    ),
+    bug(
+        "a deadline breaks in on a block that an earlier life left in time",
+        "Scopes.open_deadline",
+        "self._was_in_time(frame.call, deadline, left)",
+        "False",
+        tests=f"{_ENDS}[alone-anytime-fails]",
+    ),
+    bug(
+        "a deadline breaks in on a block inside of one that an earlier life left in time",
+        "Scopes._was_in_time",
+        "deadline.outer is not None and deadline.outer.holds_back",
+        "False",
+        tests=f"{_ENDS}[below-deadline-fails]",
+    ),
+    bug(
+        "a call is refused in a block that an earlier life left in time",
+        "Lifecycle.begin",
+        "not scope.deadline.holds_back",
+        "True",
+        tests=f"{_ENDS}[in_a_thread-deadline-fails]",
+    ),
+    bug(
+        "a block that failed before its run did is held to that end",
+        "Scopes._was_in_time",
+        "left.row > call.floor",
+        "True",
+        tests="program/bounds/test_ends_of_blocks.py::"
+        "test_a_block_that_failed_before_its_run_did_may_end_otherwise[False-DeadlineExceeded]",
+    ),
+    bug(
+        "a block that an earlier life has left gets no more time than another",
+        "Deadline.begin_patience",
+        "PATIENCE_AGAIN_S if self.was_left else PATIENCE_S",
+        "PATIENCE_S",
+        tests="program/bounds/test_ends_of_blocks.py::test_code_that_left_its_block_before_may_take_longer_to_leave_it_again",
+    ),
     bug(
         "a block is left before what its deadline stopped is settled",
         "Deadline._stop_what_can_stop",
@@ -230,7 +275,7 @@ STOPPED: tuple[Bug, ...] = (
     bug(
         "a deadline that passed while nothing ran comes before what is recorded",
         "Deadline._expire",
-        "self._replayed_at() + REPLAY_S",
+        "self._replayed_at() + (HELD_BACK_S if self.holds_back else REPLAY_S)",
         "self._replayed_at() - 1",
         tests="program/stops/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
     ),
@@ -247,6 +292,38 @@ STOPPED: tuple[Bug, ...] = (
         "yield from self.drain(me, (target,))",
         "",
         tests="program/stops/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
+    ),
+    bug(
+        "an attempt that fails before it hears of a stop ends its call for good though it has attempts left",
+        "Lifecycle._conclude",
+        "outcomes.is_cut_short(call, error)",
+        "False",
+        tests="program/stops/test_stops_in_a_second_life.py"
+        "::test_an_attempt_that_fails_before_it_hears_of_a_stop_does_not_end_the_call_for_good",
+    ),
+    bug(
+        "only the coroutine that asks for something new hears of a stop that waited for that",
+        "Halt.hear",
+        "own.cancel(reason)",
+        "pass",
+        tests="program/stops/test_stops_in_a_second_life.py"
+        "::test_the_code_of_a_call_hears_of_a_stop_that_its_coroutines_are_the_first_to_hear_of",
+    ),
+    bug(
+        "a stop that a coroutine hears of breaks into the shielded block of another",
+        "Halt.hear",
+        "if self.shields: ...",
+        "if False: ...",
+        tests="program/stops/test_stops_in_a_second_life.py"
+        "::test_the_code_of_a_call_hears_of_a_stop_that_its_coroutines_are_the_first_to_hear_of",
+    ),
+    bug(
+        "a rest in a block is over when a late life waits for it again, though its deadline had broken it off",
+        "Scopes.is_broken_off",
+        "deadline.at < until",
+        "False",
+        tests="sim/test_undoing_survives.py"
+        "::test_code_in_a_block_hears_of_its_deadline_at_the_same_place_however_late_its_run_is_taken_up",
     ),
 )
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from seeded import Bug, Edit, bug
 
+_WRITER = "journal/test_writer.py"
 _OFF_LOOP = "journal/test_off_loop.py"
+_MOVE = "program/bounds/test_budgets_that_move.py"
 
 JOURNAL: tuple[Bug, ...] = (
     bug(
         "the rows of a group are written in another order",
         "Log.write_group",
-        "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)",
-        "self.store.commit(self.lease, first_seq, group[::-1], self.wall(), cache=cache)",
+        "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache, ending=ending)",
+        "self.store.commit(self.lease, first_seq, group[::-1], self.wall(), cache=cache, ending=ending)",
     ),
     bug(
         "the newest rows are written first",
@@ -28,8 +30,11 @@ JOURNAL: tuple[Bug, ...] = (
     bug(
         "a row counts as durable before its commit",
         "Log.write_group",
-        "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)\nself.post(lambda: self._note_commit(last))",
-        "self.post(lambda: self._note_commit(last))\nself.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)",
+        "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache, ending=ending)\n"
+        "self.is_given_back = ending is not None\nself.post(lambda: self._note_commit(last))",
+        "self.post(lambda: self._note_commit(last))\n"
+        "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache, ending=ending)\n"
+        "self.is_given_back = ending is not None",
     ),
     bug(
         "a blob is written after the row that names it",
@@ -39,8 +44,8 @@ JOURNAL: tuple[Bug, ...] = (
         Edit("Log.write_group", "cache = []", "cache, after = [], []"),
         Edit(
             "Log.write_group",
-            "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)",
-            "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)\n"
+            "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache, ending=ending)",
+            "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache, ending=ending)\n"
             "for blob in after:\n"
             "    self.store.put_blob(blob.digest, blob.data)",
         ),
@@ -83,9 +88,45 @@ JOURNAL: tuple[Bug, ...] = (
     ),
     bug(
         "a run ends before its result is durable",
-        "Driver._durable",
-        "journal.when_durable(journal.last_seq, written.set)\nawait written.wait()",
+        "Driver._leave",
+        "self._writer.close()",
         "",
+        Edit("Driver._durable", "log.when_durable(log.last_seq, written.set)\nawait written.wait()", ""),
+    ),
+    bug(
+        "a run is given back before the last of its rows",
+        "Log.write_group",
+        "self._ending if not self._queue else None",
+        "self._ending",
+        tests=f"{_WRITER}::test_only_the_last_of_several_commits_gives_the_run_back",
+    ),
+    bug(
+        "a run whose last rows could not be written is done",
+        "Log.give_back",
+        "self._ending if self._broken_by is None else Ending(RunStatus.INTERRUPTED)",
+        "self._ending",
+        tests=f"{_WRITER}::test_a_run_whose_last_rows_are_too_much_for_the_disk_is_not_done",
+    ),
+    bug(
+        "a driver returns a result that could not be written",
+        "Driver._give_back",
+        "status = self._unless_broken(status)",
+        "",
+        tests="program/runs/test_giving_back.py::test_a_run_whose_result_cannot_be_written_fails_and_goes_on",
+    ),
+    bug(
+        "a driver looks whether its last rows were written before it has heard of it",
+        "Driver._give_back",
+        "self._log.hear()",
+        "pass",
+        tests="sim/check/test_check.py::test_a_marked_effect_and_a_reader_are_not",
+    ),
+    bug(
+        "a run that was given back is renewed",
+        "Writer._write",
+        "if log.is_given_back: ...",
+        "",
+        tests=f"{_WRITER}::test_a_run_that_was_given_back_is_not_renewed",
     ),
     bug(
         "an effect that may have happened is not shown to its verify",
@@ -101,8 +142,8 @@ JOURNAL: tuple[Bug, ...] = (
     ),
     bug(
         "a failed run does not say which of its errors are to be asked again",
-        "Driver._drive",
-        "engine.journal.durable",
+        "Driver._leave",
+        "log.last_seq if status in (RunStatus.FAILED, RunStatus.CANCELLED) else None",
         "None",
     ),
 )
@@ -198,6 +239,20 @@ SPENT: tuple[Bug, ...] = (
         "Account._add",
         "account = account.parent",
         "account = None",
+    ),
+    bug(
+        "a budget that another attempt opens inside of another one counts in the one before",
+        "Accounting.open",
+        "account.parent is not outer",
+        "",
+        tests=f"{_MOVE}::test_a_budget_that_another_attempt_opens_with_less_binds_what_is_inside_of_it",
+    ),
+    bug(
+        "what a budget had spent before it moved counts where it is now",
+        "Ledger.note_budget",
+        "self._kept[line] = around",
+        "",
+        tests=f"{_MOVE}::test_what_a_budget_spent_before_an_edit_put_it_inside_of_another_does_not_count_there",
     ),
     bug(
         "what is spent after a crash is not counted on top of what was spent before",

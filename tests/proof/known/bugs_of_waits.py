@@ -159,4 +159,37 @@ FLIGHT: tuple[Bug, ...] = (
     ),
 )
 
-OF_WAITS = (*BUDGETS, *FLIGHT)
+_ORDER = "engine/test_order.py"
+
+ORDERS: tuple[Bug, ...] = (
+    bug(
+        "an order is not asked when a call may start",
+        "Ready.dispatch",
+        "if self._ranks.changes and self._has_room(): ...",
+        "pass",
+        tests=f"{_ORDER}::test_an_order_that_looks_at_all_is_asked_each_time_a_call_may_start",
+    ),
+    bug(
+        "calls beyond the active set start as they were made, whatever the order says",
+        "Ready.push",
+        "self._ranks.order is None",
+        "True",
+        tests=f"{_ORDER}::test_calls_beyond_the_active_set_start_by_the_order_too",
+    ),
+    bug(
+        "an order that gives NaN is followed",
+        "Ranks.judge",
+        "len(numbers) != len(calls) or any(map(math.isnan, numbers))",
+        "False",
+        tests=f"{_ORDER}::test_an_order_that_gives_no_numbers_ends_the_run_which_goes_on_without",
+    ),
+    bug(
+        "a simulated run starts what it can in any order though it was given one",
+        "AnyOrder._rank",
+        "if self._ranks.order is not None: ...",
+        "pass",
+        tests="sim/test_orders.py::test_a_simulated_run_keeps_to_the_order_it_was_given",
+    ),
+)
+
+OF_WAITS = (*BUDGETS, *FLIGHT, *ORDERS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import re
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 import headway as hw
 from headway.sim.check import Kind, Report, check
+from headway.sim.check.checker import _Check
 
 
 def found(report: Report, kind: Kind) -> list[str]:
@@ -207,3 +210,58 @@ def test_pytest_has_the_fixtures_without_being_told(tmp_path: Path):
     assert "1 failed, 2 passed" in done.stdout, done.stdout
     assert "arguments change on resume: test_mine.rests" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+class Looks:
+    """A clock that goes on by a second whenever somebody looks at it, as a check does before each step."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def check_in(seconds: float, schedules: int) -> tuple[Report, float]:
+    """Check a program of many steps, and say when that ended."""
+
+    async def goes_on(steps: int) -> int:
+        for step in range(steps):
+            await checked.leaf(step)
+        return steps
+
+    clock = Looks()
+    return _Check(hw.task(goes_on), (20,), {}, schedules, 0, seconds, None, None, {}, clock).report(), clock.now
+
+
+def test_a_check_of_a_program_that_does_not_end_in_time_ends_and_has_checked_nothing():
+    report, ended = check_in(100, 3)
+    assert ended == 102  # the first look is the beginning
+    assert not report.ok
+    assert "had not ended after 100 s of real time" in found(report, Kind.FAILS)[0]
+    assert (report.schedules, report.replays) == (0, 0)
+
+
+def test_a_check_leaves_a_schedule_in_the_middle_when_its_time_is_up():
+    (_, one), (whole, two) = check_in(math.inf, 1), check_in(math.inf, 2)
+    assert not any("the time was up" in skipped for skipped in whole.skipped)
+    report, ended = check_in((one + two) // 2, 3)
+    assert ended == (one + two) // 2 + 2
+    assert report.ok, str(report)
+    assert report.skipped[-1] == "2 of 3 schedules, the first of which was left in the middle: the time was up"
+
+
+def test_a_check_whose_time_is_up_in_its_replays_says_that_it_tried_no_schedule():
+    undisturbed = next(seconds for seconds in range(100, 5000, 50) if check_in(seconds, 1)[0].ok)
+    report, _ = check_in(undisturbed, 2)
+    assert report.skipped == ["whether bodies ask again for the same calls: the time was up", "2 of 2 schedules: the time was up"]
+
+
+def test_arguments_that_are_given_by_name_are_checked():
+    async def by_name(*, n: int) -> int:
+        return await checked.leaf(n)
+
+    report = check(functools.partial(hw.task(by_name), n=3), schedules=2)
+    assert report.ok, str(report)
+    assert report.calls == 2

@@ -21,7 +21,8 @@ from headway.reference.countdown.batches import make_held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
 
 SEED = 5  # of the puzzles
-PUZZLES, SAMPLES = 60, 96
+SIZE = PUZZLES, SAMPLES = 60, 96
+RUN_ID = f"outcomes-{PUZZLES}-{SAMPLES}"
 TOKEN_S = 0.01  # a token written after another
 TEMPERATURES = {"sharp": 0.3, "answer": 1.0}
 SEARCHES = {"search": 3}  # REBASE, with so many states

@@ -1,4 +1,4 @@
-"""`headway bench search`: search methods side by side."""
+"""`headway bench`: search methods side by side, and schedulers."""
 
 from __future__ import annotations
 
@@ -79,6 +79,49 @@ def search(
 
 @bench.command()
 @handle_errors
+def schedule(
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many ramps, and machines of each kind.")] = 5,
+    cpu_s: Annotated[
+        float, typer.Option("--cpu", metavar="SECONDS", min=0.1, help="Processor time of CP-SAT for each problem.")
+    ] = 5.0,
+    shops: Annotated[
+        list[str] | None, typer.Option("--shop", metavar="NAME", help="A classic job shop; repeat for more.  [default: ten]")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its pictures go.")] = Path("out"),
+    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
+    store: Annotated[
+        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
+    ] = ".headway",
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+) -> None:
+    """Compare dispatch rules with the solver CP-SAT.
+
+    Schedules problems that grow harder, one machine with due dates, and classic job shops; a checker judges every schedule. If it
+    is killed, the same command resumes it. Needs the extra solvers.
+    """
+    from rich.console import Console
+
+    import headway as hw
+    from headway.bench.schedule import program, report
+    from headway.bench.schedule.shops import SAMPLE
+    from headway.extras import require
+    from headway.methods.schedule.instances import classic
+
+    require("headway bench schedule", "ortools")
+    asked = tuple(dict.fromkeys(shops or SAMPLE))
+    for each in asked:
+        classic.load_classic(each)
+    digest = hashlib.blake2b(repr((cpu_s, asked)).encode(), digest_size=4).hexdigest()
+    found = hw.run(program.compare, seeds, cpu_s, asked, store=store, run_id=run_id or f"schedule-{seeds}-{digest}", progress=True)
+    console = Console()
+    console.print(report.table(found))
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    for path in report.write(found, out, machine):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+@bench.command()
+@handle_errors
 def allocate(
     graph: Annotated[
         list[str] | None, typer.Option("--graph", help="A workflow; repeat for more.  [default: srasearch, epigenomics]")
@@ -121,14 +164,7 @@ def allocate(
     if record is not None:
         with explain_missing("headway bench allocate --record", "torch,solve"):
             from headway.bench.allocate import record as recording
-        seen = hw.run(
-            recording.record_outcomes,
-            recording.PUZZLES,
-            recording.SAMPLES,
-            store=store,
-            run_id=run_id or f"outcomes-{recording.PUZZLES}-{recording.SAMPLES}",
-            progress=True,
-        )
+        seen = hw.run(recording.record_outcomes, *recording.SIZE, store=store, run_id=run_id or recording.RUN_ID, progress=True)
         recording.make_table(seen).save(record)
         console.print(f"wrote {record}", highlight=False, soft_wrap=True)
         return

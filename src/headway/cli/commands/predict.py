@@ -18,6 +18,7 @@ from rich.text import Text
 
 from headway.cli import console
 from headway.cli.commands.pictures import write_picture
+from headway.cli.orders import load_order
 from headway.errors import UsageError
 from headway.observe import words
 from headway.sim.predict import Estimate, Point, Prediction, Spread, Workload, predict, read_workload
@@ -42,6 +43,7 @@ class PredictOptions(msgspec.Struct, frozen=True, kw_only=True):
     within: str | None = None
     budget: list[str] = []
     estimate: list[str] = []
+    order: list[str] = []
     pool: str | None = None
     trials: int | None = None
     seed: int = 0
@@ -67,6 +69,7 @@ def predict_run(options: PredictOptions) -> None:
     within_s = _read_seconds("--within", options.within) if options.within is not None else None
     budget = dict(_read_budget(text) for text in options.budget)
     estimates = dict(_read_estimate(text) for text in options.estimate)
+    orders = {name: load_order(name) for name in options.order}
     workload = _workload(options, estimates)
     with _progress() as on_progress:
         answer = predict(
@@ -78,6 +81,7 @@ def predict_run(options: PredictOptions) -> None:
             budget=budget,
             trials=options.trials,
             seed=options.seed,
+            orders=orders,
             on_progress=on_progress,
         )
     picture = options.svg or f"{re.sub(r'[^A-Za-z0-9._-]+', '-', options.run_id).strip('-.') or 'run'}-prediction.svg"
@@ -177,9 +181,10 @@ def _say(answer: Prediction) -> None:
     said += "; 1 trial: nothing is left to chance" if answer.certain else f"; {words.count(answer.trials, 'trial')}"
     out.print(Group(head, Text(said, style="dim"), *(Text(note, style="yellow") for note in answer.notes), Text()))
     out.print(_numbers(answer))
-    if answer.curve:
-        out.print(Text())
-        out.print(_curve(answer))
+    for table in (_curve(answer) if answer.curve else None, _orders(answer) if answer.orders else None):
+        if table is not None:
+            out.print(Text())
+            out.print(table)
     out.print(Text())
     out.print(Text(answer.conclusion(), style="bold"))
 
@@ -215,8 +220,23 @@ def _curve(answer: Prediction) -> Table:
     return table
 
 
-def _row(point: Point, units: list[str]) -> list[str]:
-    made = point.makespan_s
-    costs = [words.amount(point.cost[unit].p50) if unit in point.cost else "" for unit in units]
+def _orders(answer: Prediction) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("order", no_wrap=True)
+    for name in ("makespan", "1 to 9 in 10", "saves", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("as without one", *_made(answer.makespan_s), "", "", style="bold")
+    for each in answer.orders:
+        between = f"{each.low:+.1%} – {each.high:+.1%}" if each.high > each.low else ""
+        table.add_row(each.order, *_made(each.makespan_s), f"{each.saved:+.1%}", between)
+    return table
+
+
+def _made(made: Spread) -> tuple[str, str]:
     between = f"{words.seconds(made.p10)} – {words.seconds(made.p90)}" if made.p90 > made.p10 else ""
-    return [f"{point.workers:,}", words.seconds(made.p50), between, f"{point.utilisation:.0%}", *costs, f"{point.trials:,}"]
+    return words.seconds(made.p50), between
+
+
+def _row(point: Point, units: list[str]) -> list[str]:
+    costs = [words.amount(point.cost[unit].p50) if unit in point.cost else "" for unit in units]
+    return [f"{point.workers:,}", *_made(point.makespan_s), f"{point.utilisation:.0%}", *costs, f"{point.trials:,}"]

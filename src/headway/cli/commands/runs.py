@@ -19,6 +19,7 @@ from headway.cli.commands.pictures import write_picture
 from headway.cli.commands.show import tally_rows
 from headway.cli.documents import ChangeDocument, PlanDocument, PlannedDocument, RunResult
 from headway.cli.find import find_call
+from headway.cli.orders import load_order
 from headway.cli.pools import parse_pools
 from headway.cli.trouble import ProgramFailed, store_option
 from headway.engine.replay.dry_run import PlannedCall, ResumePlan
@@ -45,6 +46,7 @@ class Options(NamedTuple):
     take_over: bool
     workers: int | None
     pools: Sequence[str] = ()
+    order: str | None = None
 
     def common(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class Options(NamedTuple):
             "events": self.events,
             "pools": parse_pools(self.pools, self.workers),
             "take_over": self.take_over,
+            "order": load_order(self.order) if self.order is not None else None,
         }
 
 

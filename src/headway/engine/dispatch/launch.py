@@ -217,7 +217,7 @@ class Launcher:
                 return
             self._ends.body_begun(call)
             attempt = call.attempt
-            current.set(_new_frame((call, call.scope, attempt, None, b"")))
+            current.set(_new_frame((call, call.scope, attempt, None, b"", b"")))
             spec, x = call.spec, call.x
             if x is not None and x.held:
                 self._ready.begins(call)

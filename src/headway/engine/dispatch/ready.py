@@ -2,9 +2,9 @@
 
 A call that needs nothing but the loop starts at once, up to `max_active` of them that are not parked and while the journal keeps
 up; the rest wait in line. Calls that need a pool's slot, a limit or a resource wait in one queue per combination of these, ordered
-by the longest path still ahead of them where durations are known, first come first served otherwise. Nothing polls: ends, freed
-slots, commits and timers (for rates) call `dispatch`. When a limit that processes share lacks places, the desk asks the store for
-more, off the loop.
+by the longest path still ahead of them where durations are known, first come first served otherwise, or as the run's `order=` says
+(`order.py`). Nothing polls: ends, freed slots, commits and timers (for rates) call `dispatch`. When a limit that processes share
+lacks places, the desk asks the store for more, off the loop.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from headway.engine.call import NO_ITEMS, Call
+from headway.engine.dispatch.order import Order, Ranks
 from headway.engine.ports import Lender, Line, Starts
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
@@ -28,7 +29,9 @@ Signature = tuple[Any, ...]
 
 
 class Ready:
-    def __init__(self, run: RunContext, starts: Starts, resources: dict[str, int], max_active: int) -> None:
+    def __init__(
+        self, run: RunContext, starts: Starts, resources: dict[str, int], max_active: int, order: Order | None = None
+    ) -> None:
         self._run = run
         self._starts = starts
         self._pools = pools = run.pools
@@ -48,8 +51,7 @@ class Ready:
         self.in_pools = 0  # jobs in pools
         self.waiting_in_pools = 0  # those of them that wait for something in the run
         self.starting: dict[str, int] = dict.fromkeys(pools, 0)  # slots promised to calls that wait for the disk
-        self.durations: dict[str, tuple[int, float]] = {}  # task: (calls seen, mean seconds)
-        self._expected: dict[str, float] = {}  # task: the seconds that ranks go by, so that equal calls keep their order
+        self._ranks = Ranks(run, order)
         self.stopped = False  # no call starts any more
         self.ending = False  # the run was told to end by a signal, which its loop may not have heard yet
 
@@ -61,9 +63,10 @@ class Ready:
         if spec.pool == "inline" and not call.scope.limits and not spec.resources:
             if not self._line and self._has_room():
                 self._starts.begin(call)
-            else:
+                return
+            if self._ranks.order is None:
                 self._line.append(call)
-            return
+                return
         try:
             spec = call.spec = self._pools.fit(spec)
             for name, amount in spec.resources.items():
@@ -76,40 +79,33 @@ class Ready:
 
     def promote(self, call: Call) -> None:
         """Move a waiting call forward: it got a new dependent, so its path ahead may be longer now."""
-        if call.state == READY and self.durations:
+        if call.state == READY and self._ranks.durations:
             if (queue := self._queues.get(_signature(call))) is not None:
                 heapq.heappush(queue, (self._rank(call), call.number, call))
 
     def learn(self, task: str, seconds: float) -> None:
         """Remember how long calls of a task take."""
-        seen, mean = self.durations.get(task, (0, 0.0))
-        seen = min(seen + 1, 100)
-        mean += (seconds - mean) / seen
-        self.durations[task] = (seen, mean)
-        if not self._expected.get(task, -1.0) / 2 <= mean <= self._expected.get(task, -1.0) * 2:
-            self._expected[task] = mean
-            self._rerank()
+        if self._ranks.learn(task, seconds):
+            for queue in self._queues.values():
+                self._reorder(queue)
 
-    def _rerank(self) -> None:
-        """Reorder the waiting calls: the expected duration of a task has changed much."""
-        for queue in self._queues.values():
-            waiting = {call: None for _, _, call in queue if call.state == READY}
-            queue[:] = [(self._rank(call), call.number, call) for call in waiting]
-            heapq.heapify(queue)
+    def _reorder(self, queue: list[tuple[float, int, Call]]) -> None:
+        """Order the calls of a queue anew: what is expected of them, or the time, has changed."""
+        waiting = list({call: None for _, _, call in queue if call.state == READY})
+        if self._ranks.changes:
+            waiting.sort(key=lambda call: call.number)
+            ranks = self._ranks.judge(waiting) if waiting else ()
+        else:
+            ranks = [self._rank(call) for call in waiting]
+        queue[:] = [(rank, call.number, call) for rank, call in zip(ranks, waiting, strict=True)]
+        heapq.heapify(queue)
 
     def _next_in_line(self) -> Call:
         return self._line.popleft()
 
     def _rank(self, call: Call) -> float:
-        """What a queue is ordered by: the longest path ahead first."""
-        return -self._ahead(call)
-
-    def _ahead(self, call: Call, depth: int = 0) -> float:
-        """Seconds of the longest known path from this call through the calls that got its handle."""
-        own = self._expected.get(call.spec.name, math.inf)  # the sooner one has run, the sooner it is known
-        if not call.dependents or depth > 50:
-            return own
-        return own + max(self._ahead(dependent, depth + 1) for dependent in call.dependents)
+        """What a queue is ordered by, the least first."""
+        return 0.0 if self._ranks.changes else self._ranks.rank(call)
 
     def _resource(self, name: str) -> Resource:
         return self._resources.setdefault(name, Resource(name, 0))
@@ -155,6 +151,9 @@ class Ready:
             if call.state == READY:
                 self._starts.begin(call)
         wait = math.inf
+        if self._ranks.changes and self._has_room():
+            for queue in self._queues.values():
+                self._reorder(queue)
         for signature, queue in sorted(self._queues.items(), key=_head):
             wait = min(wait, self._serve(queue))
             if not queue and self._queues.get(signature) is queue:
@@ -174,6 +173,8 @@ class Ready:
                 return wait
             heapq.heappop(queue)
             self._take(call)
+            if self._ranks.changes:
+                self._reorder(queue)
         return math.inf
 
     def _wait_of(self, call: Call, waiting: int) -> float:

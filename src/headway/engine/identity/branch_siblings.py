@@ -5,8 +5,11 @@ life. Coroutines that run side by side (`hw.gather` of helpers, a race of strate
 which branches make equal calls depends on timing. So the number that a branch's call got is recorded with its outcome, and a later
 life or attempt gives the branch the same number: whoever got an answer gets it again.
 
-A branch is named by the joins that it is in and its place in each: `LEVEL` bytes a join, so that the name of a branch begins with
-that of the branch around it.
+A block of `hw.anytime` is a branch as well. It may end at any moment, so another life may come to less of it, or to more; what is
+asked in it must not shift the numbers of what is asked behind it.
+
+A branch is named by the joins and blocks that it is in and its place in each: `LEVEL` bytes each, so that the name of a branch
+begins with that of the branch around it.
 
 Names must not cost work. What was recorded for one branch is also given to another that asks for it, because a program may be
 edited, and because workers that share a queue make a call in whichever branch has time. One thing forbids it: the branch it was
@@ -14,6 +17,10 @@ recorded for still runs, and all branches of that join have made only the calls 
 call, and the one that asks is given a new number. A branch that was given what was recorded for another, or that did not go the way
 that it went before, has that recorded too: from then on it holds what it was given. An attempt whose branches make other calls
 than those of the attempt before looks like such workers: if the run is killed in it, its branches may get each other's answers.
+
+With blocks, three more things forbid it. A block whose end is recorded had used what it was given. The code behind such a block
+goes on as it did before, so a block that comes to more takes nothing of it. And a failure may be that of a bound which is around
+one of the two and not around the other.
 
 Nothing here is looked at for a call that no branch makes and no branch has made before.
 """
@@ -25,13 +32,14 @@ from typing import TYPE_CHECKING
 
 from headway.engine.identity.keys import sibling_key
 from headway.journal.decisions import Moved, decision_key
-from headway.journal.records import Place
-from headway.journal.recovery.recovered import JOIN, LEVEL, Places, RecoveredState
+from headway.journal.records import Place, Status
+from headway.journal.recovery.recovered import JOIN, LEVEL, Places, RecoveredState, decode_outcome
 
 if TYPE_CHECKING:
     from headway.engine.call import Call
     from headway.engine.decisions import Decisions
 
+BLOCK = b"\xff\xff\xff\xff"  # in the name of a block, where that of a branch has its place in the join
 LOOK = 64  # at how many recorded equal calls of other branches a call looks at most
 
 Slot = tuple[bytes, int]
@@ -68,6 +76,7 @@ class Siblings:
 
     __slots__ = (
         "_decisions",
+        "_ended",
         "_equals",
         "_joined",
         "_kept",
@@ -91,6 +100,7 @@ class Siblings:
 
     def _begin(self) -> None:
         self.open: set[bytes] = set()  # branches that run
+        self._ended: set[bytes] = set()  # blocks whose end an earlier life recorded
         self._equals: dict[bytes, _Equals | bytes] = {}  # by base; of a single call only the branch that made it
         self._steps: dict[bytes, int] = {}
         self._joined: dict[bytes, int] = {}  # the steps at which branches began their joins
@@ -106,6 +116,20 @@ class Siblings:
         if branch:
             self._joined[branch + name], _ = self._take_step(name, branch)
 
+    def open_block(self, branch: bytes, name: bytes, *, ended: bool) -> bytes:
+        """Note that the code of a branch opens a block in which its calls are numbered apart. `ended`: an earlier life recorded
+        its end. Returns the branch that the block is."""
+        self.begin_join(branch, name)
+        inside = branch + name + BLOCK
+        self.open.add(inside)
+        if ended:
+            self._ended.add(inside)
+        return inside
+
+    def close_block(self, inside: bytes) -> None:
+        """Note that the code has left a block."""
+        self.open.discard(inside)
+
     def place(self, base: bytes, branch: bytes) -> tuple[bytes, Place]:
         """The key of the next call that a branch makes, and its place."""
         step, as_before = self._take_step(base, branch)
@@ -117,7 +141,7 @@ class Siblings:
             if not isinstance(equals, _Equals):
                 equals = self._equals[base] = self._all_equal(base, equals)
             turn = equals.next_turn(branch)
-            ordinal, held = self._choose(equals, branch, turn)
+            ordinal, held = self._choose(base, equals, branch, turn)
             equals.taken.add(ordinal)
         key = sibling_key(base, ordinal)
         place = Place(base, ordinal, branch, turn, step, self._joins_of(branch))
@@ -168,8 +192,9 @@ class Siblings:
             equals.turns[b""] = count
         return equals
 
-    def _choose(self, equals: _Equals, branch: bytes, turn: int) -> tuple[int, bool]:
-        """The number of a branch's next call, and whether it held it; else it is one that is left over, or a new one."""
+    def _choose(self, base: bytes, equals: _Equals, branch: bytes, turn: int) -> tuple[int, bool]:
+        """The number of a branch's next call, and whether it held it; else it is one that is left over, or a new one. A failure is
+        not handed into a block or out of one: it may be that of a bound that is not there."""
         own = equals.unclaimed.pop((branch, turn), None)
         if own is not None and own not in equals.taken:
             return own, True
@@ -177,17 +202,36 @@ class Siblings:
             return turn, False
         for slot, ordinal in islice(equals.unclaimed.items(), LOOK):
             if ordinal not in equals.taken and not self._is_awaited(slot, ordinal, branch):
+                if _crosses_block(slot[0], branch) and not self._has_result(base, ordinal):
+                    continue
                 del equals.unclaimed[slot]
                 return ordinal, False
         return equals.next_fresh(), False
 
+    def _has_result(self, base: bytes, ordinal: int) -> bool:
+        """Whether no failure is recorded under this number."""
+        found = self._known.outcomes.get(sibling_key(base, ordinal))
+        return found is None or decode_outcome(found[1]).status == Status.OK
+
     def _is_awaited(self, slot: Slot, ordinal: int, branch: bytes) -> bool:
-        """Whether the branch of a recorded call will come for it."""
+        """Whether the branch of a recorded call will come for it; or, in a block whose end is recorded, came for it before."""
         owner, turn = slot
         shared = _measure_common(owner, branch)
+        if self._ended:
+            if len(owner) == shared and branch[: shared + LEVEL] in self._ended:  # the code around it goes on as it did before
+                return True
+            if any(owner[:end] in self._ended for end in range(shared + LEVEL, len(owner) + 1, LEVEL)):
+                return True
         if len(owner) == shared:  # the branch's own code, or that around it, which is never at work beside its branches
             return owner == branch or ordinal != turn
         return owner[: shared + LEVEL] in self.open and owner[: shared + JOIN] not in self._strayed
+
+
+def _crosses_block(one: bytes, other: bytes) -> bool:
+    """Whether one of two branches is in a block that the other is not in."""
+    shared = _measure_common(one, other)
+    levels = (branch[end + JOIN : end + LEVEL] for branch in (one, other) for end in range(shared, len(branch), LEVEL))
+    return BLOCK in levels
 
 
 def _measure_common(one: bytes, other: bytes) -> int:

@@ -32,14 +32,14 @@ class Names:
             bytes, bytes
         ] = {}  # which of several functions of one name made which call, where all calls look alike
 
-    def name(self, spec: TaskSpec, asked: bytes, parent: Call, branch: bytes) -> tuple[bytes, Place | None]:
+    def name(self, spec: TaskSpec, asked: bytes, parent: Call, path: bytes) -> tuple[bytes, Place | None]:
         """The key of a call: what it asks, of whom, and its place among equal siblings; the place where it must be remembered."""
         prefix = parent.prefix
         if not prefix:
             prefix = parent.prefix = call_prefix(parent.key, parent.epoch)
         key = hash_key(prefix + spec.name_part + asked)
-        if branch or parent.siblings is not None or key in self._placed:
-            return self.siblings_of(parent).place(key, branch)
+        if path or parent.siblings is not None or key in self._placed:
+            return self.siblings_of(parent).place(key, path)
         ordinals = parent.ordinals
         if ordinals is None:
             parent.ordinals = {key: 1}

@@ -105,18 +105,29 @@ class Outcomes:
             call.attempt -= 1  # it has not failed
             self._note_failed(call, call.cancellation(), REPLAY_S, afresh=True)
             return REPLAY_S
-        if retry is None or run.closing or cancelled:
+        if retry is None or cancelled or (call.x is not None and isinstance(call.x.stop, asyncio.CancelledError)):
+            return None
+        if not self._tries_again(call, error):
             return None
         x = call.extra()
-        if isinstance(x.stop, asyncio.CancelledError) or call.attempt < 1:
-            return None
-        if call.attempt >= retry.attempts or not retry.wants(error):
-            return None
         if afresh := (is_own_failure(error, x.child_errors) or has_undone(call)) and not has_handed_out(call):
             _begin_epoch(call)
         delay = retry.delay_after(call.attempt, call.key, error)
         self._note_failed(call, error, delay, afresh=afresh)
         return delay
+
+    def _tries_again(self, call: Call, error: BaseException) -> bool:
+        """Whether the task's retry wants another attempt after this error."""
+        retry = call.spec.retry
+        return not (retry is None or self._run.closing or not 0 < call.attempt < retry.attempts) and retry.wants(error)
+
+    def is_cut_short(self, call: Call, error: BaseException) -> bool:
+        """Whether the attempt failed before its code heard that the call was cancelled, and would be followed by another, as it was
+        in the life before. So the cancellation ends the call, and not this error."""
+        x = call.x
+        if x is None or x.halt is None or not x.halt.replays or not isinstance(x.stop, asyncio.CancelledError):
+            return False
+        return error is not x.stop and self._tries_again(call, error)
 
     def _note_failed(self, call: Call, error: BaseException, delay_s: float, *, afresh: bool) -> None:
         """Record that an attempt failed and in which epoch the call asks its children next, and tell."""
@@ -290,7 +301,7 @@ class Outcomes:
             call.value = MISSING
             if recorded.buffers:
                 call.extra().buffers = recorded.buffers
-            if spec.pool != "inline" and outcome.started:
+            if (spec.pool != "inline" or call.scope.limits) and outcome.started:
                 self._ready.learn(spec.name, outcome.ended - outcome.started)
         elif outcome.error is not None:
             call.error = decode_error(outcome.error)

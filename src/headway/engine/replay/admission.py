@@ -13,6 +13,7 @@ from headway.engine.call import Call
 from headway.engine.dispatch.ready import Ready
 from headway.engine.lifecycle import Lifecycle
 from headway.engine.ports import Recalling
+from headway.engine.replay.garbage import FullSearches
 from headway.engine.replay.lookup import Replay, epoch_name
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
@@ -41,6 +42,7 @@ class Admission:
         self._accounting = accounting
         self._shared = shared
         self._signals = signals
+        self._full_searches = FullSearches(run.world.at_turns_end)
         self.shields: Recalling  # set by the engine, which makes both
         self.answer = lifecycle.answer
         self.refuse = lifecycle.refuse
@@ -55,6 +57,8 @@ class Admission:
         if self._run.emit:
             self._tell_spawned(call)
         self._lifecycle.reuse_new(call, recorded)
+        if not self._full_searches.are_put_off:
+            self._full_searches.put_off()
         return True
 
     def admit(self, call: Call, stopped: str | None = None) -> None:

@@ -91,9 +91,10 @@ class Accounting:
         self.line: Line  # of calls that wait for a budget; set by the engine, which makes both
 
     def open(self, key: bytes, outer: Account | None, limits: Amounts, *, waits: bool = False) -> Account:
-        """The account of a budget scope, with what earlier processes spent in it."""
+        """The account of a budget scope, with what earlier processes spent in it. Opened again inside of another account than
+        before, it counts there from now on."""
         account = self.accounts.get(key)  # a retry opens it again and goes on with what is spent
-        if account is None or account.limits != limits or account.waits != waits:
+        if account is None or account.limits != limits or account.waits != waits or account.parent is not outer:
             account = Account(key, outer, limits, account.spent if account else self._spent.get(key), waits=waits)
             self.accounts[key] = account
         if self._run.emit:

@@ -61,7 +61,30 @@ class LimitNumbers(NamedTuple):
 
 MOMENT_S = 0.1  # that code has to hand on what a block inside it ended with
 REPLAY_S = 0.5  # without a recorded answer, after which a program that was taken up again does something new
+HELD_BACK_S = 30.0  # the same, in a block that an earlier life left before its deadline broke in
 PATIENCE_S = 15.0  # how long a block waits for what it stopped: longer than code that ignores being stopped is listened to
+PATIENCE_AGAIN_S = 30.0  # the same, where an earlier life has left the block
+
+
+class Patience:
+    """Calls a function when what was stopped has had so many seconds to end. They begin anew with each recorded answer: code that
+    is told again what it was told before leaves its block when it has heard all of it."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, seconds: float, replayed_at: Callable[[], float], function: Callable[[], None]
+    ) -> None:
+        self._loop, self._seconds, self._replayed_at, self._function = loop, seconds, replayed_at, function
+        self._timer = loop.call_later(seconds, self._end)
+
+    def _end(self) -> None:
+        if (again := self._replayed_at() + self._seconds) > self._loop.time():
+            self._timer = self._loop.call_at(again, self._end)
+            return
+        self._function()
+
+    def cancel(self) -> None:
+        """There is nothing left to wait for."""
+        self._timer.cancel()
 
 
 class Deadline:
@@ -72,11 +95,15 @@ class Deadline:
     what it stopped settled and booked. No step waits for ever: after `PATIENCE_S` all that is left is stopped at once.
 
     In a run that was taken up again it does not pass while the journal still answers: a program that is told again what it was
-    told before gets all of it, and only what is new is refused.
+    told before gets all of it, and only what is new is refused. Where an earlier life left its block in time, it holds back for
+    longer: the code is on its way to the same end, however long it takes from one answer to the next.
     """
 
-    def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float]) -> None:
+    def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float], key: bytes = b"") -> None:
         self.at = at
+        self.key = key  # of the decision that opened it
+        self.was_left = False  # an earlier life has left its block
+        self.holds_back = False  # an earlier life left its block before it broke in, and this one has not left it yet
         self.outer = outer
         self.call: Bounded | None = None  # whose code opened it; None for the run's own
         self.expired = False
@@ -90,7 +117,7 @@ class Deadline:
         self._hands_on = False  # there were blocks inside when it expired: what they end with is on its way outwards
         self._wall = wall
         self._timer: asyncio.TimerHandle | None = None
-        self._patience: asyncio.TimerHandle | None = None
+        self._patience: Patience | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cancel: Callable[[Any, str, BaseException], None]
@@ -117,13 +144,13 @@ class Deadline:
         if self.left_s > 0:  # the timer came early
             self._timer = self._loop.call_at(self._ends, self._expire)
             return
-        if (again := self._replayed_at() + REPLAY_S) > self._loop.time():
+        if (again := self._replayed_at() + (HELD_BACK_S if self.holds_back else REPLAY_S)) > self._loop.time():
             self._timer = self._loop.call_at(again, self._expire)
             return
         self._timer = None
         self.expired = self.stopping = True
         self._hands_on = bool(self.inner)
-        self._patience = self._loop.call_later(PATIENCE_S, self._stop_all)
+        self._patience = self.begin_patience(self._stop_all)
         self._stop_what_can_stop()
 
     def _stop_what_can_stop(self) -> None:
@@ -145,6 +172,11 @@ class Deadline:
                 found.add(call)
                 call = call.parent
         return found
+
+    def begin_patience(self, function: Callable[[], None]) -> Patience:
+        """Call a function when what was stopped has had long enough to end."""
+        assert self._loop is not None
+        return Patience(self._loop, PATIENCE_AGAIN_S if self.was_left else PATIENCE_S, self._replayed_at, function)
 
     def _stop_all(self) -> None:
         for call in list(self.calls):
@@ -188,6 +220,9 @@ class Deadline:
         """Leave its block."""
         self.open = False
         self.on_expiry = None
+        if self.holds_back:
+            self.holds_back = False
+            self.look()
         self._look_up()
 
     def _look_up(self) -> None:

@@ -184,6 +184,11 @@ class Desk:
 
     # --- its end -----------------------------------------------------------------------------------------------------
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether there is something to give back."""
+        return bool(self._limits)
+
     async def close(self) -> None:
         """Give everything back. What can't be given back, because the store fails, is free when this process has ended."""
         self._closed = True

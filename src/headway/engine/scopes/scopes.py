@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import Any
+from typing import Any, Literal
 
 from headway import events
-from headway.engine.call import Frame, hear_stop
+from headway.engine.call import Call, Frame, hear_stop
 from headway.engine.decisions import Decisions
 from headway.engine.ports import Stopper
 from headway.engine.replay.lookup import Replay
@@ -24,7 +24,7 @@ from headway.engine.scopes.desk import Desk
 from headway.engine.tasks.spec import TaskSpec
 from headway.engine.waiting.waits import Waits
 from headway.errors import UsageError
-from headway.journal.decisions import BudgetOpened
+from headway.journal.decisions import BudgetOpened, DeadlineLeft, name_asked_again, name_left
 from headway.journal.records import Amounts
 
 
@@ -57,20 +57,50 @@ class Scopes:
 
     def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
         """A deadline that opens here, at the absolute time that was recorded when it first did."""
-        run = self._run
-        at, left_s = self._decisions.decide_deadline(frame, place, wanted)
+        run, key = self._run, self._decisions.name_decision(frame, "deadline", place)
+        at, left_s = self._decisions.decide_deadline(frame, key, wanted)
         outer = frame.scope.deadline
-        deadline = Deadline(min(at, outer.at) if outer else at, outer, run.wall)
+        deadline = Deadline(min(at, outer.at) if outer else at, outer, run.wall, key)
+        left, _ = self._recall_left(frame.call, deadline)
+        deadline.was_left, deadline.holds_back = left is not None, self._was_in_time(frame.call, deadline, left)
         deadline.arm(run.loop, min(left_s, outer.left_s) if outer else left_s, self._stopper.cancel, self._replay.last_answer)
         self.deadlines.add(deadline)
         if run.emit:
             run.emit(events.DeadlineOpened(at=run.wall(), key=frame.call.key.hex(), deadline=deadline.at))
         return deadline
 
+    def _was_in_time(self, call: Call, deadline: Deadline, left: DeadlineLeft | None) -> bool:
+        """Whether an earlier life left the block before the deadline broke in on it. A block that it did not leave is like the one
+        around it. What had failed before the run did is asked again, and so is how such a block ends."""
+        if left is None:
+            return deadline.outer is not None and deadline.outer.holds_back
+        return left.how == "done" or (left.how == "failed" and left.row > call.floor)
+
+    def leave_deadline(self, frame: Frame, deadline: Deadline, how: Literal["done", "failed", "interrupted"]) -> None:
+        """The code leaves the block of a deadline: record how, so that a replay is not broken in on where this life was not."""
+        if frame.over or self._run.closing:
+            return
+        before, name = self._recall_left(frame.call, deadline)
+        if before is None or before.how != how or (how == "failed" and before.row <= frame.call.floor):
+            self._decisions.record_decision(frame.call, name, DeadlineLeft(how, self._run.journal.last_seq))
+
+    def _recall_left(self, call: Call, deadline: Deadline) -> tuple[DeadlineLeft | None, bytes]:
+        """How the block of a deadline was left last, and the name for the next time that it is left otherwise."""
+        newest, name = None, name_left(deadline.key)
+        while (left := self._decisions.recall(call, name, DeadlineLeft)) is not None:
+            newest, name = left, name_asked_again(name)
+        return newest, name
+
     def close_deadline(self, deadline: Deadline) -> None:
         """Nothing runs under it any more."""
         deadline.disarm()
         self.deadlines.discard(deadline)
+
+    def is_broken_off(self, frame: Frame, until: float) -> bool:
+        """Whether the deadline of a block that the code has open passes before this time of the wall clock. In every life it breaks
+        in on a wait for that time: the time never comes, however late it is when a resumed run waits for it again."""
+        deadline = frame.scope.deadline
+        return deadline is not None and deadline.open and deadline.call is frame.call and deadline.at < until
 
     async def rest(self, frame: Frame, future: asyncio.Future[None], seconds: float | None) -> None:
         """Park the call until the future is done, the seconds have passed, or the wall clock was set. Raises DeadlineExceeded where

@@ -4,7 +4,7 @@ A stop is delivered late for two reasons. The code is inside a shielded block (`
 Or the run was resumed and the journal still answers the code: it hears of the stop where the recorded answers end, as it did in the
 life before.
 
-Nothing here decides anything: `shields` does.
+Nothing here decides when a stop is heard: `shields` does.
 """
 
 from __future__ import annotations
@@ -67,3 +67,14 @@ class Halt:
         self.heard = math.inf  # when that was, in seconds since 1970
         self.untold: set[bytes] = set()  # calls that it was waiting for then
         self.after = 0  # the block at whose end it heard of the stop; 0: it was in none
+
+    def hear(self, own: asyncio.Task[None] | None, reason: str) -> None:
+        """A replay is over, as code of the call has asked for what nobody recorded. Where that code is a coroutine that the call
+        joined, the call's `own` code is interrupted as well: it would take the end of the coroutine for an answer, and go on."""
+        self.replays = False
+        if own is None or own is asyncio.current_task():
+            return
+        if self.shields:
+            self.held_off = True
+        else:
+            own.cancel(reason)

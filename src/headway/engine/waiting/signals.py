@@ -182,6 +182,8 @@ class Signals:
         line = self.queue.get(signal.name, [])
         if signal in line:
             line.remove(signal)
+            if not line:
+                del self.queue[signal.name]
         self._handed.discard(signal.number)
         seq = self._decisions.record_decision(call, wait, Event(signal))
         self.given.tell(wait, call.key, signal, seq)
@@ -200,6 +202,8 @@ class Signals:
         try:
             while True:
                 left = None if until is None or ends is None else min(until - run.wall(), ends - loop.time())
+                if left is not None and left <= 0 and until is not None and self._scopes.is_broken_off(frame, until):
+                    left = REPLAY_S
                 waiter.late = left is not None and left <= 0
                 self._serve(waiter.name)
                 if (signal := waiter.signal) is not None:
@@ -219,7 +223,10 @@ class Signals:
             raise
         finally:
             self._tell_wait(waiter, over=True)
-            self._waiters[waiter.name].remove(waiter)
+            line = self._waiters[waiter.name]
+            line.remove(waiter)
+            if not line:  # a run may wait for ever new names
+                del self._waiters[waiter.name]
             if waiter.signal is not None:  # the wait was stopped in the moment in which it was handed a signal
                 self._handed.discard(waiter.signal.number)
                 self._serve(waiter.name)

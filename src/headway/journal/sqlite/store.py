@@ -17,7 +17,7 @@ from urllib.parse import quote
 from headway.errors import RunMismatch, StoreDamaged
 from headway.journal.off_loop import check_thread
 from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
-from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import SharedClaims, end_claims
 from headway.journal.shared.items import SharedCollections
 from headway.journal.shared.limits import SharedLimits
@@ -162,20 +162,30 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
                 raise make_lease_lost(self._by_uid(connection, lease.uid), lease.fence)
 
     def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
-        over = status in ENDED
         with self.writing() as connection:
-            given_back = connection.execute(
-                "UPDATE run SET owner='', lease_until=0, status=?, ended=?, cancel=CASE WHEN ? THEN 0 ELSE cancel END, "
-                "error_floor=COALESCE(?, error_floor) WHERE uid=? AND fence=? AND owner=?",
-                (status.value, now if over else 0, over, error_floor, lease.uid, lease.fence, lease.owner),
-            )
-            if given_back.rowcount:
-                end_claims(connection, lease)
+            self._give_back(connection, lease, Ending(status, error_floor), now)
+
+    def _give_back(self, connection: sqlite3.Connection, lease: Lease, ending: Ending, now: float) -> None:
+        over = ending.status in ENDED
+        given_back = connection.execute(
+            "UPDATE run SET owner='', lease_until=0, status=?, ended=?, cancel=CASE WHEN ? THEN 0 ELSE cancel END, "
+            "error_floor=COALESCE(?, error_floor) WHERE uid=? AND fence=? AND owner=?",
+            (ending.status.value, now if over else 0, over, ending.error_floor, lease.uid, lease.fence, lease.owner),
+        )
+        if given_back.rowcount:
+            end_claims(connection, lease)
 
     # rows
 
     def commit(
-        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+        self,
+        lease: Lease,
+        first_seq: int,
+        rows: Sequence[Row],
+        now: float,
+        *,
+        cache: Sequence[tuple[bytes, Row]] = (),
+        ending: Ending | None = None,
     ) -> None:
         move = "UPDATE run SET nrows=? WHERE uid=? AND fence=? AND owner=? AND nrows=?"
         where = (lease.uid, lease.fence, lease.owner, first_seq - 1)
@@ -185,6 +195,8 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
                 if cache:
                     checked_rows.insert_cache(connection, cache)
                     end_claims(connection, lease, [key for key, _ in cache])
+                if ending is not None:
+                    self._give_back(connection, lease, ending, now)
                 return
             run = self._by_uid(connection, lease.uid)
         if (run.fence, run.owner) == (lease.fence, lease.owner):

@@ -97,8 +97,8 @@ async def run_plan(
         ('ab', 'done')
 
     Source:
-        The loop of MCPP (Wang et al., arXiv 2605.06110): decide, run until a batch has ended, look, decide again. It departs in that
-        the first success of a batch ends it, unless `cancel` says otherwise.
+        The loop of MCPP (Wang et al., arXiv 2605.06110): decide, run until a batch has ended, look, decide again. It departs in
+        that the first success of a batch ends it, unless `cancel` says otherwise.
     """
     where = "run_plan"
     settings.function(where, attempt=attempt, policy=policy)

@@ -30,12 +30,12 @@ from headway.journal.recovery.recovered import decode_outcome
 from headway.run import _root
 from headway.sim.check.findings import Finding, Kind, Report
 from headway.sim.check.primitives import Primitives
-from headway.sim.check.replay import SHIFT_S, ChangedCall, Recording, ordinary, replay, replay_elsewhere
+from headway.sim.check.replay import SHIFT_S, ChangedCall, Recording, ReplayResult, ordinary, replay, replay_elsewhere
 from headway.sim.check.watch import Watch
 from headway.sim.config import STEADY, SimConfig
 from headway.sim.history import History, Incarnation, Violation
 from headway.sim.store import Crash, SimStore
-from headway.sim.universe import START
+from headway.sim.universe import START, Abandoned
 from headway.task import Task
 
 TIMING = (Winner, Arrival, NextCall, Afforded, BlockEnded, Now, Event, DeadlineOpened, Remaining, TimeLeft, Chosen)
@@ -83,7 +83,8 @@ def check(
         *args: its arguments.
         schedules: how many schedules.
         seed: from which they are drawn.
-        seconds: of real time, after which no new schedule begins; at least one is always tried.
+        seconds: of real time, after which the check ends: what goes on then is left in the middle of it, and named in the report. A
+            function that computes comes to its end, or to its next `await`, first.
         answers: a recorded run (its info, rows and blobs) whose leaves answer instead of running, for programs that need a network.
         tell: called as `tell(what, done, of)` for progress.
         **options: those of `hw.run` that a simulation has: `resources`, `pools`, `budget`, `max_active`.
@@ -101,27 +102,34 @@ def check(
         >>> hw.testing.check(double, 4, schedules=2).ok
         True
     """
-    spec, args, _ = _root(program, args, {})
-    return _Check(Task(spec), args, schedules, seed, seconds, answers, tell, options).report()
+    spec, args, kwargs = _root(program, args, {})
+    return _Check(Task(spec), args, kwargs, schedules, seed, seconds, answers, tell, options).report()
 
 
 class _Check:
+    """One check. `clock` tells the real time in seconds."""
+
     def __init__(
         self,
         program: Task[..., Any],
         args: tuple[Any, ...],
+        kwargs: dict[str, Any],
         schedules: int,
         seed: int,
         seconds: float,
         answers: tuple[RunInfo, Sequence[Row], dict[bytes, bytes]] | None,
         tell: Tell | None,
         options: dict[str, Any],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._program = program
         self._args = args
+        self._kwargs = kwargs
         self._schedules = schedules
         self._seed = seed
-        self._until = time.monotonic() + seconds
+        self._seconds = seconds
+        self._clock = clock
+        self._until = clock() + seconds
         self._answers = answers
         self._tell = tell or (lambda what, done, of: None)
         self._options = options
@@ -134,19 +142,34 @@ class _Check:
         """Do it all."""
         report = self._report
         self._tell("undisturbed", 0, 1)
-        base = self._undisturbed()
-        if self._base.how == "stuck" or self._base.error is not None:
+        try:
+            base = self._undisturbed()
+        except Abandoned:
+            report.add(_report_endless(self._program.name, self._seconds))
+            return report
+        if base is None or self._base.how == "stuck" or self._base.error is not None:
             return report
         report.calls = sum(row.kind & ~COSTED == RowKind.OUTCOME for row in base.rows)
         report.rows = len(base.rows)
-        self._replays(base)
+        try:
+            self._replays(base)
+        except Abandoned:
+            report.skipped.append("whether bodies ask again for the same calls: the time was up")
         for number in range(self._schedules):
-            if number and time.monotonic() > self._until:
-                report.skipped.append(f"{self._schedules - number} schedules: the time was up")
+            left = f"{self._schedules - number} of {self._schedules} schedules"
+            if self._is_late():
+                report.skipped.append(f"{left}: the time was up")
                 break
             self._tell("schedules", number, self._schedules)
-            self._schedule(self._seed + number)
+            try:
+                self._schedule(self._seed + number)
+            except Abandoned:
+                report.skipped.append(f"{left}, the first of which was left in the middle: the time was up")
+                break
         return report
+
+    def _is_late(self) -> bool:
+        return self._clock() > self._until
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -159,29 +182,31 @@ class _Check:
         run_id = self._answers[0].spec.run_id if self._answers is not None else "check"
         history = History(seed, config, run_id=run_id, store=store, **self._options)
         history.universe.identity = IDENTITY
+        history.universe.is_abandoned = self._is_late
         return history
 
     def _live(self, history: History, crash: Crash | None = None) -> Incarnation:
         with Watch(self._report.add).watching(history.universe), ordinary(history, 0):
             self._primitives.renew()
-            return history.live(self._program, *copy.deepcopy(self._args), crash=crash)
+            args, kwargs = copy.deepcopy((self._args, self._kwargs))
+            return history.live(self._program, *args, kwargs=kwargs, crash=crash)
 
-    def _undisturbed(self) -> Recording:
+    def _undisturbed(self) -> Recording | None:
+        """What a life without trouble leaves; None where it did not even begin."""
         history = self._history(BASE, STEADY)
         life = self._base = self._live(history)
         self._promises(history, "undisturbed")
         if life.error is not None:
             self._report.add(_report_failure(self._program.name, life.error, "undisturbed", ""))
         self._values = _values(history.rows())
-        return Recording.of(history)
+        return Recording.of(history) if history.begun else None
 
     def _replays(self, record: Recording) -> None:
         """Whether bodies that run again make the same calls, and if not, what that depends on."""
-        program, args = self._program, self._args
         self._tell("replays", 0, 1)
-        again, once_more = replay(program, args, record), replay(program, args, record)
-        later = None if record.has_deadlines else replay(program, args, record, shift_s=SHIFT_S)
-        reseeded = replay(program, args, record, seed=1)
+        again, once_more = self._replay(record), self._replay(record)
+        later = None if record.has_deadlines else self._replay(record, shift_s=SHIFT_S)
+        reseeded = self._replay(record, seed=1)
         self._report.replays += 3 + (later is not None)
         if later is None:
             self._report.skipped.append("another clock on resume: the program opens deadlines, which would have passed")
@@ -198,16 +223,25 @@ class _Check:
                 self._report.add(_report_change(each, *why))
         self._set_order(record)
 
+    def _replay(self, record: Recording, **otherwise: Any) -> ReplayResult:
+        return replay(self._program, self._args, self._kwargs, record, is_abandoned=self._is_late, **otherwise)
+
     def _set_order(self, record: Recording) -> None:
         """Whether a process in which sets have another order asks for other calls; one with the same order is the control."""
         try:
-            first, same, other = (replay_elsewhere(self._program.fn, self._args, record, seed) for seed in (1, 1, 2))
+            first, same, other = (self._replay_elsewhere(record, seed) for seed in (1, 1, 2))
             self._report.replays += 3
             for each in (*first.changed, *other.changed):
                 why = NEW_EACH_TIME if first.differs(same, each.task) else FROM_SET_ORDER
                 self._report.add(_report_change(each, *why))
         except UsageError as error:
             self._report.skipped.append(f"the order of sets: {error}")
+
+    def _replay_elsewhere(self, record: Recording, hash_seed: int) -> ReplayResult:
+        left_s = self._until - self._clock()
+        if left_s <= 0:
+            raise UsageError("the time was up")
+        return replay_elsewhere(self._program.fn, self._args, self._kwargs, record, hash_seed, most_s=left_s)
 
     def _schedule(self, seed: int) -> None:
         """One schedule undisturbed, and the same one killed at a drawn record and resumed."""
@@ -304,6 +338,16 @@ def _report_failure(task: str, error: BaseException, where: str, again: str) -> 
     if isinstance(error, HeadwayError):
         advice = "The message says what to do."
     return Finding(Kind.FAILS, task, task, f"raised {said} ({where}).", advice, again)
+
+
+def _report_endless(task: str, seconds: float) -> Finding:
+    return Finding(
+        Kind.FAILS,
+        task,
+        task,
+        f"had not ended after {seconds:g} s of real time (undisturbed), so nothing was checked.",
+        "Give the check more time (--seconds, or seconds=), or the program less to do.",
+    )
 
 
 def _report_change(each: ChangedCall, what: str, advice: str) -> Finding:

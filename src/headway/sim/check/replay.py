@@ -88,14 +88,23 @@ class ReplayResult(NamedTuple):
 
 
 def replay(
-    program: Callable[..., Any], args: Sequence[Any], record: Recording, *, shift_s: float = 0.0, seed: int = 0
+    program: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    record: Recording,
+    *,
+    shift_s: float = 0.0,
+    seed: int = 0,
+    is_abandoned: Callable[[], bool] | None = None,
 ) -> ReplayResult:
-    """Run the bodies again with a clock that is `shift_s` later, and `random` seeded with `seed`."""
+    """Run the bodies again with a clock that is `shift_s` later, and `random` seeded with `seed`. Raises Abandoned."""
     store = SimStore.holding(record.info, record.leaves(), record.blobs)
     history = History(record.seed, STEADY, run_id=record.info.spec.run_id, store=store)
     history.universe.start = record.start + shift_s
+    history.universe.is_abandoned = is_abandoned
+    args, kwargs = copy.deepcopy((args, kwargs))
     with ordinary(history, seed):
-        life = history.live(program, *copy.deepcopy(args))
+        life = history.live(program, *args, kwargs=kwargs)
     asked: dict[str, list[str]] = {}
     for event in life.event_log:
         if isinstance(event, events.CallSpawned):
@@ -154,8 +163,17 @@ def ordinary(history: History, seed: int) -> Iterator[None]:
 # --- in another process ----------------------------------------------------------------------------------------------
 
 
-def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Recording, hash_seed: int) -> ReplayResult:
-    """`replay` in a process whose sets have another order. Raises UsageError where that process can't have the program."""
+def replay_elsewhere(
+    fn: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    record: Recording,
+    hash_seed: int,
+    *,
+    most_s: float = CHILD_S,
+) -> ReplayResult:
+    """`replay` in a process whose sets have another order. Raises UsageError where that process can't have the program, or takes
+    longer than `most_s`."""
     import subprocess  # only here: what is imported with Headway should be little
     import tempfile
 
@@ -165,7 +183,7 @@ def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Record
     with tempfile.TemporaryDirectory(prefix="headway-check-") as folder:
         file = Path(folder) / "replay"
         try:
-            file.write_bytes(pickle.dumps((ref, tuple(args), record._replace(blobs=dict(record.blobs)))))
+            file.write_bytes(pickle.dumps((ref, tuple(args), dict(kwargs), record._replace(blobs=dict(record.blobs)))))
         except Exception as error:
             raise UsageError(f"the program's arguments can't be pickled ({error})") from error
         answer = file.with_suffix(".json")
@@ -175,11 +193,12 @@ def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Record
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
         try:
-            said = child.communicate(timeout=CHILD_S)[1]
+            limit_s = min(most_s, CHILD_S)
+            said = child.communicate(timeout=limit_s)[1]
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.communicate()
-            raise UsageError(f"the program had not ended in another process after {CHILD_S:g} s") from None
+            raise UsageError(f"the program had not ended in another process after {limit_s:.3g} s") from None
         if not answer.exists():
             last = said.strip().splitlines()[-1:] or [f"it ended with {child.returncode}"]
             raise UsageError(f"the program can't be replayed in another process: {last[0]}")
@@ -188,11 +207,11 @@ def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Record
 
 
 def _main(path: str, answer: str) -> None:
-    ref, args, record = pickle.loads(Path(path).read_bytes())
+    ref, args, kwargs, record = pickle.loads(Path(path).read_bytes())
     assert isinstance(ref, FunctionRef)
     with loading_program():
         program = find(ref)
-    found = replay(program, args, record)
+    found = replay(program, args, kwargs, record)
     new = Path(answer).with_suffix(".new")
     new.write_text(json.dumps(found))
     new.rename(answer)

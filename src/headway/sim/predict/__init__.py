@@ -9,7 +9,7 @@ A `Workload` comes from a recorded run (`read_workload`) or from your own number
 times on simulated workers, with the engine that will run it. `docs/prediction.md` says what is assumed and what was measured.
 """
 
-from headway.sim.predict.answer import Chance, Point, Prediction, Spread
+from headway.sim.predict.answer import Chance, Ordered, Point, Prediction, Spread
 from headway.sim.predict.forecast import predict
 from headway.sim.predict.infer import read_workload
 from headway.sim.predict.workload import Estimate, Stage, Workload, estimate_workload
@@ -17,6 +17,7 @@ from headway.sim.predict.workload import Estimate, Stage, Workload, estimate_wor
 __all__ = [
     "Chance",
     "Estimate",
+    "Ordered",
     "Point",
     "Prediction",
     "Spread",

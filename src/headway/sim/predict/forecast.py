@@ -13,11 +13,12 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from headway.engine.dispatch.order import Order
 from headway.errors import UsageError
-from headway.sim.predict.answer import Chance, Point, Prediction, Spread, chance, spread
+from headway.sim.predict.answer import Chance, Ordered, Point, Prediction, Spread, chance, compare_orders, spread
 from headway.sim.predict.bounds import longest_path
 from headway.sim.predict.trial import Conditions, Trial, draw_trial, play
 from headway.sim.predict.workers import expected_attempts
@@ -53,6 +54,7 @@ class Options:
     seed: int
     curve: Sequence[int] | None
     processes: int | None
+    orders: Mapping[str, Order] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         conditions = self.conditions
@@ -64,6 +66,8 @@ class Options:
         _check("within_s", self.within_s, self.within_s is None or _is_positive(self.within_s), "seconds, above zero")
         _check("trials", self.trials, self.trials is None or self.trials >= 1, "a whole number, at least 1")
         _check("processes", self.processes, self.processes is None or self.processes >= 1, "a whole number, at least 1")
+        for name, order in self.orders.items():
+            _check(f"order {name}", order, callable(order), "a function of the calls that wait, which gives each a number")
         for unit, amount in self.budget.items():
             _check(f"budget of {unit}", amount, amount == 0 or _is_positive(amount), "an amount, zero or more")
         for workers in self.curve or ():
@@ -91,6 +95,7 @@ def predict(
     seed: int = 0,
     curve: Sequence[int] | None = None,
     processes: int | None = None,
+    orders: Mapping[str, Order] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Prediction:
     """Predict how long a workload takes on `workers` workers, and what it costs.
@@ -102,6 +107,8 @@ def predict(
     trials: how many; by default 5 to 200, fewer for more calls. seed: the same seed gives the same prediction.
     curve: other numbers of workers to compare; by default powers of two around `workers`. `()` for none.
     processes: over how many processes to spread trials; by default one per core where it pays. on_progress: is told (done, all).
+    orders: other orders of the calls that wait (`headway.Order`), by names for the answer, to be compared on the same trials. No
+        deadlines are simulated, so a rule that goes by them takes what comes first.
 
     Raises UsageError for what makes no sense, and where workers fail so often that calls can't end.
 
@@ -122,6 +129,7 @@ def predict(
         seed=seed,
         curve=curve,
         processes=processes,
+        orders=dict(orders or {}),
     )
     _check_hope(workload, options.conditions)
     asked = _plan_trials(workload, options)
@@ -151,6 +159,8 @@ def _plan_trials(workload: Workload, options: Options) -> list[PlannedTrial]:
     certain = workload.is_certain and conditions.mtbf_s is None
     trials = 1 if certain else options.trials or min(MOST_TRIALS, max(LEAST_TRIALS, CALLS // calls))
     asked = [PlannedTrial(conditions, (options.seed, number)) for number in range(trials)]
+    for order in options.orders.values():
+        asked += [PlannedTrial(replace(conditions, order=order), (options.seed, number)) for number in range(trials)]
     each = 1 if certain else min(trials, CURVE_TRIALS, max(1, CURVE_CALLS // calls))
     ladder = list(options.curve) if options.curve is not None else default_curve(conditions.workers, workload)
     for workers in sorted(set(ladder) - {conditions.workers}):
@@ -237,9 +247,10 @@ def _play_taken(trial: PlannedTrial) -> Trial:
 
 def _answer(workload: Workload, options: Options, played: Mapping[PlannedTrial, Trial]) -> Prediction:
     points: dict[int, list[Trial]] = {}
-    for trial in sorted(played, key=lambda trial: (trial.conditions.workers, trial.seed)):
-        points.setdefault(trial.conditions.workers, []).append(played[trial])
     conditions = options.conditions
+    for trial in sorted(played, key=lambda trial: (trial.conditions.workers, trial.seed)):
+        if trial.conditions.order is conditions.order:
+            points.setdefault(trial.conditions.workers, []).append(played[trial])
     trials = points[conditions.workers]
     certain = workload.is_certain and conditions.mtbf_s is None
     here = _point(conditions.workers, trials)
@@ -268,8 +279,16 @@ def _answer(workload: Workload, options: Options, played: Mapping[PlannedTrial, 
         budget=options.budget,
         chance_in_budget={unit: _chance(held, len(trials), certain) for unit, held in in_budget.items()},
         curve=tuple(_point(workers, points[workers]) for workers in sorted(points)) if len(points) > 1 else (),
+        orders=tuple(_compare_order(name, order, options, played) for name, order in options.orders.items()),
         notes=workload.notes,
     )
+
+
+def _compare_order(name: str, order: Order, options: Options, played: Mapping[PlannedTrial, Trial]) -> Ordered:
+    conditions = replace(options.conditions, order=order)
+    seeds = sorted(trial.seed for trial in played if trial.conditions == conditions)
+    plain, ordered = ([played[PlannedTrial(each, seed)].makespan_s for seed in seeds] for each in (options.conditions, conditions))
+    return compare_orders(name, plain, ordered)
 
 
 def _mean_path(workload: Workload, options: Options, trials: int) -> float:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.dispatch.launch import Launcher
+from headway.engine.dispatch.order import Order
 from headway.engine.handle import Handle
 from headway.engine.identity.keys import task_part
 from headway.engine.identity.signature import Signature
@@ -54,11 +55,13 @@ _NO_FACTS = CallFacts("", "", 1, "", "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """The workers that a workload runs on. `mtbf_s` is a worker's mean time between failures; None: it never fails."""
+    """The workers that a workload runs on. `mtbf_s` is a worker's mean time between failures; None: it never fails. `order` says
+    which of the calls that wait starts first; None as a run without one."""
 
     workers: int
     mtbf_s: float | None = None
     repair_s: float = 30.0
+    order: Order | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,8 @@ class _Play:
 
     def run(self) -> Trial:
         self._process.world = _World(self._process, self._pools)
-        main = self._process.start(arun(self._root(), 0, store=None, progress=False, max_active=EVERYTHING))
+        root, order = self._root(), self._conditions.order
+        main = self._process.start(arun(root, 0, store=None, progress=False, max_active=EVERYTHING, order=order))
         try:
             self._clock.run(self._clock.end_of(self._process))
             main.result()

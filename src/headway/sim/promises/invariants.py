@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.engine.tasks.spec import TASKS
-from headway.journal.decisions import BudgetOpened, Remaining, is_told
+from headway.journal.decisions import BudgetOpened, Remaining, Told, decode_decision, is_told
 from headway.journal.log import Log
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status
 from headway.journal.recovery.recovered import decode_attempt, decode_outcome
@@ -56,20 +56,26 @@ def _check_nothing_lost_or_changed(history: History) -> Iterator[str]:
                 yield f"rows that {life.process.name} found or left are no longer there as they were"
 
 
-_OF_BUDGETS = (BudgetOpened, Remaining)  # decisions that are recorded again where another budget is around them
+_OF_BUDGETS = (BudgetOpened, Remaining)
 
 
 def _check_recorded_once(history: History) -> Iterator[str]:
+    """Where an edit put a budget inside of another one, or gave it other amounts, that is recorded: it is not what was before."""
     if history.edited:
         return
     ends: Counter[bytes] = Counter()
     told: Counter[bytes] = Counter()
+    newest: dict[bytes, Told] = {}
     for row in history.rows():
         if _kind(row) == Kind.OUTCOME:
             outcome = decode_outcome(row.body)
             if outcome.status == Status.OK:
                 ends[row.key] += 1
-        elif _kind(row) == Kind.DECISION and not (history.budgets_moved and is_told(row.body, *_OF_BUDGETS)):
+        elif _kind(row) == Kind.DECISION:
+            if history.budgets_moved and is_told(row.body, *_OF_BUDGETS):
+                before, newest[row.key] = newest.get(row.key), decode_decision(row.body).told
+                if before not in (None, newest[row.key]):
+                    continue
             told[row.key] += 1
     yield from (f"the result of call {key.hex()[:8]} is recorded {times} times" for key, times in ends.items() if times > 1)
     yield from (f"decision {key.hex()[:8]} is recorded {times} times" for key, times in told.items() if times > 1)

@@ -19,18 +19,21 @@ CLOSE = 1e-6
 
 
 def check_never_overdrawn(history: History) -> Iterator[str]:
-    if history.overcharged or history.budgets_moved:
+    """A budget that an edit gave other amounts may begin a life with more than they allow, and then takes nothing more."""
+    if history.overcharged:
         return
     for life in history.lives:
         limits: dict[str, Amounts] = {}
+        began_with: dict[str, Amounts] = {}
         for event in life.event_log:
             if isinstance(event, events.BudgetOpened):
                 limits[event.scope] = event.limits
             elif isinstance(event, events.BudgetChanged):
+                held = {unit: event.spent.get(unit, 0.0) + event.reserved.get(unit, 0.0) for unit in limits.get(event.scope, {})}
+                before = began_with.setdefault(event.scope, held if history.budgets_moved else {})
                 for unit, limit in limits.get(event.scope, {}).items():
-                    held = event.spent.get(unit, 0.0) + event.reserved.get(unit, 0.0)
-                    if unit != "seconds" and held > limit * (1 + CLOSE):
-                        yield f"{held:g} {unit} were spent or reserved in budget {event.scope[:8]}, which allows {limit:g}"
+                    if unit != "seconds" and held[unit] > max(limit, before.get(unit, 0.0)) * (1 + CLOSE):
+                        yield f"{held[unit]:g} {unit} were spent or reserved in budget {event.scope[:8]}, which allows {limit:g}"
 
 
 class _Sums:
@@ -44,6 +47,7 @@ class _Sums:
         self.broken_off: Counter[tuple[bytes, bytes]] = Counter()  # attempts without a result, some before their code ran
         self.task: dict[bytes, str] = {}
         self.charged: set[bytes] = set()
+        self.spent: dict[bytes, Amounts] = {}
         for row in rows:
             self._add(row)
 
@@ -59,19 +63,19 @@ class _Sums:
             self.charged.add(row.key)
             cost, held = self.lines.get((row.key, charge.scope), ({}, {}))
             left = {unit: max(0.0, amount + cost.get(unit, 0.0) - charge.cost.get(unit, 0.0)) for unit, amount in held.items()}
-            self.lines[row.key, charge.scope] = (charge.cost, {} if charge.settled else left)
+            self._set(row.key, charge.scope, charge.cost, {} if charge.settled else left)
             return
         if kind == Kind.START:
             start = decode_start(row.body)
             if self._is_fork and self._was_settled(row.key, start):
                 self.broken_off[row.key, start.scope] += 1
-            self.lines[row.key, start.scope] = (start.cost, start.reserved)
+            self._set(row.key, start.scope, start.cost, start.reserved)
             self.starts[row.key, start.scope] += 1
             self.task[row.key] = start.task
             return
         ended: Any = decode_attempt(row.body) if kind == Kind.ATTEMPT else decode_outcome(row.body)
         if row.kind & COSTED:
-            self.lines[row.key, ended.scope] = (ended.cost, {})
+            self._set(row.key, ended.scope, ended.cost, {})
             if kind == Kind.ATTEMPT or ended.status != Status.OK:
                 self.broken_off[row.key, ended.scope] += 1
 
@@ -80,16 +84,17 @@ class _Sums:
         cost, held = self.lines.get((call, start.scope), ({}, {}))
         return any(start.cost.get(unit, 0.0) < cost.get(unit, 0.0) + amount - CLOSE for unit, amount in held.items())
 
-    def spent(self) -> dict[bytes, Amounts]:
-        totals: dict[bytes, Amounts] = {}
-        for (_, scope), (cost, held) in self.lines.items():
-            while scope:
-                total = totals.setdefault(scope, {})
-                for amounts in (cost, held):
+    def _set(self, call: bytes, scope: bytes, cost: Amounts, held: Amounts) -> None:
+        """What a call has taken since its row before counts in each budget that is around it at this row."""
+        before = self.lines.get((call, scope), ({}, {}))
+        self.lines[call, scope] = (cost, held)
+        while scope:
+            total = self.spent.setdefault(scope, {})
+            for sign, books in ((1, (cost, held)), (-1, before)):
+                for amounts in books:
                     for unit, amount in amounts.items():
-                        total[unit] = total.get(unit, 0.0) + amount
-                scope = self.above.get(scope, b"")
-        return totals
+                        total[unit] = total.get(unit, 0.0) + sign * amount
+            scope = self.above.get(scope, b"")
 
 
 def check_counted_once(history: History) -> Iterator[str]:
@@ -106,13 +111,12 @@ def check_counted_once(history: History) -> Iterator[str]:
             if not least * price - CLOSE <= booked <= times * price + CLOSE or abs(booked / price - round(booked / price)) > CLOSE:
                 yield f"call {call.hex()[:8]} started {times} times at {price:g} {unit} and is booked at {booked:g}"
     last = history.lives[-1]
-    if history.budgets_moved or not last.ended or last.engine is None or last.engine.journal.failure is not None:
+    if not last.ended or last.engine is None or last.engine.journal.failure is not None:
         return
     if history.store.run(history.run_id).nrows != getattr(last.engine.journal, "last_seq", 0):
         return  # another driver went on
-    spent = sums.spent()
     for key, account in last.engine.accounting.accounts.items():
         for unit in account.limits:
-            said, recorded = account.spent.get(unit, 0.0), spent.get(key, {}).get(unit, 0.0)
+            said, recorded = account.spent.get(unit, 0.0), sums.spent.get(key, {}).get(unit, 0.0)
             if abs(said - recorded) > CLOSE * max(1.0, said):
                 yield f"budget {key.hex()[:8]} counts {said:g} {unit} as spent, its rows say {recorded:g}"

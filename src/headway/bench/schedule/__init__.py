@@ -1,0 +1,1 @@
+"""Dispatch rules against CP-SAT: `headway bench schedule`."""

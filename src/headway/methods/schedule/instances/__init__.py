@@ -1,0 +1,1 @@
+"""Problems to try schedulers on: generated, read from files, and the classic job shops."""
