@@ -103,7 +103,7 @@ class Priced:
 
     @property
     def name(self) -> str:
-        return f"a second at {self.price:.3g}"
+        return f"a second at {self.price:,.0f}" if self.price >= 10 else f"a second at {self.price:.2g}"
 
     def of(self, step: str) -> tuple[str, int]:
         """What it starts for a step: a choice, and how many samples."""

@@ -103,7 +103,8 @@ async def run_plan(
     where = "run_plan"
     settings.function(where, attempt=attempt, policy=policy)
     _check_graph(graph)
-    rules = Rules(attempt, accept, Failures(errors)._kinds, cancel)
+    Failures(errors)  # refuses what are no errors
+    rules = Rules(attempt, accept, errors, cancel)
     execution: _Execution[W, T] = _Execution(graph, rules, policy, _choices_of(where, graph, choices), is_map=False)
     return await execution.run()
 
@@ -154,7 +155,8 @@ async def run_map(
     if not isinstance(items, Sequence):
         raise UsageError(f"{where}: items={items!r:.80}: a list; the policy must know all of them to choose among them")
     graph = Graph(tuple(Node(str(place), item) for place, item in enumerate(items)))
-    rules = Rules(attempt, accept, Failures(errors)._kinds, cancel)
+    Failures(errors)  # refuses what are no errors
+    rules = Rules(attempt, accept, errors, cancel)
     execution: _Execution[W, T] = _Execution(graph, rules, policy, _choices_of(where, graph, choices), is_map=True)
     ran = await execution.run()
     return Ran({int(id): value for id, value in ran.results.items()}, ran.stopped, ran.observations, ran.turns)

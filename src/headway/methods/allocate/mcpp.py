@@ -61,7 +61,7 @@ class Mcpp:
         UsageError: a senseless setting, a table that has no outcome of a choice, or numpy is not installed.
 
     Example:
-        >>> rows = tuple(Row(ok, {"tokens": 2.0}, 1.0) for ok in (True, False))
+        >>> rows = tuple(Row(ok, {"tokens": 2.0}, 1.0) for ok in (True, False)) * 50
         >>> plan = Graph((Node("a", 1), Node("b", 2, after("a"))))
         >>> policy = Mcpp(plan, Recorded({("a", ""): rows, ("b", ""): rows}), ("",), "tokens")
         >>> hurried, poor = View(("a",), left={"tokens": 1000.0}, left_s=2.5), View(("a",), left={"tokens": 20.0}, left_s=99.0)
