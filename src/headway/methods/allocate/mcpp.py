@@ -95,6 +95,9 @@ class Mcpp:
         object.__setattr__(self, "bases", tuple(base for base in bases if self.variant == "better" or isinstance(base, Seq)))
         object.__setattr__(self, "reserve", self.reserve if self.reserve is not None else most_of(self.table, self.unit))
         pools = Pools(self.table, self.unit, cancel=self.cancel)
+        for node in self.graph.nodes:  # now, and not when it is asked
+            for option in self._options:
+                pools.batch(node.id, option)
         object.__setattr__(self, "_rest", Rest(self.graph, pools, [base.of for base in self.bases]))
 
     @property
