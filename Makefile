@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED := -n auto --maxprocesses 4  # tests/spread.py says what goes where
 
-.PHONY: demo demo-fresh demo-puzzles model test test-long test-all prove chaos bench docs lint clean
+.PHONY: demo demo-fresh demo-puzzles model model-arithmetic test test-long test-all prove chaos bench docs lint clean
 
 # What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
@@ -33,6 +33,9 @@ demo-puzzles: $(VENV)/.installed  ## solve 300 puzzles, two searches racing for 
 
 model: $(VENV)/.model  ## train the Countdown model from nothing, on two processes; kill it and run it again
 	@$(BIN)/python examples/train_countdown.py $(ARGS)
+
+model-arithmetic: $(VENV)/.model  ## train the arithmetic model and fit its verifier; kill it and run it again
+	@$(BIN)/python examples/train_arithmetic.py $(ARGS)
 
 test: $(VENV)/.tests  ## the default suite, on up to four cores
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)

@@ -21,14 +21,15 @@ from rich.console import Console
 from rich.table import Table
 
 import headway as hw
-from headway.bench.search.program import MEASURED, Asked, Attempt, run_attempt
+from headway.bench.search.program import Asked, Attempt, run_attempt
 from headway.events import CheckpointLoaded, Event, RunStarted
 from headway.observe.pictures.chart import Point, Series, chart
 from headway.observe.pictures.gantt import draw_gantt
 from headway.observe.reading import read_run
 from headway.observe.recorded import RecordedRun
-from headway.reference.countdown.training import Recipe, Trained, train
-from headway.reference.countdown.weights import SHIPPED
+from headway.reference.countdown.sampling import CountdownModel
+from headway.reference.countdown.training import Recipe, train
+from headway.reference.training import Trained
 
 METHODS = ("best of n", "solve, detect, verify", "beam", "A*")
 ALLOWED = 352  # tokens for one method on one puzzle, at most
@@ -48,7 +49,7 @@ class Result:
 @hw.task
 async def learn_and_search(steps: int, puzzles: int) -> Result:
     """Train, then search with the trained model."""
-    recipe = Recipe(steps=steps, rate=2e-4, muon_rate=1e-3, warmup=10, every=20, seed=2, begin=str(SHIPPED))
+    recipe = Recipe(steps=steps, rate=2e-4, muon_rate=1e-3, warmup=10, every=20, seed=2, begin=str(CountdownModel.file))
     trained = await train.options(processes=2)(recipe)
     with hw.budget(tokens=SHARED * puzzles * len(METHODS)) as book:
         attempts = await search_all(trained.weights, puzzles)
@@ -57,7 +58,7 @@ async def learn_and_search(steps: int, puzzles: int) -> Result:
 
 async def search_all(weights: str, puzzles: int) -> list[Attempt]:
     """All methods on all puzzles, those of a puzzle together, until the budget is used up."""
-    asked = [Asked(weights, method, ALLOWED, number, puzzles, MEASURED) for number in range(puzzles) for method in METHODS]
+    asked = [Asked("countdown", weights, method, ALLOWED, number, puzzles) for number in range(puzzles) for method in METHODS]
     done = []
     async for attempt in hw.map(run_attempt, asked, window=AT_A_TIME):
         done.append(attempt)
@@ -71,7 +72,7 @@ async def search_all(weights: str, puzzles: int) -> list[Attempt]:
 
 def table(result: Result) -> Table:
     """A row for each method."""
-    shown = Table(title=f"{len({each.puzzle for each in result.attempts})} held-out puzzles, one budget")
+    shown = Table(title=f"{len({each.question for each in result.attempts})} held-out puzzles, one budget")
     for column in ("method", "solved", "tokens", "tokens per solved", "one after another"):
         shown.add_column(column, justify="left" if column == "method" else "right")
     for method in METHODS:
@@ -121,7 +122,7 @@ def solved_against_tokens(result: Result) -> str:
         points, tokens, solved = [Point(0, 0)], 0.0, 0
         for each in (each for each in result.attempts if each.method == method):
             tokens, solved = tokens + each.tokens, solved + each.solved
-            points.append(Point(tokens, solved, label=f"puzzle {each.puzzle}"))
+            points.append(Point(tokens, solved, label=f"puzzle {each.question}"))
         series.append(Series(method, points, dots=False))
     return chart("Solved against what it took", series, x="tokens read and written", y="puzzles solved", sub="puzzle after puzzle")
 

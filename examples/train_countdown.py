@@ -18,12 +18,13 @@ from rich.table import Table
 
 import headway as hw
 from headway import models
-from headway.observe.pictures.chart import Point, Series, chart
-from headway.reference.countdown import weights
+from headway.reference import weights
 from headway.reference.countdown.batches import make_held_out_puzzles
 from headway.reference.countdown.judge import solves
 from headway.reference.countdown.sampling import CountdownModel
-from headway.reference.countdown.training import Recipe, Trained, train
+from headway.reference.countdown.training import Recipe, train
+from headway.reference.measure import draw_losses, pass_at
+from headway.reference.training import Trained
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = (1, 4, 16, 64)
@@ -57,35 +58,6 @@ def judged(text: str) -> bool:
     return solves(text)
 
 
-def pass_at(k: int, n: int, right: int) -> float:
-    """The chance that k of n samples, of which so many are right, hold a right one (unbiased; Chen et al., arXiv 2107.03374).
-
-    >>> pass_at(1, 64, 16), pass_at(64, 64, 1)
-    (0.25, 1.0)
-    """
-    wrong = 1.0
-    for i in range(k):
-        wrong *= max(0, n - right - i) / (n - i)
-    return 1.0 - wrong
-
-
-def picture(trained: Trained) -> str:
-    """The loss curve as SVG: means of as many steps as make 200 points."""
-    every = max(1, len(trained.language) // 200)
-
-    def means(losses: list[float]) -> list[Point]:
-        parts = [losses[at : at + every] for at in range(0, len(losses), every)]
-        return [Point(at * every, sum(part) / len(part)) for at, part in enumerate(parts)]
-
-    return chart(
-        "Training the Countdown model",
-        [Series("nats per token", means(trained.language), dots=False), Series("nats per state", means(trained.value), dots=False)],
-        x="step",
-        y="loss",
-        sub=f"{trained.processes} processes, means of {every} steps",
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--steps", type=int, default=4000)
@@ -106,15 +78,14 @@ def main() -> None:
     out = options.store / "countdown.safetensors"
     shutil.copyfile(trained.weights, out)
     about = {"recipe": msgspec.json.encode(recipe).decode(), "processes": str(trained.processes), "passed": json.dumps(passed)}
-    network = weights.read(out)
-    weights.write(out, network, {**about, "last loss": f"{trained.language[-1]:.4f}"})
+    weights.write(out, CountdownModel.load(out).network, {**about, "last loss": f"{trained.language[-1]:.4f}"})
     curve = options.store / "countdown-loss.svg"
-    curve.write_text(picture(trained))
+    curve.write_text(draw_losses("Training the Countdown model", trained))
     console.print(f"weights: {out}\ncurve:   {curve}", soft_wrap=True)
     if options.ship:
-        shutil.copyfile(out, weights.SHIPPED)
+        shutil.copyfile(out, CountdownModel.file)
         shutil.copyfile(curve, ROOT / "docs" / "pictures" / "countdown-loss.svg")
-        console.print(f"shipped: {weights.SHIPPED}", soft_wrap=True)
+        console.print(f"shipped: {CountdownModel.file}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,8 +33,15 @@ SEED = "HEADWAY_PROOF_SEED"  # the long tests of random programs look at seeds f
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the seed once, for all processes of this run: those of xdist start later and inherit it."""
-    os.environ[SEED] = os.environ.get(SEED) or str(random.SystemRandom().randrange(1_000_000_000))
+    """Take the seed from the code, so that a change looks at new programs, and the same code at the same ones each time."""
+    os.environ[SEED] = os.environ.get(SEED) or str(_digest_code() % 1_000_000_000)
+
+
+def _digest_code() -> int:
+    found = hashlib.blake2b(digest_size=8)
+    for path in sorted((Path(__file__).parents[1] / "src").rglob("*.py")):
+        found.update(path.read_bytes())
+    return int.from_bytes(found.digest())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,6 +36,12 @@ CASES = [
     ("torch", "member.join_gang(Seat(0, 2, 'folder')).__enter__()", "a gang needs torch: pip install 'headway[torch]'"),
     ("torch", "command('bench', 'search')", "headway bench search needs torch: pip install 'headway[torch,solve]'"),
     ("safetensors", "hw.models.open('countdown')", "a file of the Countdown model needs safetensors: pip install 'headway[torch]'"),
+    ("ortools", "command('bench', 'schedule')", "headway bench schedule needs ortools: pip install 'headway[solvers]'"),
+    (
+        "ortools",
+        "__import__('headway.methods.schedule', fromlist=['x']).solve(None)",
+        "headway.methods.schedule.solve needs ortools: pip install 'headway[solvers]'",
+    ),
     ("obstore", "hw.Checkpoints('s3://b/r')", "the object store s3://b/r needs obstore: pip install 'headway[objects]'"),
     ("openai", "hw.models.Endpoint('gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),
     ("openai", "hw.models.open('openai:gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),

@@ -19,7 +19,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NAMED = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.fullmatch(r".*Python :: 3\.\d+", one)]
-WEIGHTS = "headway/reference/countdown/trained/countdown.safetensors"  # `headway serve` and the benches run it
+DATA = {
+    "headway/bench/allocate/shapes.json": "`headway bench allocate` runs plans of these shapes",
+    "headway/methods/schedule/instances/classic.txt.xz": "`headway bench schedule` solves them",
+    "headway/reference/arithmetic/trained/arithmetic.safetensors": "`headway serve` and the benches run it",
+    "headway/reference/countdown/trained/countdown.safetensors": "`headway serve` and the benches run it",
+}
 pytestmark = pytest.mark.long
 
 
@@ -51,7 +56,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names} == {"headway", f"headway-{PROJECT['version']}.dist-info"}
     assert "headway/py.typed" in names
-    assert [name for name in names if name.startswith("headway/") and not name.endswith((".py", "/py.typed"))] == [WEIGHTS]
+    others = [name for name in names if name.startswith("headway/") and not name.endswith((".py", "/py.typed"))]
+    assert sorted(others) == sorted(DATA)
     assert {f"src/{name}" for name in names if name.endswith(".py")} == {
         str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.py")
     }

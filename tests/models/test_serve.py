@@ -331,10 +331,11 @@ def test_a_streamed_answer_of_a_model_that_counts_nothing_has_the_usage_of_a_who
 
 def test_the_countdown_model_is_served_as_any(tmp_path):
     """Its weights are random here; what it can do is tested elsewhere."""
-    from headway.reference.countdown.network import Countdown, Shape
-    from headway.reference.countdown.weights import write
+    from headway.reference.countdown.tokens import LANGUAGE
+    from headway.reference.network import Network, Shape
+    from headway.reference.weights import write
 
-    write(tmp_path / "random.safetensors", Countdown(Shape(layers=1, features=32, heads=2, hidden=32)), {})
+    write(tmp_path / "random.safetensors", Network(Shape(layers=1, features=32, heads=2, hidden=32), LANGUAGE), {})
     server = start("-m", "headway", "serve", str(tmp_path / "random.safetensors"), "--port", "0", lines=2)
     try:
         body = {"prompt": "25 8 7 3 -> 82\n", "n": 3, "max_tokens": 5, "seed": 1, "logprobs": 0}

@@ -135,7 +135,7 @@ def test_a_batch_holds_solutions_and_labels_that_brute_force_confirms() -> None:
         assert steps is not None
         assert len(steps) == len(puzzle.numbers) - 1
         assert not is_held_out(puzzle)
-        labels = made.solvable[row][made.states[row]].tolist()
+        labels = made.well[row][made.states[row]].tolist()
         found = [apply_steps(puzzle, steps[: done + 1]) for done in range(len(steps))]
         assert labels == [numbers is not None and solvable(numbers, puzzle.target) for numbers in found]
         learned = made.learn[row][made.learn[row] >= 0].tolist()

@@ -10,9 +10,11 @@ import torch
 
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Message, Request
-from headway.reference.countdown import sampling, tokens, weights
-from headway.reference.countdown.network import Countdown, Shape
+from headway.reference import sampling, weights
+from headway.reference.countdown import tokens
 from headway.reference.countdown.sampling import CountdownModel
+from headway.reference.countdown.tokens import LANGUAGE
+from headway.reference.network import Network, Shape
 
 PROMPTS = ["9 3 2 -> 24\n", "25 8 7 3 -> 82\n", "25 8 7 3 -> 82\n25*3=75\n"]
 SMALL = Shape(layers=2, features=32, heads=2, hidden=48)
@@ -21,7 +23,7 @@ SMALL = Shape(layers=2, features=32, heads=2, hidden=48)
 @pytest.fixture(scope="module")
 def model() -> CountdownModel:
     torch.manual_seed(3)
-    return CountdownModel(Countdown(SMALL), "small")
+    return CountdownModel(Network(SMALL, LANGUAGE), "small")
 
 
 def slowly(model: CountdownModel, prompt: str, steps: int) -> list[int]:
@@ -30,7 +32,7 @@ def slowly(model: CountdownModel, prompt: str, steps: int) -> list[int]:
     made: list[int] = []
     for _ in range(steps):
         with torch.inference_mode():
-            token = int(model.network(torch.tensor([row]))[0][0, -1].argmax())
+            token = int(model.network(torch.tensor([row]))[0, -1].argmax())
         if token >= tokens.END:
             break
         row.append(token)
@@ -89,7 +91,7 @@ def test_log_probabilities_are_those_of_the_tokens(model: CountdownModel) -> Non
     row = tokens.encode(PROMPTS[0])
     said = []
     with torch.inference_mode():
-        logprobs = torch.log_softmax(model.network(torch.tensor([row]))[0][0, -1].double(), -1)
+        logprobs = torch.log_softmax(model.network(torch.tensor([row]))[0, -1].double(), -1)
     said.append(float(logprobs[tokens.encode(sample.text + " ")[0]]))
     assert len(sample.logprobs) == sample.tokens == 6
     assert sample.logprobs[0] == pytest.approx(said[0], abs=1e-4)
@@ -151,7 +153,7 @@ def test_a_model_is_the_same_after_its_file_and_has_the_name_of_its_weights(mode
     request = Request(prompt=PROMPTS[1], seed=2, max_tokens=9)
     travelled = pickle.loads(pickle.dumps(read))
     assert travelled.sample_batch([request]) == read.sample_batch([request])
-    network = Countdown(SMALL)
+    network = Network(SMALL, LANGUAGE)
     weights.write(tmp_path / "other.safetensors", network, {})
     assert CountdownModel.load(tmp_path / "other.safetensors").name != read.name
     assert not list(tmp_path.glob(".*"))
@@ -162,8 +164,8 @@ def test_a_file_that_was_written_again_is_read_again(model: CountdownModel, tmp_
     weights.write(file, model.network, {})
     before = CountdownModel.load(file)
     assert CountdownModel.load(file) is before
-    weights.write(file, Countdown(SMALL), {})
-    assert CountdownModel.load(file).name == weights.name_of(file) != before.name
+    weights.write(file, Network(SMALL, LANGUAGE), {})
+    assert CountdownModel.load(file).name == weights.name_of(file, LANGUAGE) != before.name
 
 
 def test_overlapping_computations_leave_torch_the_threads_that_it_had() -> None:
@@ -185,7 +187,7 @@ def test_a_file_that_holds_no_model_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such file"):
         CountdownModel.load(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("hello")
-    with pytest.raises(UsageError, match="holds no Countdown model"):
+    with pytest.raises(UsageError, match="holds no weights"):
         CountdownModel.load(tmp_path / "text.safetensors")
 
 

@@ -13,9 +13,11 @@ import torch
 
 import headway as hw
 from headway import events
-from headway.reference.countdown.network import Shape
-from headway.reference.countdown.training import Recipe, Trained, share_of_rate, train
-from headway.reference.countdown.weights import read
+from headway.reference.countdown.tokens import LANGUAGE
+from headway.reference.countdown.training import Recipe, train
+from headway.reference.network import Shape
+from headway.reference.training import Trained, share_of_rate
+from headway.reference.weights import read
 from headway.train import DataParallel
 
 RECIPE = Recipe(steps=12, batch=8, every=4, warmup=3, shape=Shape(layers=1, features=16, heads=2, hidden=24))
@@ -57,7 +59,7 @@ def test_a_killed_gang_ends_with_the_curve_of_an_undisturbed_one(
     assert len(killer.pids) == 4
     assert found.language == undisturbed.language
     assert found.value == undisturbed.value
-    one, other = (read(Path(each.weights)).state_dict() for each in (found, undisturbed))
+    one, other = (read(Path(each.weights), LANGUAGE).state_dict() for each in (found, undisturbed))
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 

@@ -126,7 +126,9 @@ class Lifecycle:
         booked = stopped and x is not None and x.halt is not None and not x.halt.guessed  # when it began, in an earlier life
         if scope.deadline is not None and scope.deadline.left_s <= 0 and not stopped and not self._replay.goes_on(call):
             self._ready.release(call)
-            if not scope.deadline.holds_back:  # else it is stopped when the deadline passes, or when its block is left
+            if scope.deadline.holds_back:
+                scope.deadline.kept.add(call)
+            else:
                 self.forbid(call, scope.deadline.error(call.describe()))
             return
         if (call.spec.cost or scope.account is not None) and not booked:
@@ -208,7 +210,7 @@ class Lifecycle:
         self._feed(call, _STOPPED, f"{call.describe()} is stopping")
 
     def _end_unrun(self, call: Call, before: int, given: Any) -> None:
-        waited = before == READY and self._accounting.line.leave(call)
+        waited = before == READY and (self._accounting.line.leave(call) or _is_let_go(call))
         if before != RESTING and self._shields.lets_begin(call):
             if waited:
                 self._ready.push(call)
@@ -370,6 +372,15 @@ class Lifecycle:
                     callback(call)
             else:
                 callbacks(call)
+
+
+def _is_let_go(call: Call) -> bool:
+    """Whether a deadline kept the call from beginning. It is to end or to begin now, and is kept no longer."""
+    deadline = call.scope.deadline
+    if deadline is None or call not in deadline.kept:
+        return False
+    deadline.kept.remove(call)
+    return True
 
 
 def _ends_stopped(x: Extra, error: BaseException | None) -> bool:

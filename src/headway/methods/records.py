@@ -36,6 +36,7 @@ class State(Generic[V_co]):
         done: whether no step can follow.
         answer: what equal answers have in common; None where there is none yet.
         branch: the place of its first step; left to the search. States of one branch grew from the same first step.
+        path: the places of all its steps, the first first; left to the search. States whose paths begin alike share those steps.
     """
 
     value: V_co
@@ -45,6 +46,7 @@ class State(Generic[V_co]):
     answer: object = None
     logprob: float = 0.0
     branch: int = 0
+    path: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

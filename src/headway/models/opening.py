@@ -18,19 +18,24 @@ from headway.models.openai.endpoint import Endpoint
 from headway.pools.program import load_object
 
 OPENERS: Mapping[str, tuple[str, str]] = {
-    "countdown": ("the Countdown model", "headway.reference.countdown.sampling:open_model"),
-    ".safetensors": ("the Countdown model", "headway.reference.countdown.sampling:open_model"),
+    "countdown": ("the Countdown model", "headway.reference.opening:open_model"),
+    "arithmetic": ("the arithmetic model", "headway.reference.opening:open_model"),
+    ".safetensors": ("a model of this project", "headway.reference.opening:open_model"),
 }
 """By a name or the end of a file's name: what it opens, for a message, and the function that does, from the name."""
 
-NAMES = "countdown, gemma, a .gguf file, a Countdown model's .safetensors file, openai:MODEL, openai:MODEL@URL, program.py:NAME"
+NAMES = (
+    "countdown, arithmetic, gemma, a .gguf file, a .safetensors file of our training, openai:MODEL, openai:MODEL@URL, "
+    "program.py:NAME"
+)
 
 
 def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
     """Open a model by its name, as a command line or a settings file says it.
 
     Args:
-        name: `countdown` (the small model that comes with Headway), the path of a `.safetensors` file that its training wrote,
+        name: `countdown` or `arithmetic` (the small models that come with Headway), the path of a `.safetensors` file that their
+            training wrote,
             `gemma` (extra `local`), the path of a `.gguf` file, `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a
             server that speaks the protocol), or `program.py:NAME` (a model that a program of yours makes).
 

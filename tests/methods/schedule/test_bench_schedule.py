@@ -19,9 +19,12 @@ from headway.sim.store import Crash
 
 pytest.importorskip("ortools")
 
+from benchmarks.methods import schedule_shops
+
 from headway.bench.schedule import report
 from headway.bench.schedule.program import BEST, KINDS, LEVELS, RULED, SOLVER, TIGHT, Comparison, Kept, Value, compare
 from headway.bench.schedule.shops import Shop, sweep
+from headway.methods.schedule.instances import classic
 
 SHOPS = ("ft06", "la01")
 
@@ -88,6 +91,16 @@ def _ended(rows: Iterable[Row]) -> list[str]:
     return [row.key.hex() for row in rows if row.kind & ~COSTED == Kind.OUTCOME]
 
 
+def test_what_is_kept_of_the_sweep_is_possible() -> None:
+    kept = schedule_shops.load()
+    assert len({shop.name for shop in kept}) == len(kept) > 0
+    for shop in kept:
+        best, bound, _ = classic.texts()[shop.name]
+        assert shop.best == best
+        assert shop.bound <= best, "a bound above a schedule that is known"
+        assert bound <= shop.found <= shop.rules, "a schedule shorter than is possible, or longer than that it began with"
+
+
 def test_gaps_and_shares_are_those_of_the_definition() -> None:
     assert Value("way", "p", 12, 10).gap == pytest.approx(0.2)
     assert (Value("way", "p", 0, 0).gap, Value("way", "p", 3, 0).gap) == (0.0, 1.0)
@@ -95,7 +108,7 @@ def test_gaps_and_shares_are_those_of_the_definition() -> None:
     assert (shop.is_best, shop.gap) == (False, pytest.approx(0.1))
     ramps = [Kept("way", 0, "window", 1, True), Kept("way", 1, "window", 1, False)]
     cells = report.rows(Comparison(2, 1.0, ramps, [Value("way", "p", 12, 10), Value("way", "q", 10, 10)], []))
-    assert cells["way"] == ["", "", "50%", "", "10.0%", "50%", "", ""]
+    assert cells["way"] == ["", "", "50%", "", "10.0% (50%)", ""]
 
 
 def test_the_page_and_its_pictures_show_every_way(compared: Comparison, tmp_path: Path) -> None:

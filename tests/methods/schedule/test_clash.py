@@ -22,6 +22,15 @@ from headway.methods.schedule import (
     serial,
     solve,
 )
+from headway.methods.schedule.clash import clashing
+
+
+def test_a_release_leaves_just_enough_time_or_too_little() -> None:
+    for deadline, clashes in ((4, True), (5, False)):
+        for release in (1, 3):
+            late = Problem((Activity("a", 5 - release, release=release, deadline=deadline),))
+            assert bool(find_clash(late)) == clashes
+
 
 SAW = (Resource("saw", 2, ((2, 6),)),)
 
@@ -59,6 +68,7 @@ def test_what_is_proven_to_clash_has_no_schedule(problem: Problem) -> None:
         assert least(problem, "makespan") is None
 
 
+@settings(max_examples=50)
 @given(problems(deadlines=True))
 def test_a_problem_relaxed_to_all_it_has_is_the_same_and_to_nothing_is_free(problem: Problem) -> None:
     whole = relax(problem, constraints_of(problem))
@@ -67,6 +77,7 @@ def test_a_problem_relaxed_to_all_it_has_is_the_same_and_to_nothing_is_free(prob
     assert all(start == 0 for start in serial(free).starts.values())
 
 
+@settings(max_examples=50)
 @given(problems(deadlines=True))
 def test_every_schedule_of_a_problem_solves_what_is_relaxed(problem: Problem) -> None:
     every = constraints_of(problem)
@@ -108,6 +119,17 @@ def test_the_solver_names_what_clashes_together() -> None:
         "problem 'two in five' has no schedule: these constraints clash: deadline of 'a' at 5; deadline of 'b' at 5; "
         "capacity 2 of 'saw'. Drop or loosen one of them"
     )
+
+
+def test_what_is_not_narrowed_in_time_is_cut_short_and_still_clashes() -> None:
+    pytest.importorskip("ortools")
+    works = tuple(Activity(f"w{number}", 2, uses={"m": 1}, deadline=20) for number in range(14))
+    problem = Problem(works, (Resource("m"),))
+    with pytest.raises(InfeasibleProblem) as refused:
+        raise clashing(problem, constraints_of(problem))
+    assert "deadline of 'w11' at 20; and 3 more, as far as was found in time. Drop or" in str(refused.value)
+    with pytest.raises(InfeasibleProblem, match="capacity 1 of 'm'"):
+        solve(problem, cpu_s=20)
 
 
 def test_an_error_of_a_clash_is_a_usage_error_that_no_retry_repeats() -> None:

@@ -11,6 +11,7 @@ from headway.errors import UsageError
 from headway.methods.schedule import (
     Activity,
     Problem,
+    Resource,
     Schedule,
     check,
     job_shop,
@@ -42,6 +43,14 @@ def test_it_keeps_deadlines_wherever_some_schedule_does(problem: Problem) -> Non
     best = least(problem, "makespan")
     if best is not None:
         assert solve(problem, cpu_s=20).value == best
+
+
+@pytest.mark.parametrize("down", [((2, 4),), ((2, 3), (3, 4)), ((2, 4), (2, 3)), ((3, 4), (2, 4))])
+def test_nothing_runs_while_what_it_uses_is_down(down: tuple[tuple[int, int], ...]) -> None:
+    works = tuple(Activity(name, 2, uses={"m": 1}) for name in "abc")
+    for capacity, makespan in ((1, 8), (2, 6)):
+        found = solve(Problem(works, (Resource("m", capacity, down),)), cpu_s=10)
+        assert (found.value, found.bound) == (makespan, makespan)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -31,6 +31,7 @@ from headway.methods.schedule.rules import LATEST_START
 rules = st.sampled_from(list(RULES.values()))
 
 
+@settings(max_examples=50)
 @given(problems(), rules)
 def test_both_schemes_keep_everything(problem: Problem, rule: Rule) -> None:
     for scheme in (serial, parallel):
@@ -39,6 +40,7 @@ def test_both_schemes_keep_everything(problem: Problem, rule: Rule) -> None:
         assert lower_bound(problem) <= measure(problem, made).makespan <= problem.horizon
 
 
+@settings(max_examples=50)
 @given(problems(), rules)
 def test_nothing_can_start_earlier_than_the_serial_scheme_has_it(problem: Problem, rule: Rule) -> None:
     made = serial(problem, rule)
@@ -47,6 +49,7 @@ def test_nothing_can_start_earlier_than_the_serial_scheme_has_it(problem: Proble
             assert check(problem, Schedule({**made.starts, each.name: start}))
 
 
+@settings(max_examples=50)
 @given(problems(), rules)
 def test_the_parallel_scheme_never_lets_wait_what_fits(problem: Problem, rule: Rule) -> None:
     """At the time at which something could have started beside all that had started by then, it had started."""
@@ -99,6 +102,11 @@ def test_deadlines_are_kept_or_said_to_be_missed(problem: Problem) -> None:
             assert least(problem, "makespan") is None
     else:
         assert check(problem, made) == ()
+
+
+def test_moves_build_on_each_other_where_one_is_not_enough() -> None:
+    problem = ramp(2003, 30)[11].problem
+    assert check(problem, schedule(problem, tries=500)) == ()
 
 
 TIGHT = Problem(

@@ -44,6 +44,15 @@ def test_the_example_of_the_paper_has_144_by_mdd_and_141_by_mddc_which_is_the_le
     assert serial(problem, MDDC) == parallel(problem, MDDC)
 
 
+def test_mddc_is_its_formula() -> None:
+    share = 10 / (20 + 30)
+    more = share**2 / (1 + share**2)
+    scene = Scene(now=20, count=4, longest=30, total=60)
+    assert MDDC.key(Ready(0, 10, due=5), scene) == pytest.approx((1.1 * 10 + 20) * (1 + more) + 10 / (20 + 15))
+    assert MDDC.key(Ready(0, 10, due=50), scene) == pytest.approx(50 * (1 + more) + 10 / (20 + 15))
+    assert MDDC.key(Ready(0, 10), scene) == math.inf
+
+
 def test_on_one_machine_mddc_is_nearer_to_the_least_than_mdd_and_mdd_than_edd() -> None:
     sums: dict[str, list[float]] = {rule.name: [] for rule in (EDD, MDD, MDDC)}
     for seed in range(500, 503):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from scheduling import changed, problems
 
 from headway.errors import UsageError
@@ -57,6 +57,7 @@ def test_values_are_those_of_the_definition() -> None:
     assert (found.makespan, found.total_tardiness, found.weighted_tardiness, found.late, found.most_tardy) == (10, 2, 4, 2, 1)
 
 
+@settings(max_examples=50)
 @given(problems())
 def test_a_schedule_that_is_allowed_breaks_what_is_tightened_behind_it(problem: Problem) -> None:
     made = serial(problem)

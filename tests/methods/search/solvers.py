@@ -176,6 +176,60 @@ async def proof(question: str, candidate: Candidate, index: int) -> Verdict:
     return await judged("proof", candidate, index, 0.02)
 
 
+@hw.task(cost={"tokens": 1})
+async def alike(question: str, pairs: list[tuple[str, str]]) -> list[float]:
+    """Whether two walks come to the same answer: right in most cases."""
+    await work("alike", pairs)
+    return [0.9 if (one.strip("0") == other.strip("0")) != (by_hash("alike", one, other) < 0.1) else 0.1 for one, other in pairs]
+
+
+@hw.task(cost={"tokens": 1})
+async def plan(question: str, count: int) -> list[str]:
+    await work("plan", question, count)
+    return ["up", "down", "up"][:count]
+
+
+def follow(question: str, outline: str, index: int) -> Awaitable[Candidate]:
+    return generate(question.replace("|", f" by {outline}|"), index)
+
+
+@hw.task(cost={"tokens": 1})
+async def summarize(question: str, paths: list[Candidate]) -> Candidate:
+    await work("summarize", question, [path.value for path in paths])
+    right = any(path.answer == RIGHT for path in paths)
+    return Candidate("sum", RIGHT if right else "wrong", 1)
+
+
+@hw.task(cost={"tokens": 1})
+async def right_so_far(question: str, candidate: Candidate, index: int) -> Verdict:
+    await work("right so far", question, candidate.value, index)
+    return Verdict(not candidate.value.strip("0"))
+
+
+@hw.task(cost={"tokens": 1})
+async def force(question: str, state: State, index: int) -> Candidate:
+    await work("force", question, state.value)
+    return Candidate(state.value, TREE.answer(state.value), 1)
+
+
+@hw.task(cost={"tokens": 3})
+async def write(question: str, state: State, banned: tuple[str, ...]) -> State:
+    for _ in range(3):
+        await work("write", question, state.value, banned)
+    made = await TREE.step(question, state, len(banned))
+    return replace(made, answer=TREE.answer(made.value))
+
+
+@hw.task(cost={"tokens": 1})
+async def sure(question: str, state: State) -> float:
+    await work("sure", question, state.value)
+    return by_hash("sure", state.value)
+
+
+async def grounded(question: str) -> Found:
+    return (await search.grounded_search(question, step, right_so_far, proof, rounds=8)).found
+
+
 def again(question: str, candidate: Candidate, feedback: str) -> str:
     return question.replace("|", f" not {candidate.value}|")
 
@@ -206,11 +260,23 @@ async def plain_score(question: str, texts: list[str]) -> list[float]:
 METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "best_of_n": lambda question: search.best_of_n(question, generate, score, n=6),
     "majority": lambda question: search.majority(question, generate, n=12),
+    "deep_prune": lambda question: search.deep_prune(question, step, alike, n=8, prefix=2),
+    "follow_outlines": lambda question: search.follow_outlines(question, plan, follow, n=6),
+    "follow_outlines and a summary": lambda question: search.follow_outlines(question, plan, follow, n=6, summarize=summarize),
+    "para_thinker": lambda question: search.para_thinker(question, generate, summarize, n=6),
     "first_finish": lambda question: search.first_finish(question, generate, n=4),
     "beam_search": lambda question: search.beam_search(question, step, score, n=6, width=2),
     "dvts": lambda question: search.dvts(question, step, score, n=6, width=2),
     "rebase": lambda question: search.rebase(question, step, score, n=6),
     "dora": lambda question: search.dora(question, step, score, embed, n=6),
+    "ets": lambda question: search.ets(question, step, score, embed, n=6),
+    "grounded_search": grounded,
+    "backtrack": lambda question: search.backtrack(question, step, proof, n=40, width=3),
+    "restarts": lambda question: search.backtrack(question, step, proof, n=40, restart=True),
+    "stop_when_stalled": lambda question: search.stop_when_stalled(question.replace("|", " long|"), step, force, score),
+    "suppress_reflection": lambda question: search.suppress_reflection(
+        question.replace("|", " slow|"), write, sure, delta=0.0, rng=random.Random(1)
+    ),
     "a_star": lambda question: search.a_star(question, step, score, n=12, width=3, parallel=2),
     "solve_detect_verify": lambda question: search.solve_detect_verify(question, step, glance, proof, k=3, rounds=5, revise=again),
     "compute_optimal": by_difficulty,

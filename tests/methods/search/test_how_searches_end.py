@@ -174,8 +174,16 @@ def test_sequential_tokens_are_those_of_the_longest_way(go, method):
         assert found.sequential_tokens in (6, 9, 12), "two rounds or more"
     elif method == "compute_optimal":
         assert found.sequential_tokens == 6, "probes, then a round of votes"
+    elif method == "grounded_search":
+        assert 3 < found.sequential_tokens <= 8 * 3, "one round after another"
+    elif method == "stop_when_stalled":
+        assert found.sequential_tokens == 3 + 2, "three steps, and an answer after the first two"
+    elif method == "backtrack":
+        assert 3 < found.sequential_tokens < 3 * len(found.candidates) + 6, "what was shared is written once"
+    elif method in ("para_thinker", "follow_outlines and a summary"):
+        assert found.sequential_tokens == 4, "a path, then the summary"
     else:
-        assert found.sequential_tokens == 3 * (len(found.candidates) if method == "solve_detect_verify" else 1)
+        assert found.sequential_tokens == 3 * (len(found.candidates) if method in ("solve_detect_verify", "restarts") else 1)
 
 
 @pytest.mark.parametrize("method", ["best_of_n", "beam_search", "a_star", "compute_optimal"])
@@ -268,7 +276,7 @@ def test_a_part_that_returns_nothing_is_named(go, method, monkeypatch):
     async def nothing(*args: object) -> None:
         return None
 
-    for part in ("generate", "step", "plain_generate", "plain_step"):
+    for part in ("generate", "step", "plain_generate", "plain_step", "follow", "write"):
         monkeypatch.setattr(solvers, part, nothing)
     with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
         go(within, method, PLENTY)

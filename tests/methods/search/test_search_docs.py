@@ -41,6 +41,8 @@ def test_the_tables_name_every_method_and_every_protocol() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     helpers = {
         "attempts",
+        "certainty",
+        "chance_of_ban",
         "choose",
         "cross_validate",
         "first_accepted",

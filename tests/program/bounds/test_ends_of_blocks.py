@@ -14,6 +14,7 @@ from steps import rest
 import headway as hw
 from headway.engine.scopes.bounds import HELD_BACK_S, PATIENCE_S
 from headway.journal.decisions import DeadlineLeft, is_told
+from headway.journal.records import COSTED, Kind
 from headway.sim.config import STEADY
 from headway.sim.history import History
 from headway.sim.store import Crash
@@ -103,6 +104,16 @@ async def below(block: str, works: bool) -> str:
     return told
 
 
+@hw.task(effect=True)
+async def book() -> None:
+    await asyncio.sleep(100)
+
+
+@hw.task
+async def books() -> None:
+    await book()
+
+
 @hw.task
 async def waits_in_a_block() -> str:
     with hw.deadline(seconds=1.5):
@@ -167,6 +178,37 @@ def test_an_end_that_the_crash_took_away_is_decided_anew():
     again = history.live(alone, "deadline", False)
     history.check()
     assert again.value == "DeadlineExceeded"
+
+
+@hw.task
+async def leaves_a_call_running(block: str) -> str:
+    """Leaves its block by an error, and what it asked in it goes on until the deadline stops it."""
+    made = []
+
+    async def code() -> str:
+        with BLOCKS[block]():
+            made.append(books())
+            return await ask(False)
+        return "cut"
+
+    told = await tell(code)
+    await hw.settle(*made)
+    return told
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_call_that_went_on_behind_its_block_hears_of_its_stop_in_the_next_life(block):
+    SWITCH["again"] = False
+    whole = History(0, STEADY)
+    whole.live(leaves_a_call_running, block)
+    ended = [number for number, row in enumerate(whole.rows()) if row.kind & ~COSTED == Kind.OUTCOME][1]  # first the service
+    history = History(0, STEADY)
+    history.live(leaves_a_call_running, block, crash=Crash(ended, "before"))
+    SWITCH["again"] = True
+    history.universe.now += LATER_S
+    again = history.live(leaves_a_call_running, block)
+    history.check()
+    assert again.value == "OSError"
 
 
 @hw.task

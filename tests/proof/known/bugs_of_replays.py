@@ -251,6 +251,14 @@ STOPPED: tuple[Bug, ...] = (
         "test_a_block_that_failed_before_its_run_did_may_end_otherwise[False-DeadlineExceeded]",
     ),
     bug(
+        "a call that a block kept from beginning is never begun, though it has to hear of its stop",
+        "Lifecycle._end_unrun",
+        "self._accounting.line.leave(call) or _is_let_go(call)",
+        "self._accounting.line.leave(call)",
+        tests="program/bounds/test_ends_of_blocks.py::"
+        "test_a_call_that_went_on_behind_its_block_hears_of_its_stop_in_the_next_life[deadline]",
+    ),
+    bug(
         "a block that an earlier life has left gets no more time than another",
         "Deadline.begin_patience",
         "PATIENCE_AGAIN_S if self.was_left else PATIENCE_S",

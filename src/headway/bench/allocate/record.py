@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import headway as hw
-from headway.bench.search.solver import ANSWER_TOKENS, Solver, judge
+from headway.bench.search.solver import Solver, judge
+from headway.bench.search.workloads import ANSWER_TOKENS
 from headway.methods import search
 from headway.methods.allocate.recorded import Recorded
 from headway.methods.records import Observation

@@ -1,4 +1,5 @@
-"""Countdown for search methods: a model's samples, steps, values and a judge, as the parts that `headway.methods.search` wants.
+"""A model and its questions for search methods: samples, steps, values and a judge, as the parts that `headway.methods.search`
+wants.
 
     solver = Solver(CountdownModel.shipped())
     found = await search.best_of_n("25 8 7 3 -> 82\\n", solver.generate, solver.value, n=16)
@@ -15,13 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import headway as hw
+from headway.bench.search.workloads import WORKLOADS, workload_of
 from headway.methods.records import Candidate, State, Verdict
 from headway.models.ask import sample
-from headway.reference.countdown.judge import solves
-from headway.reference.countdown.puzzle import answer, apply_steps, parse, steps_of
-from headway.reference.countdown.sampling import CountdownModel
-
-STEP_TOKENS, ANSWER_TOKENS = 5, 16
+from headway.reference.sampling import SmallModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +28,33 @@ class Text:
 
     name: str
     text: str
-    model: CountdownModel = field(compare=False, repr=False)
+    model: SmallModel = field(compare=False, repr=False)
 
 
 class Solver:
-    """The parts of a search on Countdown. `seed` tells searches of the same question apart; `temperature` is that of samples."""
+    """The parts of a search with one of this project's models, on the questions that it was made for.
 
-    def __init__(self, model: CountdownModel, *, temperature: float = 1.0, seed: int = 0) -> None:
+    Args:
+        model: `CountdownModel`, `ArithmeticModel` or another `SmallModel` that a workload names.
+        temperature: of samples.
+        seed: tells searches of the same question apart.
+    """
+
+    def __init__(self, model: SmallModel, *, temperature: float = 1.0, seed: int = 0) -> None:
         self.model, self.temperature, self.seed = model, temperature, seed
+        self.workload = workload_of(model)
 
     async def generate(self, question: str, index: int) -> Candidate[str]:
         """A `Generator`: a whole solution."""
-        seed = self._seed(index)
-        reply = await sample(self.model, question, max_tokens=ANSWER_TOKENS, temperature=self.temperature, seed=seed)
+        seed, most = self._seed(index), self.workload.sizes(question).written
+        reply = await sample(self.model, question, max_tokens=most, temperature=self.temperature, seed=seed)
         said = reply.samples[0]
-        return Candidate(said.text, answer(question + said.text), said.tokens, said.logprob)
+        return Candidate(said.text, self.workload.answer(question + said.text), said.tokens, said.logprob)
 
     async def step(self, question: str, state: State[str], index: int) -> State[str]:
         """A `Stepper`: one more line."""
-        seed, before = self._seed(index), question + state.value
-        reply = await sample(self.model, before, max_tokens=STEP_TOKENS, stop="\n", temperature=self.temperature, seed=seed)
+        seed, before, most = self._seed(index), question + state.value, self.workload.sizes(question).step
+        reply = await sample(self.model, before, max_tokens=most, stop="\n", temperature=self.temperature, seed=seed)
         said = reply.samples[0]
         grown = replace(
             state,
@@ -58,10 +63,9 @@ class Solver:
             logprob=state.logprob + (said.logprob or 0.0),
         )
         whole = question + grown.value
-        puzzle, steps = parse(whole), steps_of(whole)
-        if steps is None or apply_steps(puzzle, steps) is None:
+        if not self.workload.is_legal(whole):
             return replace(grown, done=True)
-        return replace(grown, done=len(steps) == len(puzzle.numbers) - 1, answer=answer(whole))
+        return replace(grown, done=self.workload.is_whole(whole), answer=self.workload.answer(whole))
 
     async def attempt(self, question: str, state: State[str], index: int) -> State[str]:
         """A `Stepper` that goes all the way in one step: nothing is read twice."""
@@ -69,8 +73,8 @@ class Solver:
         return replace(state, value=state.value + made.value, tokens=state.tokens + made.tokens, done=True, answer=made.answer)
 
     async def value(self, question: str, values: list[str]) -> list[float]:
-        """A `Scorer`: how likely it is that the target can still be reached, as the value head says; 0 where rules are broken or
-        the last line breaks off."""
+        """A `Scorer`: how likely it is that it still ends well, as the value head says; 0 where rules are broken or the last line
+        breaks off."""
         return await hw.gather(*(value_of(self._text(question + value)) for value in values))
 
     async def embed(self, question: str, values: list[str]) -> list[list[float]]:
@@ -84,7 +88,7 @@ class Solver:
 
     async def check(self, question: str, candidate: Candidate[str], index: int) -> Verdict:
         """A `Verifier`: reasoning-gym's scorer, which is never wrong."""
-        return Verdict(await judge(question + candidate.value))
+        return Verdict(await judge(question + candidate.value, self.workload.name))
 
     def _text(self, text: str) -> Text:
         return Text(self.model.name, text, self.model)
@@ -100,7 +104,7 @@ def value_of(texts: list[Text]) -> list[float]:
 
 
 def _values(texts: list[Text]) -> list[float]:
-    legal = [place for place, each in enumerate(texts) if _is_legal(each.text)]
+    legal = [place for place, each in enumerate(texts) if workload_of(each.model).is_legal(each.text)]
     found = [0.0] * len(texts)
     for model, places in _by_model([texts[place] for place in legal]):
         for at, value in zip(places, model.values([texts[legal[at]].text for at in places]), strict=True):
@@ -123,9 +127,9 @@ def _embeddings(texts: list[Text]) -> list[list[float]]:
 
 
 @hw.task(cost={"tokens": 0})
-async def judge(text: str) -> bool:
+async def judge(text: str, workload: str = "countdown") -> bool:
     """What reasoning-gym says of a text."""
-    return solves(text)
+    return WORKLOADS[workload].solves(text)
 
 
 def _apart(look: Callable[[list[Text]], list[Any]], texts: list[Text]) -> list[Any]:
@@ -138,13 +142,8 @@ def _apart(look: Callable[[list[Text]], list[Any]], texts: list[Text]) -> list[A
         return [said for text in texts for said in _apart(look, [text])]
 
 
-def _by_model(texts: list[Text]) -> list[tuple[CountdownModel, list[int]]]:
+def _by_model(texts: list[Text]) -> list[tuple[SmallModel, list[int]]]:
     groups: dict[int, list[int]] = {}
     for place, each in enumerate(texts):
         groups.setdefault(id(each.model), []).append(place)
     return [(texts[places[0]].model, places) for places in groups.values()]
-
-
-def _is_legal(text: str) -> bool:
-    steps = steps_of(text)
-    return text.endswith("\n") and steps is not None and apply_steps(parse(text), steps) is not None

@@ -15,9 +15,11 @@ from headway.cli.trouble import handle_errors
 bench = typer.Typer(name="bench", help="Compare methods on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
 
-def _name_of(asked: tuple[tuple[str, ...], tuple[int, ...]], puzzles: int, weights: str, *, everything: bool) -> str:
+def _name_of(
+    workload: str, asked: tuple[tuple[str, ...], tuple[int, ...]], questions: int, weights: str, *, everything: bool
+) -> str:
     """The run that a command goes on with when it is given again: another comparison has another one."""
-    name = "-".join(map(str, ("search", puzzles, *asked[1])))
+    name = "-".join(map(str, ("search", workload, questions, *asked[1])))
     if everything and not weights:
         return name
     return f"{name}-{hashlib.blake2b(repr((asked[0], weights)).encode(), digest_size=4).hexdigest()}"
@@ -31,16 +33,21 @@ def _bench() -> None:
 @bench.command()
 @handle_errors
 def search(
+    workload: Annotated[
+        list[str] | None,
+        typer.Option("--workload", help="What is asked: countdown or arithmetic; repeat for more.  [default: both]"),
+    ] = None,
     method: Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for more.  [default: all]")] = None,
     budget: Annotated[
         list[int] | None,
         typer.Option(
-            "--budget", metavar="TOKENS", min=1, help="Tokens per puzzle; repeat for more.  [default: seven, from 22 to 1,408]"
+            "--budget", metavar="TOKENS", min=1, help="Tokens per question; repeat for more.  [default: the workload's own]"
         ),
     ] = None,
-    puzzles: Annotated[int, typer.Option("--puzzles", min=1, help="How many held-out Countdown puzzles.")] = 200,
+    questions: Annotated[int, typer.Option("--questions", min=1, help="How many held-out questions of each workload.")] = 200,
     weights: Annotated[
-        str, typer.Option("--weights", metavar="FILE", help="Weights that `make model` wrote.  [default: the shipped model]")
+        str,
+        typer.Option("--weights", metavar="FILE", help="Weights for one workload, from training.  [default: the shipped models]"),
     ] = "",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its pictures go.")] = Path("out"),
     run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
@@ -49,10 +56,11 @@ def search(
     ] = ".headway",
     traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
 ) -> None:
-    """Compare search methods on puzzles.
+    """Compare search methods on held-out questions.
 
-    Runs each method under each token budget on held-out Countdown puzzles, with the small model that comes with Headway. If it is
-    killed, the same command resumes it. Needs the extras torch and solve.
+    Runs each method under each token budget, with the small models that come with Headway: Countdown puzzles, where an answer that
+    parses is right, and arithmetic, where wrong answers look right. If it is killed, the same command resumes it. Needs the extras
+    torch and solve.
     """
     from rich.console import Console
 
@@ -63,15 +71,24 @@ def search(
     with explain_missing("headway bench search", "torch,solve"):
         from headway.bench.search import program, report
         from headway.bench.search.methods import METHODS, OPTIMAL
+        from headway.bench.search.workloads import WORKLOADS
 
     known = [*METHODS, OPTIMAL]
     if unknown := [name for name in method or [] if name not in known]:
         raise UsageError(f"there is no method {', '.join(map(repr, unknown))}: there are {', '.join(known)}")
-    asked = tuple(method or known), tuple(sorted(budget or program.BUDGETS))
-    name = run_id or _name_of(asked, puzzles, weights, everything=not method)
-    found = hw.run(program.compare, weights, *asked, puzzles, store=store, run_id=name, progress=True)
+    if unknown := [name for name in workload or [] if name not in WORKLOADS]:
+        raise UsageError(f"there is no workload {', '.join(map(repr, unknown))}: there are {', '.join(WORKLOADS)}")
+    workloads = [WORKLOADS[name] for name in dict.fromkeys(workload or WORKLOADS)]
+    if weights and len(workloads) > 1:
+        raise UsageError("--weights are those of one model: say with --workload whose")
     console = Console()
-    console.print(report.table(found))
+    found = []
+    for each in workloads:
+        asked = tuple(method or known), tuple(sorted(set(budget or each.budgets)))
+        name = _name_of(each.name, asked, questions, weights, everything=not method)
+        run = f"{run_id}-{each.name}" if run_id and len(workloads) > 1 else run_id or name
+        found.append(hw.run(program.compare, each.name, weights, *asked, questions, store=store, run_id=run, progress=True))
+        console.print(report.table(found[-1]))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     for path in report.write(found, out, machine):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)

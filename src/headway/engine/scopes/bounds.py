@@ -102,6 +102,7 @@ class Deadline:
     def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float], key: bytes = b"") -> None:
         self.at = at
         self.key = key  # of the decision that opened it
+        self.kept: set[Bounded] = set()  # calls that may not begin, and are stopped when it passes or its block is left
         self.was_left = False  # an earlier life has left its block
         self.holds_back = False  # an earlier life left its block before it broke in, and this one has not left it yet
         self.outer = outer
@@ -199,8 +200,9 @@ class Deadline:
             self.on_expiry()
 
     def is_about_to_stop(self, call: Bounded) -> bool:
-        """Whether it has stopped this call in an earlier life of the run, and its own time is still to come in this one."""
-        if self.expired or self.on_expiry is None or call.scope.deadline is not self or self.left_s > 0:
+        """Whether it has stopped this call in an earlier life of the run, and its own time is still to come in this one. Where an
+        even later life left the block before that time, its code was told of the call's end at once."""
+        if self.expired or self.holds_back or self.on_expiry is None or call.scope.deadline is not self or self.left_s > 0:
             return False
         return isinstance(call.error, DeadlineExceeded) and str(call.error) == str(self.error(call.describe()))
 

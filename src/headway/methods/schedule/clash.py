@@ -16,6 +16,8 @@ from headway.errors import UsageError
 from headway.methods.schedule.paths import earliest_starts
 from headway.methods.schedule.problem import Problem, Resource
 
+_SHOWN = 12  # constraints in a message
+
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
@@ -145,7 +147,9 @@ def refuse_infeasible(problem: Problem) -> None:
 
 def clashing(problem: Problem, clash: Collection[Constraint]) -> InfeasibleProblem:
     """The error for constraints that a solver found to clash."""
-    said = "; ".join(each.text for each in clash)
+    said = "; ".join(each.text for each in list(clash)[:_SHOWN])
+    if len(clash) > _SHOWN:
+        said += f"; and {len(clash) - _SHOWN} more, as far as was found in time"
     return InfeasibleProblem(f"{_title(problem)} has no schedule: these constraints clash: {said}. Drop or loosen one of them")
 
 

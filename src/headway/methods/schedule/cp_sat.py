@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.errors import UsageError
 from headway.extras import explain_missing
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, CpSolver, IntVar
 
 _LOOK_S = 0.05  # how often the clock of a search is looked at
+_SHARE = 1 / 20  # of the limits of a search that each question gets, when it is asked why there is no schedule
+
+
+class _Limits(NamedTuple):
+    """What a search may take; see `solve`."""
+
+    wall_s: float | None
+    cpu_s: float | None
+    work: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def solve(
         problem: what to schedule.
         objective: what is to be small: "makespan", "total_tardiness" or "weighted_tardiness".
         wall_s: seconds it may take; None for no limit. At least one of the three limits must be given.
-        cpu_s: seconds of processor time it may take: on a busy machine it gets the same as on a quiet one.
+        cpu_s: seconds of processor time that this process may take: a busy machine gives it the same as a quiet one.
         work: the solver's own count of what it did, about seconds: the same on every machine.
         workers: strategies side by side, each in a thread. One worker takes turns between them.
         seed: of the solver's choices.
@@ -96,7 +105,8 @@ def solve(
     Source:
         CP-SAT: Perron and Didier, OR-tools; the model is the usual one of intervals.
     """
-    _check("solve", problem, objective, (wall_s, cpu_s, work), workers, seed, start)
+    limits = _Limits(wall_s, cpu_s, work)
+    _check("solve", problem, objective, limits, workers, seed, start)
     model, starts = _model(problem)
     aim = _aim(model, problem, starts, objective)
     model.minimize(aim)
@@ -104,9 +114,9 @@ def solve(
         for each, variable in zip(problem.activities, starts, strict=True):
             model.add_hint(variable, start.starts[each.name])
         model.add(aim <= value_of(problem, start, objective))
-    status, solver, cpu, wall = _search(model, wall_s, cpu_s, work, workers, seed)
+    status, solver, cpu, wall = _search(model, limits, workers, seed)
     if status == "INFEASIBLE":
-        raise clashing(problem, explain(problem, wall_s=wall_s, cpu_s=cpu_s, work=work))
+        raise clashing(problem, _smallest_clash(problem, _Limits(*(limit and limit * _SHARE for limit in limits))))
     bound = max(0, round(solver.best_objective_bound))
     made = start
     if status in ("OPTIMAL", "FEASIBLE"):
@@ -144,17 +154,23 @@ def explain(
     Source:
         QuickXplain: Junker, 2004.
     """
-    _check("explain", problem, "makespan", (wall_s, cpu_s, work), 1, 0, None)
+    limits = _Limits(wall_s, cpu_s, work)
+    _check("explain", problem, "makespan", limits, 1, 0, None)
 
-    def clash(some: Sequence[Constraint]) -> bool:
-        part = relax(problem, some)
-        return bool(find_clash(part)) or _search(_model(part)[0], wall_s, cpu_s, work, 1, 0)[0] == "INFEASIBLE"
+    return _smallest_clash(problem, limits) if _clashes(problem, constraints_of(problem), limits) else ()
 
+
+def _smallest_clash(problem: Problem, limits: _Limits) -> tuple[Constraint, ...]:
+    """Constraints that clash and of which none can be left out, of a problem that has no schedule."""
     every = constraints_of(problem)
-    if not clash(every):
-        return ()
-    found = set(_quick_explain(clash, [], list(every), is_new=False))
+    found = set(_quick_explain(lambda some: _clashes(problem, some, limits), [], list(every), is_new=False))
     return tuple(each for each in every if each in found)
+
+
+def _clashes(problem: Problem, some: Sequence[Constraint], limits: _Limits) -> bool:
+    """Whether these constraints alone leave no schedule, as far as it is proven within the limits."""
+    part = relax(problem, some)
+    return bool(find_clash(part)) or _search(_model(part)[0], limits, 1, 0)[0] == "INFEASIBLE"
 
 
 def _refuse_broken(problem: Problem, made: Schedule) -> None:
@@ -163,7 +179,9 @@ def _refuse_broken(problem: Problem, made: Schedule) -> None:
         raise AssertionError(f"CP-SAT broke {len(broken)} constraints of {problem.name!r}: {broken[0].text}")
 
 
-def _quick_explain(clash: Any, base: list[Constraint], rest: list[Constraint], *, is_new: bool) -> list[Constraint]:
+def _quick_explain(
+    clash: Callable[[Sequence[Constraint]], bool], base: list[Constraint], rest: list[Constraint], *, is_new: bool
+) -> list[Constraint]:
     """A smallest part of `rest` that clashes together with `base`; `is_new`: whether `base` has grown since it was last tried."""
     if is_new and clash(base):
         return []
@@ -179,17 +197,17 @@ def _check(
     where: str,
     problem: Problem,
     objective: str,
-    limits: tuple[float | None, ...],
+    limits: _Limits,
     workers: int,
     seed: int,
     start: Schedule | None,
 ) -> None:
-    with explain_missing("headway.methods.schedule.cp_sat"):
+    with explain_missing(f"headway.methods.schedule.{where}"):
         from ortools.sat.python import cp_model  # noqa: F401
     check_objective(where, objective)
     settings.at_least_one(where, workers=workers)
     settings.whole_number(where, seed=seed)
-    given = {name: value for name, value in zip(("wall_s", "cpu_s", "work"), limits, strict=True) if value is not None}
+    given = {name: value for name, value in limits._asdict().items() if value is not None}
     settings.number(where, 0.0, above=True, **given)
     if not given:
         raise UsageError(f"{where}: give wall_s=, cpu_s= or work=: without a limit it may search for years")
@@ -256,23 +274,21 @@ def _aim(model: CpModel, problem: Problem, starts: Sequence[IntVar], objective: 
     return sum(terms)
 
 
-def _search(
-    model: CpModel, wall_s: float | None, cpu_s: float | None, work: float | None, workers: int, seed: int
-) -> tuple[str, CpSolver, float, float]:
+def _search(model: CpModel, limits: _Limits, workers: int, seed: int) -> tuple[str, CpSolver, float, float]:
     """Ask the solver: the name of its status, itself with what it found, and the seconds of processor time and of the clock."""
     from ortools.sat.python import cp_model
 
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = workers
-    solver.parameters.random_seed = seed
+    solver.parameters.random_seed = seed % (1 << 31)
     if workers == 1:
         solver.parameters.interleave_search = True
-    if wall_s is not None:
-        solver.parameters.max_time_in_seconds = wall_s
-    if work is not None:
-        solver.parameters.max_deterministic_time = work
+    if limits.wall_s is not None:
+        solver.parameters.max_time_in_seconds = limits.wall_s
+    if limits.work is not None:
+        solver.parameters.max_deterministic_time = limits.work
     cpu, wall = time.process_time(), time.perf_counter()
-    with _stop_at(solver, cpu_s):
+    with _stop_at(solver, limits.cpu_s):
         status = solver.solve(model)
     return solver.status_name(status), solver, time.process_time() - cpu, time.perf_counter() - wall
 

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from headway.reference.batch import IGNORED, Batch, Bools, Ints
 from headway.reference.countdown.puzzle import LARGEST, Puzzle
 from headway.reference.countdown.tokens import ARROW, END, PAD, PLUS
 
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
-
 MIN_TARGET, MAX_TARGET = 10, 99
-_IGNORED = -100  # what torch's cross entropy leaves out
 
 
 @dataclass(frozen=True)
@@ -30,17 +26,6 @@ class Mix:
     four: float = 0.8
     largest: int = 20
     astray: float = 0.25
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B texts of T tokens. `tokens` [B, T + 1]: input and, one further, target; `learn` [B, T] the targets that count; `states`
-    [B, T] whether a state ends at a token, `solvable` [B, T] whether it can still be solved."""
-
-    tokens: Ints
-    learn: Ints
-    states: Bools
-    solvable: Bools
 
 
 def batch(seed: int, index: int, size: int, mix: Mix) -> Batch:
@@ -58,7 +43,7 @@ def batch(seed: int, index: int, size: int, mix: Mix) -> Batch:
         tokens,
         np.concatenate([part.learn for part in parts])[order],
         np.concatenate([part.states for part in parts])[order],
-        np.concatenate([part.solvable for part in parts])[order],
+        np.concatenate([part.well for part in parts])[order],
     )
 
 
@@ -99,7 +84,7 @@ def _texts(rng: np.random.Generator, count: int, texts: int, astray: int, larges
         left = _after(left, step)
         states[:, at - 1], solvable_after[:, at - 1] = True, solvable(left, target)
     tokens[:, at] = END
-    learn = np.full((texts, LENGTH), _IGNORED)
+    learn = np.full((texts, LENGTH), IGNORED)
     learn[astray:, prompt - 1 : at] = tokens[astray:, prompt : at + 1]
     return Batch(tokens, learn, states, solvable_after)
 

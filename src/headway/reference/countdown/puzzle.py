@@ -16,6 +16,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from headway.reference.hashing import hash_values
+
 LARGEST = 999
 _QUESTION = re.compile(r"(\d+(?: \d+)+) -> (\d+)\n")
 _STEP = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
@@ -228,12 +230,3 @@ def solvable(numbers: tuple[int, ...], target: int) -> bool:
 def is_held_out(puzzle: Puzzle) -> bool:
     """Whether a puzzle is kept for measuring: one in sixteen, by its numbers and target alone. Training never sees these."""
     return hash_values((*puzzle.numbers, puzzle.target)) % 16 == 0
-
-
-def hash_values(values: tuple[int, ...]) -> int:
-    """Hash the values to a number below 2**32 that depends on them alone (FNV-1a over values)."""
-    found = 2166136261
-    for value in values:
-        found = (found ^ value) * 16777619 % (1 << 32)
-        found ^= found >> 15
-    return found

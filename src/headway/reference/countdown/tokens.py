@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from headway.reference.countdown.puzzle import LARGEST
+from headway.reference.countdown.puzzle import LARGEST, parse
+from headway.reference.language import Language
 
 _WORDS = ("+", "-", "*", "/", "->", "")
 PLUS, MINUS, TIMES, OVER, ARROW, END = range(LARGEST + 1, LARGEST + 1 + len(_WORDS))
@@ -65,3 +66,10 @@ def decode(tokens: Iterable[int]) -> str:
             said.append(f" {token}" if kinds.endswith("n") else str(token))
             kinds += "n"
     return "".join(said)
+
+
+def _read(question: str) -> str:
+    return parse(question).prompt
+
+
+LANGUAGE = Language("countdown", "the Countdown model", SIZE, LARGEST + 1, END, PAD, encode, decode, _read)

@@ -95,7 +95,7 @@ def tardiness(seed: int, activities: int = 11, tightness: float = 0.6, spread: f
         spread: how widely due dates are spread, as a share of all work ("RDD", from 0 to 1).
 
     Returns:
-        Durations are drawn from 1 to 100, due dates from P(1 − tightness ± spread / 2), where P is the sum of the durations.
+        Durations are drawn from 1 to 100, due dates from P(1 - tightness ± spread / 2), where P is the sum of the durations.
 
     Raises:
         UsageError: a number is senseless.

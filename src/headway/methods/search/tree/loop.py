@@ -137,8 +137,8 @@ def _counts(allocate: Allocate[S], given: Sequence[object], states: int) -> list
 
 
 def place_in_tree(state: State[S], grown: State[S], index: int) -> State[S]:
-    """Return the state that a step led to, with its depth and branch set."""
-    return replace(grown, depth=state.depth + 1, branch=state.branch if state.depth else index)
+    """Return the state that a step led to, with its depth, branch and path set."""
+    return replace(grown, depth=state.depth + 1, branch=state.branch if state.depth else index, path=(*state.path, index))
 
 
 def leaf(state: State[S], score: float | None = None) -> Candidate[S]:

@@ -1,4 +1,4 @@
-"""The Countdown model: a decoder-only transformer with rotary positions, RMSNorm and SwiGLU, and a head that values states.
+"""The network of these models: a decoder-only transformer with rotary positions, RMSNorm and SwiGLU, and a head that values states.
 
 Shapes: B texts, T tokens, D features, H heads. The embedding of a number begins as waves of its value (after the idea of Fourier
 number embeddings, arXiv 2502.09741), so that sums and products are near in it from the start; it is trained like all the rest, and
@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch's own code gives it
 from torch import Tensor, nn
 
-from headway.reference.countdown.puzzle import LARGEST
-from headway.reference.countdown.tokens import SIZE
+from headway.reference.language import Language
 
 
 @dataclass(frozen=True)
@@ -74,22 +73,27 @@ class Layer(nn.Module):
         return out
 
 
-class Countdown(nn.Module):
-    """Tokens [B, T] in; logits [B, T, tokens] and the states' values [B, T] (logits of being solvable) out."""
+class Network(nn.Module):
+    """Tokens [B, T] in, logits [B, T, tokens] out. `hidden` and `worth` are what a search asks for."""
 
-    def __init__(self, shape: Shape | None = None) -> None:
+    def __init__(self, shape: Shape, language: Language) -> None:
         super().__init__()
-        self.shape = shape = shape or Shape()
-        self.embedding = nn.Embedding(SIZE, shape.features)
+        self.shape = shape
+        self.language = language.name
+        self.embedding = nn.Embedding(language.size, shape.features)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.features)
-        self.value = nn.Linear(shape.features, 1)
+        self.value = self.make_value()
         self.waves: Tensor
         padded = 2 * shape.length  # the longest prompt beside the longest sample
         self.register_buffer("waves", rotary(padded, shape.features // shape.heads), persistent=False)
-        self._begin()
+        self._begin(language.numbers)
 
-    def _begin(self) -> None:
+    def make_value(self) -> nn.Module:
+        """The head that `worth` asks."""
+        return nn.Linear(self.shape.features, 1)
+
+    def _begin(self, numbers: int) -> None:
         depth = math.sqrt(2 * len(self.layers))
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -97,15 +101,25 @@ class Countdown(nn.Module):
         for name, parameter in self.named_parameters():
             if name.endswith(("attention.out.weight", "down.weight")):
                 parameter.data /= depth
-        nn.init.zeros_(self.value.bias)
+        for module in self.value.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
         nn.init.normal_(self.embedding.weight, std=1.0)
         with torch.no_grad():
-            self.embedding.weight[: LARGEST + 1] += number_waves(LARGEST + 1, self.shape.features)
+            self.embedding.weight[:numbers] += number_waves(numbers, self.shape.features)
             self.embedding.weight *= 0.5
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None, cache: Cache | None = None) -> tuple[Tensor, Tensor]:
-        x = self.hidden(tokens, mask, cache)
-        return F.linear(x, self.embedding.weight) / math.sqrt(self.shape.features), self.value(x).squeeze(-1)
+    def forward(self, tokens: Tensor, mask: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        return self.logits(self.hidden(tokens, mask, cache))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """What comes next, from what the model makes of a token: [..., D] to [..., tokens]."""
+        return F.linear(hidden, self.embedding.weight) / math.sqrt(self.shape.features)
+
+    def worth(self, hidden: Tensor) -> Tensor:
+        """How well a state ends, as a logit: [..., D] to [...]."""
+        found: Tensor = self.value(hidden).squeeze(-1)
+        return found
 
     def hidden(self, tokens: Tensor, mask: Tensor | None = None, cache: Cache | None = None) -> Tensor:
         """What the model makes of each token [B, T, D]. `mask`: who may look at whom; without one, at itself and those before."""

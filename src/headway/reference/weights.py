@@ -1,4 +1,4 @@
-"""The Countdown model as a file: half-precision safetensors, whose metadata say its shape, how it was made and how well it does."""
+"""A model as a file: half-precision safetensors, whose metadata say whose words it knows, its shape, and how it was made."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import msgspec
 
 from headway.errors import UsageError
 from headway.extras import explain_missing
-from headway.reference.countdown.network import Countdown, Shape
+from headway.reference.language import Language
+from headway.reference.network import Network, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_FILES = "a file of the Countdown model"
-SHIPPED = Path(__file__).parent / "trained" / "countdown.safetensors"
+_FILES = "a file of weights"
 
 
-def write(path: Path, network: Countdown, about: dict[str, str]) -> None:
+def write(path: Path, network: Network, about: dict[str, str]) -> None:
     """Write the model's file, whole or not at all. `about`: its provenance, in words."""
     with explain_missing(_FILES):
         import torch
@@ -30,7 +30,7 @@ def write(path: Path, network: Countdown, about: dict[str, str]) -> None:
     shape = msgspec.json.encode(asdict(network.shape)).decode()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    save_file(state, partial, {**about, "shape": shape})
+    save_file(state, partial, {**about, "shape": shape, "language": network.language})
     _in_order(partial)
     partial.chmod(0o644)
     partial.replace(path)
@@ -46,36 +46,46 @@ def _in_order(path: Path) -> None:
         file.write(msgspec.json.encode(header).ljust(size))
 
 
-def read(path: Path) -> Countdown:
-    """The model of a file.
+def read(path: Path, language: Language, kind: type[Network] = Network) -> Network:
+    """The network of a file, of a kind.
+
+    Raises:
+        UsageError: there is no such file, or it holds something else than a model of this language.
+    """
+    with explain_missing(f"a file of {language.what}"):
+        from safetensors import SafetensorError, safe_open
+
+    said = about(path)
+    if said.get("language") != language.name:
+        raise UsageError(f"{path} holds no {language.what.removeprefix('the ')}: its words are those of {said.get('language')!r}")
+    try:
+        shape = msgspec.json.decode(said.get("shape", ""), type=Shape)
+        with safe_open(path, "pt") as file:
+            state: dict[str, Tensor] = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, msgspec.DecodeError) as error:
+        raise UsageError(f"{path} holds no {language.what.removeprefix('the ')}: {error}") from None
+    network = kind(shape, language)
+    network.load_state_dict(state)
+    return network
+
+
+def about(path: Path) -> dict[str, str]:
+    """What a file says of itself.
 
     Raises:
         UsageError: there is no such file, or it holds something else.
     """
     with explain_missing(_FILES):
         from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, "pt") as file:
-            shape = msgspec.json.decode((file.metadata() or {}).get("shape", ""), type=Shape)
-            state: dict[str, Tensor] = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            return dict(file.metadata() or {})
     except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file; `make model` trains one") from None
-    except (SafetensorError, msgspec.DecodeError) as error:
-        raise UsageError(f"{path} holds no Countdown model: {error}") from None
-    network = Countdown(shape)
-    network.load_state_dict(state)
-    return network
+        raise UsageError(f"{path}: there is no such file; `make model` and `make model-arithmetic` train the models") from None
+    except SafetensorError as error:
+        raise UsageError(f"{path} holds no weights: {error}") from None
 
 
-def about(path: Path) -> dict[str, str]:
-    """What a file says of itself."""
-    with explain_missing(_FILES):
-        from safetensors import safe_open
-    with safe_open(path, "pt") as file:
-        return dict(file.metadata() or {})
-
-
-def name_of(path: Path) -> str:
+def name_of(path: Path, language: Language) -> str:
     """A name that changes when the weights do, so that recorded answers are never taken for those of other weights."""
-    return f"countdown-{hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest()}"
+    return f"{language.name}-{hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest()}"

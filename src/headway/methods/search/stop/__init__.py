@@ -1,0 +1,1 @@
+"""Methods that decide when one train of thought has thought enough."""

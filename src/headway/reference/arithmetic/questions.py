@@ -1,0 +1,134 @@
+"""Questions for the arithmetic model, made by reasoning-gym, and who may see which.
+
+A question belongs to one of four splits, by its text alone: "train", "verify" (what the verifier is fitted on), "choose" (settings
+and tables) and "test". So no question that is measured on was seen by the model, its verifier or whoever chose a setting.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+
+from headway.errors import UsageError
+from headway.extras import explain_missing
+from headway.reference.arithmetic.expression import Step, is_within, parse, solve
+from headway.reference.arithmetic.tokens import encode
+from headway.reference.hashing import hash_values
+
+Split: TypeAlias = Literal["train", "verify", "choose", "test"]
+SPLITS: tuple[Split, ...] = ("train", "verify", "choose", "test")
+_SIXTEENTHS: dict[int, Split] = {0: "test", 1: "choose", 2: "verify"}  # and the rest to train on
+_PATIENCE = 200  # draws in a row without a new question, after which there are no more
+_SEEDS = 2**40  # reasoning-gym makes a question from its seed and its number
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What questions there are.
+
+    Attributes:
+        mixed: the share with + - * and parentheses (reasoning-gym's basic_arithmetic); the others are sums (its chain_sum).
+        terms: the numbers of a question with parentheses, at least and at most.
+        sums: the numbers of a sum, at least and at most.
+        one_digit: the share of questions whose numbers have one digit; the others have up to two.
+        short: how much more often sums are short than long; with 1 all lengths are alike.
+    """
+
+    mixed: float = 0.35
+    terms: tuple[int, int] = (2, 4)
+    sums: tuple[int, int] = (2, 30)
+    one_digit: float = 0.5
+    short: float = 3.0
+
+
+MEASURED = Mix(terms=(3, 4), sums=(4, 16), short=1.0)
+"""What methods are compared on."""
+
+LONG = Mix(mixed=0.0, sums=(27, 30), one_digit=0.0, short=1.0)
+"""Sums of 27 to 30 numbers: a solution has more than 100 tokens."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as reasoning-gym made it, and as the model reads it.
+
+    Attributes:
+        text: reasoning-gym's sentence.
+        prompt: the line that a solution continues.
+        steps: how many operations there are.
+        answer: what is right.
+    """
+
+    text: str
+    prompt: str
+    steps: int
+    answer: str
+
+
+def make_questions(split: Split, seed: int, count: int, mix: Mix | None = None) -> tuple[Question, ...]:
+    """Make different questions of a split.
+
+    Raises:
+        UsageError: there is no such split, or so many questions of this mix are not found.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"there is no split {split!r} of the questions: there are {', '.join(SPLITS)}")
+    return _make(split, seed, count, mix or Mix())
+
+
+@lru_cache(maxsize=16)
+def _make(split: Split, seed: int, count: int, mix: Mix) -> tuple[Question, ...]:
+    rng = random.Random(f"{split} {seed}")
+    found: dict[str, Question] = {}
+    again = 0  # draws in a row that brought nothing new
+    while len(found) < count:
+        drawn = draw(rng, split, mix).question
+        again = again + 1 if drawn.prompt in found else 0
+        if again == _PATIENCE:
+            raise UsageError(f"there are only about {len(found)} questions of {mix} in the split {split!r}, and not {count}")
+        found[drawn.prompt] = drawn
+    return tuple(found.values())
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A question with its solution."""
+
+    question: Question
+    solution: list[Step]
+
+
+def draw(rng: random.Random, split: Split, mix: Mix) -> Drawn:
+    """A random question of a split."""
+    is_mixed = rng.random() < mix.mixed
+    least, most = mix.terms if is_mixed else mix.sums
+    terms = least + int((most - least + 1) * rng.random() ** (1.0 if is_mixed else mix.short))
+    digits = 1 if rng.random() < mix.one_digit else 2
+    source = _source(is_mixed, terms, digits)
+    while True:
+        entry = source[rng.randrange(_SEEDS)]
+        expression = "".join(entry["metadata"]["expression"].split())
+        if split_of(expression) != split:
+            continue
+        solution = solve(parse(expression))
+        if solution and is_within(solution):
+            text = str(entry["question"])
+            return Drawn(Question(text, f"{expression}\n", len(solution), str(entry["answer"])), solution)
+
+
+def split_of(expression: str) -> Split:
+    """To whom a question belongs: of sixteen one each to test, to choose and to verify, the rest to train."""
+    return _SIXTEENTHS.get(hash_values(tuple(encode(expression))) % 16, "train")
+
+
+@lru_cache(maxsize=128)
+def _source(is_mixed: bool, terms: int, digits: int) -> Any:
+    """One of reasoning-gym's data sets, all of whose questions are of one size."""
+    with explain_missing("questions of arithmetic", "solve"):
+        import reasoning_gym
+    sizes = {"min_terms": terms, "max_terms": terms, "min_digits": digits, "max_digits": digits, "seed": 0, "size": _SEEDS}
+    if not is_mixed:
+        return reasoning_gym.create_dataset("chain_sum", **sizes)
+    return reasoning_gym.create_dataset("basic_arithmetic", operators=("+", "-", "*"), allow_negation=False, **sizes)
