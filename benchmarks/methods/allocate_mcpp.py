@@ -27,26 +27,25 @@ TIGHT = tuple(
     for budget, deadline in cells
 )
 EPISODES = 8
-EPISODES_TIGHT = 16
 SCHEDULES = 2000  # for each seed
 
 _choose = lru_cache(choose_fixed)
 
 
-def _measure(cells: tuple[Cell, ...], seed: int, episodes: int) -> Pair:
+def _measure(cells: tuple[Cell, ...], seed: int) -> Pair:
     """The share of episodes that MCPP and the fixed policy of each cell are done in, over all cells."""
-    done = [play(cell, seed, range(episodes), _choose(cell)) for cell in cells]
+    done = [play(cell, seed, range(EPISODES), _choose(cell)) for cell in cells]
     return Pair(fmean(fmean(each["mcpp"]) for each in done), fmean(fmean(each["fixed"]) for each in done))
 
 
 def measure_grid(seed: int) -> Pair:
     """On the whole grid."""
-    return _measure(GRID, seed, EPISODES)
+    return _measure(GRID, seed)
 
 
 def measure_tight(seed: int) -> Pair:
     """In the cells that were chosen."""
-    return _measure(TIGHT, seed, EPISODES_TIGHT)
+    return _measure(TIGHT, seed)
 
 
 def measure_paper(seed: int) -> Pair:
