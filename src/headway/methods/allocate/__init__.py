@@ -9,6 +9,7 @@ what earlier runs have shown, `simulate` plays a plan without running anything.
 from headway.methods.allocate.base import OneShot as OneShot
 from headway.methods.allocate.base import Priced as Priced
 from headway.methods.allocate.base import Seq as Seq
+from headway.methods.allocate.base import base_policies as base_policies
 from headway.methods.allocate.base import until_done as until_done
 from headway.methods.allocate.budgets import child_budgets as child_budgets
 from headway.methods.allocate.budgets import knapsack as knapsack
