@@ -133,7 +133,7 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "the code in a block hears of its deadline after a crash, and not the block",
         "Deadline.is_about_to_stop",
-        "self.expired or self.on_expiry is None or call.scope.deadline is not self or self.left_s > 0",
+        "self.expired or self.holds_back or self.on_expiry is None or call.scope.deadline is not self or self.left_s > 0",
         "True",
         tests="sim/test_exact_moments.py::test_a_block_that_heard_of_its_deadline_hears_of_it_again_and_not_the_code_inside",
     ),
@@ -238,8 +238,8 @@ STOPPED: tuple[Bug, ...] = (
     bug(
         "a call is refused in a block that an earlier life left in time",
         "Lifecycle.begin",
-        "not scope.deadline.holds_back",
-        "True",
+        "scope.deadline.holds_back",
+        "False",
         tests=f"{_ENDS}[in_a_thread-deadline-fails]",
     ),
     bug(

@@ -129,7 +129,7 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "a block that is not left after its deadline goes on for ever",
         "DeadlineScope._interrupt",
-        "self._patience = loop.call_later(PATIENCE_S, _fail_call, deadline)",
+        "self._patience = deadline.begin_patience(functools.partial(_fail_call, deadline))",
         "",
         tests=f"{_ENDS}::test_a_block_that_is_not_left_fails_its_call",
     ),

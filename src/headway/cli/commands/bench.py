@@ -1,4 +1,4 @@
-"""`headway bench`: search methods side by side, schedulers, and how far a scorer can be trusted."""
+"""`headway bench`: search methods side by side, policies, schedulers, and how far a scorer can be trusted."""
 
 from __future__ import annotations
 
