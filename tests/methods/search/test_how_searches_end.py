@@ -274,7 +274,7 @@ def test_a_part_that_returns_nothing_is_named(go, method, monkeypatch):
     async def nothing(*args: object) -> None:
         return None
 
-    for part in ("generate", "step", "plain_generate", "plain_step", "follow", "write"):
+    for part in ("generate", "step", "plain_generate", "plain_step", "mostly", "label", "read", "follow", "write"):
         monkeypatch.setattr(solvers, part, nothing)
     with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
         go(within, method, PLENTY)

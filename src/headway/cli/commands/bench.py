@@ -1,4 +1,4 @@
-"""`headway bench`: search methods side by side, and schedulers."""
+"""`headway bench`: search methods side by side, schedulers, and how far a scorer can be trusted."""
 
 from __future__ import annotations
 
@@ -135,3 +135,51 @@ def schedule(
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     for path in report.write(found, out, machine):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+@bench.command()
+@handle_errors
+def scorer(
+    name: Annotated[
+        str, typer.Argument(metavar="SCORER", help="package.module:function, from (prompt, answers) to a score for each answer.")
+    ] = "countdown",
+    items: Annotated[
+        Path | None,
+        typer.Option("--items", metavar="FILE", help="Items, one JSON object a line.  [default: Countdown puzzles]"),
+    ] = None,
+    puzzles: Annotated[int, typer.Option("--puzzles", min=1, help="How many held-out Countdown puzzles.")] = 100,
+    samples: Annotated[int, typer.Option("--samples", min=2, help="Answers to each puzzle.")] = 16,
+    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
+    store: Annotated[
+        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
+    ] = ".headway",
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+) -> None:
+    """Rate a scorer before a search trusts it.
+
+    An item has one right answer and several wrong ones: prompt, chosen, rejected, subset (RewardBench 2's format). Without a
+    file, the small model answers Countdown puzzles, and it is shown what best-of-n gives with the scorer. Needs the extras torch
+    and solve. If it is killed, the same command resumes it.
+    """
+    import sys
+
+    from rich.console import Console
+
+    import headway as hw
+    from headway.extras import explain_missing
+
+    with explain_missing("headway bench scorer", "torch,solve"):
+        from headway.bench.scorer import program, report
+        from headway.bench.scorer.items import load_scorer, read_items
+
+    sys.path.insert(0, "")  # the user's module is in the folder they are in
+    if name != program.COUNTDOWN:
+        load_scorer(name)
+    asked = None if items is None else read_items(items)
+    told = (name, puzzles, samples) if asked is None else (name, asked)
+    run_id = run_id or f"scorer-{hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest()}"
+    if asked is None:
+        found = hw.run(program.rate_on_countdown, name, puzzles, samples, store=store, run_id=run_id, progress=True)
+    else:
+        found = hw.run(program.rate_on_items, name, asked, store=store, run_id=run_id, progress=True)
+    Console().print(report.table(found))
