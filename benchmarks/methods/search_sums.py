@@ -162,7 +162,6 @@ ABOUT: dict[str, Any] = {
     "claim": "65.7 to 88.5 % fewer tokens within 3 points",
     "seeds": 3,
     "slow": True,
-    "reason": "with the first weights of the model hardly a trace is right and no two agree: there is nothing to prune",
 }
 ROWS = [
     Row(

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from benchmarks.methods.search_prune import BEGUN, WHOLE, Traces, pruned, voted
-from solvers import RIGHT
+from benchmarks.methods.solvers import RIGHT
 
 from headway.methods import search
 from headway.methods.search import State

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from solvers import RIGHT, accuracy, by_hash, drawn
+from benchmarks.methods.solvers import RIGHT, accuracy, by_hash, drawn
 
 import headway as hw
 from headway.methods import search

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
+from benchmarks.methods.solvers import drawn
 from hypothesis import given
 from hypothesis import strategies as st
-from solvers import drawn, sure, write
+from solvers import sure, write
 
 import headway as hw
 from headway.methods import search

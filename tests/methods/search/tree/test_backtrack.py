@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 from benchmarks.methods.search_backtrack import solved
+from benchmarks.methods.solvers import RIGHT
 from hypothesis import given
 from hypothesis import strategies as st
-from solvers import RIGHT
 
 import headway as hw
 from headway.methods import search

@@ -9,10 +9,10 @@ import sys
 from dataclasses import replace
 
 import pytest
+from benchmarks.methods.solvers import Tree as Walks
+from benchmarks.methods.solvers import accuracy, drawn
 from hypothesis import given
 from hypothesis import strategies as st
-from solvers import Tree as Walks
-from solvers import accuracy, drawn
 
 import headway as hw
 from headway.methods import search

@@ -15,10 +15,10 @@ from headway.methods.search.tree.grounded import value_of_path
 
 def test_checked_steps_have_less_noise_than_labels_from_answers_alone_for_as_many_calls():
     for seed in range(3):
-        exact, plain = asyncio.run(label(Sums(seed), 40))
+        exact, plain = asyncio.run(label(Sums(seed), 24))
         assert exact == 0
         assert plain > 0.1
-        errs, plain = asyncio.run(label(Sums(seed, tool_errs=0.05), 40))
+        errs, plain = asyncio.run(label(Sums(seed, tool_errs=0.05), 24))
         assert 0 < errs < 0.6 * plain, "the tool may err"
 
 
