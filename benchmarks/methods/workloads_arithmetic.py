@@ -84,6 +84,7 @@ ROWS = [
         measure=measure_verifier,
         compare="difference",
         reached=lambda low, high: low > 0,
+        reason="the model's own probability tells right from wrong about as well; what the head sees is made of it",
         test="tests/reference/test_solving_arithmetic.py::"
         "test_answers_look_right_and_are_often_wrong_and_the_verifier_tells_many_of_them",
     ),

@@ -54,11 +54,12 @@ def draw_losses(title: str, trained: Trained) -> str:
         parts = [losses[at : at + every] for at in range(0, len(losses), every)]
         return [Point(at * every, sum(part) / len(part)) for at, part in enumerate(parts)]
 
+    by = "one process" if trained.processes == 1 else f"{trained.processes} processes"
     curves = {"nats per token": trained.language, "nats per state": trained.value}
     return chart(
         title,
         [Series(name, means(losses), dots=False) for name, losses in curves.items() if any(losses)],
         x="step",
         y="loss",
-        sub=f"{trained.processes} processes, means of {every} steps",
+        sub=f"{by}, means of {every} steps",
     )

@@ -21,12 +21,10 @@ ABOUT = {
     "countdown": """\
 Combine all the numbers so that they give the target. **Has an answer is as good as an oracle here**: an answer that follows the
 rules is right in 577 of 578 cases, so whatever waits for one that parses knows that it is right. Methods that look only at answers
-therefore have one curve, and stopping at the first answer saves most of what there is to save. No method is better than another for
-its use of scores.""",
+therefore have one curve, and stopping at the first answer saves most of what there is to save.""",
     "arithmetic": """\
 Reasoning-gym's `basic_arithmetic` and `chain_sum`, worked out line by line. **A wrong answer looks like a right one**: a number.
-The value head was fitted on other questions and errs (docs/training.md states its AUROC), so methods differ: a vote needs many
-samples and no value, a choice by value needs few and is misled.""",
+The value head was fitted on other questions and errs ([training](training.md) states its AUROC), so methods differ.""",
 }
 
 
