@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 
 import headway as hw
@@ -44,6 +45,12 @@ def watching(view: View, rng: Random) -> list[Action]:
     return [Action(step, rng.choice(view.choices[step]), why=f"drawn, {len(view.ended)} seen") for step in view.ready]
 
 
+def steady(view: View, rng: Random) -> Sequence[Action]:
+    """Two cheap samples at a time, always; keep what was seen. A run under it is always the same."""
+    ASKED.append(view)
+    return allocate.Seq("small", 2)(view, rng)
+
+
 def greedy(view: View, rng: Random) -> list[Action]:
     """Start a hundred of everything, whatever is left."""
     return [Action(step, choice, 100) for step in view.ready for choice in view.choices[step]]
@@ -63,6 +70,7 @@ POLICIES = {
     "greedy": greedy,
     "fickle": fickle,
     "seq": allocate.Seq("small", 2),
+    "steady": steady,
 }
 
 

@@ -8,11 +8,13 @@ import json
 from typing import Any
 
 import pytest
-from spenders import ASKED, BEGAN, PLAN, alone, attempt, spend, watching
+from spenders import ASKED, BEGAN, PLAN, alone, attempt, spend, steady, watching
 from typer.testing import CliRunner
 
 import headway as hw
 from headway.cli.app import app
+from headway.journal.records import COSTED, Kind, Row, Status
+from headway.journal.recovery.recovered import decode_outcome
 from headway.methods import allocate
 from headway.methods.allocate import base, executor
 from headway.methods.graph import Graph, Node, after
@@ -126,7 +128,7 @@ def test_a_failure_that_may_happen_is_a_sample_that_did_not_succeed_and_another_
 
 @pytest.mark.parametrize(("bounds", "stopped"), [((70, 1e6), "budget"), ((1e6, 3.0), "deadline"), ((20, 1e6), "budget")], ids=str)
 def test_a_bound_ends_it_with_what_is_done(go, bounds, stopped):
-    ran = go(spend, "watching", *bounds)
+    ran = go(spend, "steady", *bounds)
     assert ran.stopped == stopped
     assert len(ran.results) < 4
 
@@ -223,6 +225,12 @@ def test_items_that_are_no_list_are_refused():
 # --- durable ---------------------------------------------------------------------------------------------------------
 
 
+def find_succeeded(rows: list[Row]) -> set[str]:
+    """The keys of the calls that are recorded to have succeeded."""
+    outcomes = [(row.key.hex(), decode_outcome(row.body)) for row in rows if row.kind & ~COSTED == Kind.OUTCOME]
+    return {key for key, outcome in outcomes if outcome.status == Status.OK}
+
+
 @pytest.mark.parametrize("policy", ["watching", "fickle", "seq"])
 def test_a_run_that_dies_anywhere_decides_the_same_and_ends_the_same(policy):
     whole = History(1, STEADY)
@@ -234,6 +242,8 @@ def test_a_run_that_dies_anywhere_decides_the_same_and_ends_the_same(policy):
         assert history.live(spend, policy, 400.0, 1e6, crash=Crash(after_row, "after")).how == "died"
         last = history.live(spend, policy, 400.0, 1e6)
         history.check()
+        begun = {event.key for event in last.event_log if isinstance(event, hw.events.CallStarted)}
+        assert not begun & find_succeeded(last.before), "what is recorded ran again"
         assert last.value.stopped in ("done", "budget")
         if last.value.stopped == end.value.stopped == "done":
             assert last.value.results.keys() == end.value.results.keys()
@@ -260,7 +270,7 @@ def test_a_raised_budget_goes_on_with_what_was_done(go):
 
     @hw.task
     async def program() -> Any:
-        ran = await allocate.run_plan(PLAN, attempt, policy=watching, choices=("small", "large"))
+        ran = await allocate.run_plan(PLAN, attempt, policy=steady, choices=("small", "large"))
         if fails.pop():
             fails.append(False)
             raise RuntimeError(ran.stopped)
@@ -277,6 +287,11 @@ def test_a_raised_budget_goes_on_with_what_was_done(go):
     assert not set(before[:-1]) & set(BEGAN), "what was bought is not bought again"
     assert len(ran.turns) >= asked
     assert len(ASKED) <= len(ran.turns) - asked + 1, "and what was decided is not decided again"
+
+
+def test_a_run_under_a_policy_loses_and_repeats_nothing_under_any_schedule(headway_check):
+    """Replays, other orders of completion, kills at drawn records: `headway_check` fails with what would lose or repeat work."""
+    headway_check(spend, "fickle", 1e6, 1e6, schedules=2)
 
 
 # --- seen ------------------------------------------------------------------------------------------------------------

@@ -26,4 +26,25 @@ OF_METHODS: tuple[Bug, ...] = (
         "least",
         tests="models/test_prices.py::test_no_usage_costs_more_than_at_most",
     ),
+    bug(
+        "a policy is asked again what it decided before a crash",
+        "_Execution._ask",
+        "recall(frame, name, Chosen)",
+        "None",
+        tests="methods/allocate/test_executor.py::test_what_was_decided_before_a_crash_is_not_decided_again",
+    ),
+    bug(
+        "a policy's answer is not checked",
+        "_Execution._choose",
+        "check_actions(name_policy(self.policy), view, self.policy(view, rng))",
+        "tuple(self.policy(view, rng))",
+        tests="methods/allocate/test_executor.py::test_what_a_policy_may_not_answer_is_refused_before_anything_is_spent",
+    ),
+    bug(
+        "a rollout forgets for how long something has run",
+        "Rollouts._finish",
+        "drawn.seconds > each.seconds",
+        "drawn.seconds > 0",
+        tests="methods/allocate/test_mcpp.py::test_what_has_run_for_long_is_expected_to_end_later_than_what_has_just_begun",
+    ),
 )

@@ -3,8 +3,8 @@
     headway bench allocate --record outcomes.json
 
 A step of a workflow is a puzzle that the model was not trained on, a choice is a way to solve it, and a sample succeeds when
-reasoning-gym's scorer says so. Tokens are those read and written. Seconds are not this machine's: they are the tokens that had to be
-written one after another, at a stated speed, so that the table means the same wherever it is recorded.
+reasoning-gym's scorer says so. Tokens are those read and written. Seconds are not this machine's: they are the tokens that had to
+be written one after another, at a stated speed, so that the table means the same wherever it is recorded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from headway.reference.countdown.batches import make_held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
 
 SEED = 5  # of the puzzles
-PUZZLES, SAMPLES = 60, 48
+SIZE = PUZZLES, SAMPLES = 60, 96
+RUN_ID = f"outcomes-{PUZZLES}-{SAMPLES}"
 TOKEN_S = 0.01  # a token written after another
 TEMPERATURES = {"sharp": 0.3, "answer": 1.0}
 SEARCHES = {"search": 3}  # REBASE, with so many states

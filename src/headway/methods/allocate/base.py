@@ -21,8 +21,14 @@ from headway.methods.records import Action, View
 
 Share = Literal["even", "time", "hard", "critical"]
 
+Means = Mapping[str, Mapping[tuple[str, int], tuple[float, float]]]
+"""Of each step, with each choice and count: mean cost and seconds until it is done."""
+
 COUNTS = (1, 4, 16, 64)
 """How many samples a policy starts at once, as in the code of MCPP."""
+
+PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""What a second is worth to the base policies that weigh it: multiples of the mean cost of a sample by its mean time."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,12 @@ class Priced:
         unit: what cost is counted in.
         counts: how many samples at once.
         cancel: whether a success stops the others, as in `run_plan`.
+        means: `mean_until_done` of this table, where it is known already.
 
     Example:
         >>> table = Recorded({("a", "small"): (Row(True, {"tokens": 2.0}, 1.0), Row(False, {"tokens": 2.0}, 1.0))})
-        >>> [Priced(table, ("a",), ("small",), price, "tokens").of("a") for price in (0.1, 100.0)]
-        [('small', 1), ('small', 16)]
+        >>> [Priced(table, ("a",), ("small",), price, "tokens").of("a") for price in (0.1, 10.0)]
+        [('small', 1), ('small', 4)]
     """
 
     table: Recorded = field(repr=False)
@@ -83,21 +90,20 @@ class Priced:
     unit: str
     counts: tuple[int, ...] = COUNTS
     cancel: bool = True
+    means: Means | None = field(default=None, repr=False, compare=False)
     chosen: Mapping[str, tuple[str, int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         settings.finite("Priced", price=self.price)
-        options = [(choice, count) for choice in self.choices for count in self.counts]
-        chosen = {step: min(options, key=lambda option, step=step: self._price(step, *option)) for step in self.steps}  # type: ignore[misc]
+        means = self.means
+        if means is None:
+            means = mean_until_done(self.table, self.steps, self.choices, self.unit, self.counts, cancel=self.cancel)
+        chosen = {step: _find_cheapest(means[step], self.price) for step in self.steps}
         object.__setattr__(self, "chosen", chosen)
-
-    def _price(self, step: str, choice: str, count: int) -> float:
-        cost, seconds = until_done(self.table.of_step(step, choice), count, self.unit, cancel=self.cancel)
-        return cost + self.price * seconds
 
     @property
     def name(self) -> str:
-        return f"a second at {self.price:.3g}"
+        return f"a second at {self.price:,.0f}" if self.price >= 10 else f"a second at {self.price:.2g}"
 
     def of(self, step: str) -> tuple[str, int]:
         """What it starts for a step: a choice, and how many samples."""
@@ -166,6 +172,71 @@ class OneShot:
         return [Action(step, *self.of(step), f"its share, {self.by}") for step in view.ready if step not in tried]
 
 
+def base_policies(
+    graph: Graph[Any],
+    table: Recorded,
+    choices: Sequence[str],
+    unit: str,
+    counts: Sequence[int] = COUNTS,
+    *,
+    cancel: bool = True,
+) -> tuple[Priced | Seq, ...]:
+    """All base policies that can always go on: those that weigh time, and each choice with each count.
+
+    Args:
+        graph: the plan.
+        table: which outcomes are known.
+        choices: how steps may be done.
+        unit: what cost is counted in.
+        counts: how many samples at once.
+        cancel: whether a success stops the others.
+
+    Returns:
+        The policies.
+
+    Example:
+        >>> table = Recorded({("a", ""): (Row(True, {"tokens": 2.0}, 1.0),)})
+        >>> [policy.name for policy in base_policies(Graph((Node("a", 1),)), table, ("",), "tokens", (1, 4))][-2:]
+        ['1 ×', '4 ×']
+    """
+    steps = tuple(node.id for node in graph.nodes)
+    rows = [row for step in steps for choice in choices for row in table.of_step(step, choice)]
+    per_second = sum(row.cost.get(unit, 0.0) for row in rows) / (sum(row.seconds for row in rows) or 1.0)
+    means = mean_until_done(table, steps, choices, unit, counts, cancel=cancel)
+    weigh = (Priced(table, steps, tuple(choices), price * per_second, unit, tuple(counts), cancel, means) for price in PRICES)
+    return (*weigh, *(Seq(choice, count) for choice in choices for count in counts))
+
+
+def mean_until_done(
+    table: Recorded, steps: Sequence[str], choices: Sequence[str], unit: str, counts: Sequence[int], *, cancel: bool
+) -> Means:
+    """`until_done` of each step with each choice and count.
+
+    Args:
+        table: which outcomes are known.
+        steps: ids of the steps.
+        choices: how steps may be done.
+        unit: what cost is counted in.
+        counts: how many samples at once.
+        cancel: whether a success stops the others.
+
+    Returns:
+        Cost and seconds by step, and by choice and count.
+    """
+    return {
+        step: {
+            (choice, count): until_done(table.of_step(step, choice), count, unit, cancel=cancel)
+            for choice in choices
+            for count in counts
+        }
+        for step in steps
+    }
+
+
+def _find_cheapest(means: Mapping[tuple[str, int], tuple[float, float]], price: float) -> tuple[str, int]:
+    return min(means, key=lambda option: means[option][0] + price * means[option][1])
+
+
 def until_done(rows: Sequence[Row], count: int, unit: str, *, cancel: bool = True) -> tuple[float, float]:
     """The mean cost and time until a step is done, where so many samples at once are tried again and again.
 
@@ -196,7 +267,8 @@ def until_done(rows: Sequence[Row], count: int, unit: str, *, cancel: bool = Tru
     failed = _mean_largest(bad, count)
     if not cancel:
         return cost, _mean_largest(sorted(row.seconds for row in rows), count) / batch
-    won = sum(_binomial(count, wins, rate) * _mean_smallest(good, wins) for wins in range(1, count + 1)) / batch
+    likely = [(wins, share) for wins in range(1, count + 1) if (share := _binomial(count, wins, rate)) > 1e-6]
+    won = math.fsum(share * _mean_smallest(good, wins) for wins, share in likely) / (math.fsum(share for _, share in likely) or 1.0)
     return cost, won + failed * (1 - batch) / batch
 
 
@@ -229,4 +301,3 @@ def _weigh_paths(graph: Graph[Any], seconds: Mapping[str, float]) -> dict[str, f
     for step in reversed(graph.order()):
         behind[step] = max((seconds[other] + behind[other] for other in graph.dependents(step)), default=0.0)
     return {step: before[step] + behind[step] for step in before}
-

@@ -21,6 +21,7 @@ from headway.joins.gather import gather
 from headway.joins.race import race
 from headway.joins.recorded import name_bounds
 from headway.methods.records import Verdict
+from headway.methods.search.failures import Errors, Failed, Failures
 from headway.scopes.budget import budget
 from headway.task import task
 
@@ -51,8 +52,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch of a step came to: the samples that ended, in the order in which they did; the value of the first that succeeded;
-    how many the budget refused, and under which bounds it did."""
+    """What a batch of a step came to: the samples that ended, in the order in which they did; the value of one that succeeded; how
+    many the budget refused, and under which bounds it did."""
 
     step: str
     samples: tuple[Sample, ...]
@@ -71,7 +72,7 @@ class Rules:
 
     attempt: Attempt
     accept: Accept | None
-    errors: tuple[type[Exception], ...]
+    errors: Errors
     cancel: bool
 
 
@@ -112,18 +113,19 @@ async def run_batch(
         error, value, ok = "", None, False
         with budget(wait=False, **dict.fromkeys(units, math.inf)) as book:  # it bounds nothing, and counts what this sample costs
             try:
-                value = await rules.attempt(work, choice, index, *more)
-                ok = succeeds(value, rules.accept)
+                failures = Failures(rules.errors)
+                value = await failures.spare(index, rules.attempt(work, choice, index, *more))
+                if isinstance(value, Failed):
+                    value, error = None, f"{type(failures.errors[-1]).__name__}: {failures.errors[-1]}"
+                else:
+                    ok = succeeds(value, rules.accept)
             except Exception as raised:
-                bound = bound_of(raised)
-                if bound == "budget":
+                if bound_of(raised) == "budget":
                     refused += 1
                     return _Ended(False)
-                if bound is not None or not isinstance(raised, rules.errors):
-                    if not rules.cancel:
-                        raise  # out of `gather`, which stops the others
-                    return _Ended(False, fatal=raised)
-                error = f"{type(raised).__name__}: {raised}"
+                if not rules.cancel:
+                    raise  # out of `gather`, which stops the others
+                return _Ended(False, fatal=raised)
         cost = {unit: amount for unit, amount in book.spent.items() if unit != NO_UNIT}
         ended.append(Sample(choice, index, ok, cost, asyncio.get_running_loop().time() - began, error))
         return _Ended(ok, value)

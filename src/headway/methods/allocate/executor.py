@@ -95,11 +95,16 @@ async def run_plan(
         ...     return ran.results["tail"], ran.stopped
         >>> hw.run(program, store=None)
         ('ab', 'done')
+
+    Source:
+        The loop of MCPP (Wang et al., arXiv 2605.06110): decide, run until a batch has ended, look, decide again. It departs in
+        that the first success of a batch ends it, unless `cancel` says otherwise.
     """
     where = "run_plan"
     settings.function(where, attempt=attempt, policy=policy)
     _check_graph(graph)
-    rules = Rules(attempt, accept, Failures(errors)._kinds, cancel)
+    Failures(errors)  # refuses what are no errors
+    rules = Rules(attempt, accept, errors, cancel)
     execution: _Execution[W, T] = _Execution(graph, rules, policy, _choices_of(where, graph, choices), is_map=False)
     return await execution.run()
 
@@ -150,7 +155,8 @@ async def run_map(
     if not isinstance(items, Sequence):
         raise UsageError(f"{where}: items={items!r:.80}: a list; the policy must know all of them to choose among them")
     graph = Graph(tuple(Node(str(place), item) for place, item in enumerate(items)))
-    rules = Rules(attempt, accept, Failures(errors)._kinds, cancel)
+    Failures(errors)  # refuses what are no errors
+    rules = Rules(attempt, accept, errors, cancel)
     execution: _Execution[W, T] = _Execution(graph, rules, policy, _choices_of(where, graph, choices), is_map=True)
     ran = await execution.run()
     return Ran({int(id): value for id, value in ran.results.items()}, ran.stopped, ran.observations, ran.turns)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from headway.errors import UsageError
 from headway.extras import explain_missing
 from headway.methods import settings
-from headway.methods.allocate.base import COUNTS, Priced, Seq
+from headway.methods.allocate.base import COUNTS, Priced, Seq, base_policies
 from headway.methods.allocate.recorded import Recorded
 from headway.methods.allocate.simulate import most_of
 from headway.methods.graph import Graph
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 Base = Seq | Priced
 Chosen = dict[str, "Option"]
 
-PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-"""What a second is worth to the base policies that weigh it: multiples of the mean cost of a sample by its mean time."""
 BEST = 4  # base policies that may follow an action which none of them would take
 NEAR = 8.0  # how fast it counts for nothing to be done with more than there is
 ROUNDS = 3  # of changes to one step at a time
@@ -34,16 +32,17 @@ ROUNDS = 3  # of changes to one step at a time
 class Mcpp:
     """A policy that maximises the probability that a plan is done within its budget and its deadline.
 
-    Its base policies are fixed rules: so many samples of one choice at once, always (`Seq`), and the choice that is cheapest where a
-    second has a price (`Priced`). Each time that something has ended, all that one of them would start, and changes of that at single
+    Its base policies are fixed rules: always so many samples of one choice at once (`Seq`), or the choice that is cheapest where a
+    second has a price (`Priced`). Each time that something has ended, what each of them would start, and changes of that at single
     steps, are judged by simulated executions that go on with one of them. It starts what is done in time most often, if that is
-    surely better than the best base policy, judged on draws that it was not chosen on; else what the best base policy would start.
+    better than the best base policy on draws that it was not chosen on, beyond the error; else what the best base policy would
+    start.
 
-    It departs from the paper's code in this, each time for the better: actions are compared on the same draws; the first success of a
-    batch stops the others; of what runs it is only known for how long; it falls back to the best base policy within the error; the
-    base policies that weigh cost against time are new, and so is changing one step at a time where the product of all is too large.
-    `variant="paper"` is the code's own way: other draws for each action, the product for three steps, the largest
-    estimate wins. Give `run_plan` and `Mcpp` `cancel=False` with it.
+    It departs from the paper's code in this: actions are compared on the same draws; the first success of a batch stops the others;
+    of what runs it is only known for how long; it falls back to the best base policy within the error; the base policies that weigh
+    cost against time are new, and so is changing one step at a time where the code looks at products. `variant="paper"` is the
+    code's own way: other draws for each action, the product for three steps, the largest estimate wins. It departs in what runs,
+    which the code knows the end of. With it give `run_plan` and `Mcpp` `cancel=False`.
 
     Args:
         graph: the plan that it will run.
@@ -62,7 +61,7 @@ class Mcpp:
         UsageError: a senseless setting, a table that has no outcome of a choice, or numpy is not installed.
 
     Example:
-        >>> rows = tuple(Row(ok, {"tokens": 2.0}, 1.0) for ok in (True, False))
+        >>> rows = tuple(Row(ok, {"tokens": 2.0}, 1.0) for ok in (True, False)) * 50
         >>> plan = Graph((Node("a", 1), Node("b", 2, after("a"))))
         >>> policy = Mcpp(plan, Recorded({("a", ""): rows, ("b", ""): rows}), ("",), "tokens")
         >>> hurried, poor = View(("a",), left={"tokens": 1000.0}, left_s=2.5), View(("a",), left={"tokens": 20.0}, left_s=99.0)
@@ -92,27 +91,18 @@ class Mcpp:
         with explain_missing("allocate.Mcpp", "numpy"):
             from headway.methods.allocate.rollouts import Pools, Rest
         object.__setattr__(self, "choices", tuple(self.choices))
-        object.__setattr__(self, "bases", self._make_bases())
+        bases = base_policies(self.graph, self.table, self.choices, self.unit, self.counts, cancel=self.cancel)
+        object.__setattr__(self, "bases", tuple(base for base in bases if self.variant == "better" or isinstance(base, Seq)))
         object.__setattr__(self, "reserve", self.reserve if self.reserve is not None else most_of(self.table, self.unit))
         pools = Pools(self.table, self.unit, cancel=self.cancel)
+        for node in self.graph.nodes:  # now, and not when it is asked
+            for option in self._options:
+                pools.batch(node.id, option)
         object.__setattr__(self, "_rest", Rest(self.graph, pools, [base.of for base in self.bases]))
 
     @property
     def name(self) -> str:
         return "mcpp" if self.variant == "better" else "mcpp of the paper"
-
-    def _make_bases(self) -> tuple[Base, ...]:
-        simple = tuple(Seq(choice, count) for choice in self.choices for count in self.counts)
-        if self.variant == "paper":
-            return simple
-        steps = tuple(node.id for node in self.graph.nodes)
-        rows = [row for step in steps for choice in self.choices for row in self.table.of_step(step, choice)]
-        cost = sum(row.cost.get(self.unit, 0.0) for row in rows)
-        per_second = cost / (sum(row.seconds for row in rows) or 1.0)
-        weigh = (
-            Priced(self.table, steps, self.choices, price * per_second, self.unit, self.counts, self.cancel) for price in PRICES
-        )
-        return (*weigh, *simple)
 
     def __call__(self, view: View, rng: Random, /) -> Sequence[Action]:
         if not view.ready:
@@ -240,7 +230,8 @@ def _check(policy: Mcpp) -> None:
     settings.finite(where, sure=policy.sure)
     if not isinstance(policy.graph, Graph) or not isinstance(policy.table, Recorded):
         raise UsageError(f"{where}: give it a methods.graph.Graph and an allocate.Recorded")
-    if isinstance(policy.choices, str) or not policy.choices:
+    choices: object = policy.choices
+    if not policy.choices or isinstance(choices, str):
         raise UsageError(f"{where}: choices={policy.choices!r:.80}: a list of at least one name")
     if not policy.counts:
         raise UsageError(f"{where}: counts={policy.counts!r}: at least one number of samples")

@@ -235,7 +235,7 @@ def _spread(values: list[float], largest_of: int = 1) -> Spread:
     """The mean and the bounds of the largest of some draws."""
     ordered = sorted(values)
     n, shares = len(ordered), [(place / len(ordered)) ** largest_of for place in range(len(ordered) + 1)]
-    mean = math.fsum(value * (after - before) for value, before, after in zip(ordered, shares, shares[1:], strict=True))
+    mean = math.fsum(value * (after - before) for value, before, after in zip(ordered, shares[:-1], shares[1:], strict=True))
     low, high = (((1 - COVER) / 2) ** (1 / largest_of), ((1 + COVER) / 2) ** (1 / largest_of))
     return Spread(mean, ordered[min(n - 1, math.floor(low * n))], ordered[min(n - 1, math.ceil(high * n) - 1)])
 

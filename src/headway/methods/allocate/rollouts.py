@@ -2,10 +2,11 @@
 
 A rollout draws, for every step that is not done, how long it takes and what it costs until it is done. Costs add. Time is that of
 the longest path. Each path that is left begins at a step that may start or runs, so a rollout's time is the largest, over these
-steps, of their own time and the longest path behind them. That makes an action's value a few operations on arrays, whatever the size
-of the plan.
+steps, of their own time and the longest path behind them. That makes an action's value a few operations on arrays, whatever the
+size of the plan.
 
-All actions and continuations are judged on the same draws (common random numbers). What runs is only known to have run for so long: its end is drawn among the outcomes that last longer.
+All actions and continuations are judged on the same draws (common random numbers). What runs is only known to have run for so long:
+its end is drawn among the outcomes that last longer.
 """
 
 from __future__ import annotations

@@ -41,21 +41,22 @@ class _Batch:
     cost: float
 
 
-class Table:
-    """Draws outcomes of a table: that of a sample depends on the seed, its step, its choice and its index."""
+class Draws:
+    """Draws outcomes of a table: that of a sample depends on the seed, its step, its choice and its index, whoever asks first."""
 
     def __init__(self, table: Recorded, seed: object) -> None:
         self._table, self._seed = table, seed
-        self._orders: dict[tuple[str, str], tuple[Sequence[Row], list[int]]] = {}
+        self._drawn: dict[tuple[str, str], tuple[Sequence[Row], Random, list[Row]]] = {}
 
     def draw(self, step: str, choice: str, index: int) -> Row:
+        """The outcome of sample `index` of a step with a choice."""
         key = step, choice
-        if key not in self._orders:
-            rows = self._table.of_step(step, choice)
-            draws = Random(f"{self._seed} {step} {choice}")
-            self._orders[key] = rows, [draws.randrange(len(rows)) for _ in range(256)]
-        rows, order = self._orders[key]
-        return rows[order[index % 256]] if index < 256 else rows[(order[index % 256] + index // 256) % len(rows)]
+        if key not in self._drawn:
+            self._drawn[key] = self._table.of_step(step, choice), Random(f"{self._seed} {step} {choice}"), []
+        rows, draw, drawn = self._drawn[key]
+        while len(drawn) <= index:
+            drawn.append(rows[int(draw.random() * len(rows))])
+        return drawn[index]
 
 
 def simulate(
@@ -82,8 +83,8 @@ def simulate(
         unit: what cost is counted in.
         choices: how each step may be done.
         seed: draws the outcomes.
-        reserve: what a sample of a choice reserves; by default the most that one ever cost. What is stopped costs what it would have
-            cost.
+        reserve: what a sample of a choice reserves; by default the most that one ever cost. What is stopped costs what it would
+            have cost.
         cancel: whether the first success stops the others of its batch.
 
     Returns:
@@ -98,7 +99,7 @@ def simulate(
         Played(done=True, steps=1, spent=2.0, seconds=1.0, asked=1)
     """
     prices = dict(reserve) if reserve is not None else most_of(table, unit)
-    world = _World(graph, Table(table, seed), unit, tuple(choices), prices, cancel)
+    world = _World(graph, Draws(table, seed), unit, tuple(choices), prices, cancel)
     world.left = left
     rng = Random(f"{seed} policy")
     while len(world.ended) < len(graph):
@@ -121,7 +122,7 @@ def most_of(table: Recorded, unit: str) -> dict[str, float]:
 
 class _World:
     def __init__(
-        self, graph: Graph[Any], table: Table, unit: str, choices: tuple[str, ...], prices: Mapping[str, float], cancel: bool
+        self, graph: Graph[Any], table: Draws, unit: str, choices: tuple[str, ...], prices: Mapping[str, float], cancel: bool
     ) -> None:
         self.graph, self.table, self.unit, self.choices, self.prices, self.cancel = graph, table, unit, choices, prices, cancel
         self.places = {node.id: place for place, node in enumerate(graph.nodes)}
@@ -136,9 +137,7 @@ class _World:
 
     def look(self, until_s: float) -> View:
         ready = tuple(sorted(self.ready, key=self.places.__getitem__))
-        running = tuple(
-            Running(batch.action, self.now - batch.began, {self.unit: batch.held}) for batch in self.running.values()
-        )
+        running = tuple(Running(batch.action, self.now - batch.began, {self.unit: batch.held}) for batch in self.running.values())
         choices = dict.fromkeys(ready, self.choices)
         return View(ready, choices, running, tuple(self.observations), {self.unit: self.left}, until_s - self.now)
 
