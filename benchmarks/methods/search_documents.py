@@ -166,6 +166,7 @@ ROWS = [
         compare="difference",
         reached=lambda low, high: low > -0.05,
         test=f"{TESTS}/test_documents.py::test_a_size_chosen_by_the_formula_beats_documents_alone_at_four_times_the_tokens_it_was_fitted_on",
+        reason="within five points on four seeds of five, and ten below on one: the formula has no term for documents that run out",
     ),
     Row(
         method="Test halves of equal difficulty",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from benchmarks.methods.row import Pair, Row
+from benchmarks.methods.row import Held, Pair, Row
 from benchmarks.methods.solvers import by_hash, drawn
 from headway.methods import search
 from headway.methods.search import Candidate, Found
@@ -96,7 +96,16 @@ def measure_hedge_over_greedy(seed: int) -> Pair:
 
 
 def measure_checklist(seed: int) -> Pair:
-    """A judge that errs: by its scores, and by the middle of as many samples."""
+    """Five samples, one of them greedy: chosen by a judge that errs, and the one in their middle."""
+    return _judge(seed, 5)
+
+
+def measure_checklist_at_equal_cost(seed: int) -> Pair:
+    """The same, with as many more samples as the judge and its checklist take calls."""
+    return _judge(seed, 7)
+
+
+def _judge(seed: int, plainly: int) -> Pair:
     speaker = Speaker(seed)
 
     async def write(question: str) -> str:
@@ -107,7 +116,7 @@ def measure_checklist(seed: int) -> Pair:
         return [overlap(value, speaker.truth(question)) + off for value, off in zip(values, noise, strict=True)]
 
     ours = quality(speaker, lambda q: search.chops(q, speaker.generate, write, judge, n=5, greedy=speaker.greedy))
-    plain = quality(speaker, lambda q: search.mbr(q, speaker.generate, n=7, greedy=speaker.greedy))
+    plain = quality(speaker, lambda q: search.mbr(q, speaker.generate, n=plainly, greedy=speaker.greedy))
     return Pair(fmean(asyncio.run(ours)), fmean(asyncio.run(plain)))
 
 
@@ -170,13 +179,27 @@ FEW = [
         function="headway.methods.search.chops",
         item="search",
         claim="the best of five samples by one pass of a judge: 17.3 points over one greedy answer on m-ArenaHard, 8B model",
-        shows="one pass of a judge that errs beats two more samples without it",
-        baseline="MBR among seven samples, the greedy one included: as many calls",
+        shows="one pass of a judge that errs beats the middle of the same five samples",
+        baseline="MBR among the same five",
         unit="likeness to the truth",
         measure=measure_checklist,
         compare="difference",
         reached=lambda low, high: low > 0,
         test=f"{TESTS}/test_few.py::test_a_judge_reads_once_however_many_answers_there_are_and_no_sample_is_asked_for_twice",
+    ),
+    Row(
+        method="CHOPS",
+        function="headway.methods.search.chops",
+        item="search",
+        claim="the best of five samples by one pass of a judge: 17.3 points over one greedy answer on m-ArenaHard, 8B model",
+        shows="one pass of a judge that errs beats two more samples without it",
+        baseline="MBR among seven samples, the greedy one included: as many calls",
+        unit="likeness to the truth",
+        measure=measure_checklist_at_equal_cost,
+        compare="difference",
+        reached=lambda low, high: low > 0,
+        test=f"{TESTS}/test_few.py::test_a_judge_reads_once_however_many_answers_there_are_and_no_sample_is_asked_for_twice",
+        reason="a call for the checklist and one for the judge are worth less here than two more samples to choose from",
     ),
 ]
 
@@ -271,4 +294,27 @@ BATCHES = [
     ),
 ]
 
-ROWS = [*FEW, *BATCHES]
+REFUSED = Held(
+    item="search",
+    promise="MBR, CHOPS, BatchPrompt, documents, splits, pools and the diagnosis refuse bad input in one sentence, before a call",
+    tests=(
+        "tests/methods/search/test_settings.py::test_a_setting_that_makes_no_sense_is_refused_before_anything_is_spent",
+        f"{TESTS}/test_few.py::test_a_similarity_that_is_no_number_is_named",
+        f"{TESTS}/test_batch_prompt.py::test_a_prompt_that_answers_too_little_is_named",
+        f"{TESTS}/test_verify.py::test_pools_of_unequal_lengths_are_refused",
+        f"{TESTS}/test_documents.py::test_too_few_examples_are_refused_before_anything_is_looked_up",
+        f"{TESTS}/test_documents.py::test_profiles_that_are_none_are_refused",
+        f"{TESTS}/test_scorer.py::test_what_is_no_item_is_named_with_its_line",
+        f"{TESTS}/test_scorer.py::test_a_scorer_that_gives_too_few_scores_is_named",
+    ),
+)
+GOES_ON = Held(
+    item="search",
+    promise="MBR, CHOPS, BatchPrompt, documents and splits go on after a crash with an equal result, and end inside their bounds",
+    tests=(
+        "tests/methods/search/test_searches_survive.py::test_no_recorded_call_runs_again_after_a_crash",
+        "tests/methods/search/test_how_searches_end.py::test_every_budget_ends_a_search_with_the_best_so_far",
+        "tests/methods/search/test_how_searches_end.py::test_every_deadline_ends_a_search_in_time_with_the_best_so_far",
+    ),
+)
+ROWS = [*FEW, *BATCHES, REFUSED, GOES_ON]

@@ -102,6 +102,13 @@ def test_the_formula_is_found_again_from_what_it_predicts_for_kinds_it_was_not_f
         assert fitted.predict(size, (0.4, 0.2)) == pytest.approx(planted.predict(size, (0.4, 0.2)), abs=0.02)
 
 
+def test_the_formula_counts_shots_from_one_more_than_none():
+    scaling = RagScaling((0.0, 1.0, 0.0), (0.0, 0.5), 0.0)
+    assert scaling.predict(RagSize(1)) == 0.5
+    assert scaling.predict(RagSize(1, 3)) == pytest.approx(0.8)
+    assert scaling.predict(RagSize(1, 3), (0.0, 1.0)) == pytest.approx(8 / 9)
+
+
 def test_the_size_is_the_best_that_the_budget_allows():
     scaling = RagScaling((1.0, 0.0, 0.0), (0.0, 0.0), 0.0)
     sizes = [RagSize(k, m) for k in (1, 2, 4, 8) for m in (0, 1)]

@@ -111,6 +111,12 @@ def test_the_best_of_n_is_the_mean_over_all_ways_to_take_n(samples, data):
     assert len(means) == math.comb(len(samples), n)
 
 
+def test_imitation_is_of_what_gained_something_and_a_question_without_counts_nothing():
+    found = diagnose([[0.0, 1.0, 0.0, 3.0], [0.0, 0.0, 0.0, 0.0]], n=1)
+    assert found.cloned == 1.0
+    assert found.chosen == 0.5
+
+
 def test_a_useless_verifier_does_not_pay():
     rewards = planted_rewards(3, 64, 30, 24, mixed=True)
     rng = Random(3)
