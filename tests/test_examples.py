@@ -1,7 +1,7 @@
 """Every example in a docstring runs, and shows something: it calls what it defines.
 
 Examples run in an empty folder, with `hw` at hand. Those of the search methods need parts that add; they run beside these parts, in
-`methods/search/test_search_examples.py`.
+`methods/search/test_search_examples.py`, those of agents in `methods/allocate/test_agents_examples.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import headway as hw
 
 SOURCE = Path(hw.__file__).parent
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-ELSEWHERE = "headway.methods.search."
+ELSEWHERE = ("headway.methods.search.", "headway.methods.allocate.agents.")
 
 
 def modules_with_examples() -> list[str]:

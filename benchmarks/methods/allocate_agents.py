@@ -12,7 +12,7 @@ from functools import cache
 from statistics import fmean
 from typing import NamedTuple
 
-from benchmarks.methods.row import Pair, Row
+from benchmarks.methods.row import Held, Pair, Row
 from headway.methods.allocate.agents import REGIMES, Move, Past, Strategy, Tracker, Weights, auction
 
 # --- BATS: a tree in which one digs or pivots ------------------------------------------------------------------------
@@ -229,7 +229,18 @@ SALE = "headway.methods.allocate.agents.auction"
 SALE_TESTS = "tests/methods/allocate/test_sale.py"
 SALE_CLAIM = "pass@1 above the largest agent's, with 53 % less use of it and 35 % lower cost"
 
-ROWS = [
+TESTS = "tests/methods/allocate/test_"
+REFUSED = "test_what_makes_no_sense_is_refused_in_a_sentence"
+METHODS = {
+    "bats": "test_a_search_that_dies_anywhere_ends_the_same",
+    "sale": "test_an_auction_that_dies_anywhere_ends_the_same",
+    "agent_tts": "test_a_search_that_dies_anywhere_ends_the_same",
+    "agent_reinforce": "test_a_search_that_dies_anywhere_ends_the_same",
+    "scale": "test_one_that_dies_anywhere_ends_the_same",
+    "drqa": "test_one_that_dies_anywhere_ends_the_same",
+}
+
+ROWS: list[Row | Held] = [
     Row(
         method="BATS",
         function=BATS,
@@ -316,5 +327,15 @@ ROWS = [
         measure=measure_sale_memory,
         reached=lambda low, high: high < 1,
         test=f"{SALE_TESTS}::test_regret_falls_as_the_memory_grows_below_that_of_the_best_fixed_agent",
+    ),
+    Held(
+        item="allocate",
+        promise="Agents that choose how to spend refuse NaN, empty, unequal and infeasible input in a sentence, before they spend",
+        tests=tuple(f"{TESTS}{name}.py::{REFUSED}" for name in METHODS),
+    ),
+    Held(
+        item="allocate",
+        promise="Agents that choose how to spend, killed anywhere, end as if they had not been",
+        tests=tuple(f"{TESTS}{name}.py::{test}" for name, test in METHODS.items()),
     ),
 ]

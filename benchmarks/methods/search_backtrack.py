@@ -176,7 +176,7 @@ def measure_model(seed: int) -> Pair:
     return Pair(ours, plain)
 
 
-TESTS = "tests/methods/search/test_backtrack.py::"
+TESTS = "tests/methods/search/tree/test_backtrack.py::"
 SPLIT = f"{TESTS}test_restarts_pay_on_countdown_and_backtracking_on_sudoku"
 ABOUT = {"method": "To backtrack or not", "item": "search", "compare": "difference"}
 ROWS = [
@@ -222,6 +222,6 @@ ROWS = [
         unit="share of puzzles solved",
         measure=measure_model,
         reached=lambda low, high: low > 0,
-        test="tests/methods/search/test_backtrack.py::test_a_dead_end_goes_back_to_the_last_state_that_can_be_continued",
+        test="tests/methods/search/tree/test_backtrack.py::test_a_dead_end_goes_back_to_the_last_state_that_can_be_continued",
     ),
 ]

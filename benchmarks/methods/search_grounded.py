@@ -122,7 +122,7 @@ def measure_solutions(seed: int) -> Pair:
     return Pair(*(asyncio.run(solutions(Sums(seed), explore, 100)) for explore in (1.414, 1e6)))
 
 
-TESTS = "tests/methods/search/test_grounded.py::"
+TESTS = "tests/methods/search/tree/test_grounded.py::"
 ROWS = [
     Row(
         method="GroundedPRM",

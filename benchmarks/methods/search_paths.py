@@ -12,12 +12,12 @@ from functools import cache
 from typing import NamedTuple
 
 from benchmarks.methods.row import Pair, Row
-from benchmarks.methods.search_trees import PUZZLES, Parts, on_puzzles
+from benchmarks.methods.search_trees import Parts, on_puzzles
 from headway.methods import search
 from headway.methods.records import Candidate
 from headway.reference.countdown.judge import solves
 
-PATHS = 8
+PATHS, PUZZLES = 8, 240
 PLANNED = 32
 """First lines that a plan is made of: the most frequent of them."""
 
@@ -52,7 +52,7 @@ async def reach(parts: Parts, question: str, outlined: bool) -> Reached:
 
 @cache
 def reached(seed: int, outlined: bool) -> list[Reached]:
-    return on_puzzles(lambda parts, question: reach(parts, question, outlined), seed)
+    return on_puzzles(lambda parts, question: reach(parts, question, outlined), seed, PUZZLES)
 
 
 def measure_answers(seed: int) -> Pair:
@@ -121,7 +121,7 @@ ROWS = [
         unit="different answers per puzzle, of 8 paths",
         measure=measure_answers,
         reached=lambda low, high: low > 1,
-        test="tests/methods/search/test_outlines.py::test_outlines_reach_more_answers_and_more_right_ones_with_as_many_paths",
+        test="tests/methods/search/sample/test_outlines.py::test_outlines_reach_more_answers_and_more_right_ones_with_as_many_paths",
     ),
     Row(
         method="OPE",
@@ -134,7 +134,7 @@ ROWS = [
         measure=measure_covered,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test="tests/methods/search/test_outlines.py::test_outlines_reach_more_answers_and_more_right_ones_with_as_many_paths",
+        test="tests/methods/search/sample/test_outlines.py::test_outlines_reach_more_answers_and_more_right_ones_with_as_many_paths",
     ),
     Row(
         method="ParaThinker",
@@ -147,7 +147,7 @@ ROWS = [
         measure=measure_summary,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test="tests/methods/search/test_outlines.py::"
+        test="tests/methods/search/sample/test_outlines.py::"
         "test_a_summary_beats_the_vote_and_one_long_path_of_as_many_tokens_in_a_fraction_of_the_time",
     ),
 ]

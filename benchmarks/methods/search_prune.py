@@ -106,7 +106,7 @@ def measure_weighed(seed: int) -> Pair:
     return Pair(pruned(seed, 0.87, 400).right, pruned(seed, 0.87, 400, select=majority).right)
 
 
-TESTS = "tests/methods/search/test_deep_prune.py::"
+TESTS = "tests/methods/search/sample/test_deep_prune.py::"
 SAVES = f"{TESTS}test_traces_that_agree_are_left_unfinished_at_the_accuracy_of_the_majority"
 ABOUT: dict[str, Any] = {"method": "DeepPrune", "function": "headway.methods.search.deep_prune", "item": "search"}
 CLAIM = "65.7 to 88.5 % fewer tokens within 3 points, by a judge of AUROC 0.87"

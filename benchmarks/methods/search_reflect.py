@@ -85,7 +85,7 @@ def measure_random(seed: int) -> Pair:
     return Pair(right_of(traced(seed, DELTA)), right_of(traced(seed, DELTA, BANS)))
 
 
-TESTS = "tests/methods/search/test_reflection.py::"
+TESTS = "tests/methods/search/stop/test_reflection.py::"
 ABOUT = {
     "method": "CGRS",
     "function": "headway.methods.search.suppress_reflection",

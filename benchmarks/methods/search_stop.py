@@ -94,7 +94,7 @@ def measure_tokens(seed: int) -> Pair:
     return Pair(stop("stalled", seed)[1], min(stop(rule, seed)[1] for rule in ("fixed", "sure")))
 
 
-PROGRESS = "tests/methods/search/test_stop.py::test_measured_progress_answers_more_questions_with_as_many_tokens"
+PROGRESS = "tests/methods/search/stop/test_stop.py::test_measured_progress_answers_more_questions_with_as_many_tokens"
 ROWS = [
     Row(
         method="MRT",

@@ -182,7 +182,7 @@ ROWS = [
         unit="nodes per solved puzzle, summed over rounds",
         measure=measure_nodes,
         reached=lambda low, high: high < 1,
-        test="tests/methods/search/test_ets.py::"
+        test="tests/methods/search/tree/test_ets.py::"
         "test_a_search_holds_fewer_nodes_than_rebase_of_the_same_width_for_each_question_it_answers",
     ),
     Row(
@@ -195,8 +195,9 @@ ROWS = [
         unit="share of puzzles solved",
         measure=measure_solved,
         compare="difference",
+        seeds=10,
         reached=lambda low, high: low > -0.03,
-        test="tests/methods/search/test_ets.py::test_a_search_holds_fewer_nodes_the_dearer_they_are_at_equal_accuracy",
+        test="tests/methods/search/tree/test_ets.py::test_a_search_holds_fewer_nodes_the_dearer_they_are_at_equal_accuracy",
     ),
     Row(
         method="ETS",
@@ -208,6 +209,6 @@ ROWS = [
         unit="nodes per puzzle, summed over rounds",
         measure=measure_cost,
         reached=lambda low, high: high < 1,
-        test="tests/methods/search/test_ets.py::test_kept_nodes_never_rise_with_the_cost_of_a_node",
+        test="tests/methods/search/tree/test_ets.py::test_kept_nodes_never_rise_with_the_cost_of_a_node",
     ),
 ]

@@ -21,7 +21,6 @@ EXTRAS = {
     "numpy": "numpy",
     "obstore": "objects",
     "openai": "models",
-    "optuna": "tune",
     "ortools": "solvers",
     "pandas": "tables",
     "polars": "tables",

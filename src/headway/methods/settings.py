@@ -91,6 +91,8 @@ def _number(value: object) -> float:
 def _range(low: float, high: float, above: bool) -> str:
     if high < math.inf:
         return f"a number above {low:g}, at most {high:g}" if above else f"a number from {low:g} to {high:g}"
+    if above:
+        return f"a number above {low:g}"
     return f"a number, at least {low:g}" if low > -math.inf else "a number (NaN is none)"
 
 

@@ -131,6 +131,12 @@ def test_a_search_that_dies_anywhere_ends_the_same():
         history.check(undisturbed.outcome)
 
 
+def test_a_graph_over_the_budget_is_drawn_again_which_favours_no_place():
+    graphs = draw_within(Logits.even([SMALL, LARGE], 3), SEATS, 7.0, 3000, Random(1))
+    counts = [sum(graph.seats[place] == LARGE for graph in graphs) / 3000 for place in range(3)]
+    assert counts == pytest.approx([3 / 7] * 3, abs=0.04)
+
+
 def test_seats_get_cheaper_where_no_draw_is_within_the_budget():
     sure = Logits((SMALL, LARGE), (0.0,), ((-6.0, 6.0), (-6.0, 6.0)))
     graphs = draw_within(sure, SEATS, 2.0, 4, Random(1))

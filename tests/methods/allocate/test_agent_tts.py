@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from random import Random
 from statistics import fmean
 from typing import Any
 
@@ -81,6 +82,15 @@ def test_it_comes_to_the_optimum_in_fewer_trials_than_random_plans():
 
     pairs = [(rows.trials_guided(table, seed), rows.trials_random(table, seed)) for table, seed in rows.tables_of(0)]
     assert fmean(ours for ours, _ in pairs) < 0.5 * fmean(theirs for _, theirs in pairs)
+
+
+def test_what_did_well_is_tried_first():
+    guided = agents.Guided((SubTask("a", {"x": 3e9, "y": 3e9}), SubTask("b", {"x": 3e9, "y": 3e9})), 32)
+    tried = [Tuning(plan, 1.0 + (plan["a"].model == "y") + plan["b"].samples / 100) for plan in guided.first_plans()]
+    for seed in range(5):
+        first = guided.propose(tried, Random(seed), 3)
+        assert all(plan["a"].model == "y" for plan in first)
+        assert max(plan["a"].samples for plan in first) > 1
 
 
 def test_a_proposer_of_ones_own_is_asked_with_what_was_learnt_and_what_it_may_not_propose_is_left_out(go):

@@ -43,6 +43,23 @@ def test_the_unit_that_is_nearest_to_its_end_decides():
     assert Tracker({"searches": 0}).share({"searches": 0}) == 0
 
 
+def test_no_branch_is_dug_that_cannot_be_finished_and_none_is_opened_that_could_not_be(go):
+    tracker = Tracker({"digs": 10.0})
+    assert tracker.decide({"digs": 9}, [0.9, 0.8], [4, 2], new=4, steps=3).dig == 1
+    assert tracker.decide({"digs": 9}, [0.1], [2], new=4, steps=2.5).dig == 0, "opening another one would leave too little"
+    assert tracker.decide({"digs": 9}, [0.9], [4], new=4, steps=3) is None
+
+    @hw.task
+    async def program(depth: int) -> None:
+        with hw.budget(digs=5):
+            await agents.bats("hard", dig, promise, _right, depth=depth)
+
+    go(program, 3)
+    assert len(BEGAN) == 4, "four branches are open, and one step is left, where an answer takes two"
+    go(program, 1, run_id="unknown")
+    assert len(BEGAN) == 4 + 5
+
+
 def test_it_solves_more_than_the_best_fixed_threshold_and_the_same_with_half_the_calls_of_one_that_tracks_nothing():
     from benchmarks.methods import allocate_agents as rows
 

@@ -111,6 +111,9 @@ def test_weights_are_those_that_serve_the_worst_group_best():
     options = [Weights(cost=cost) for cost in (0.0, 1.0, 5.0)]
     assert agents.fit_weights([easy] * 9 + [hard], options).cost == 1.0
     assert agents.fit_weights([easy], options[::2]).cost == 5.0
+    groups = [Tried(bids(1.5), {"s": 0.9, "l": 0.4}, group) for group in ("one", "two")]
+    worst = Tried(bids(3.0), {"s": 0.0, "l": 0.8}, "three")
+    assert agents.fit_weights([*groups, worst], options[::2]).cost == 0.0, "a half lost twice is better than more lost once"
 
 
 def test_the_policy_asks_the_next_best_after_a_failure_and_then_gives_up(go):

@@ -124,6 +124,14 @@ def test_senseless_settings_are_refused(settings: dict[str, object], says: str) 
         solve(Problem((Activity("a", 1), Activity("b", 1))), **settings)  # type: ignore[arg-type]
 
 
+def test_times_that_the_solver_cannot_add_up_are_refused() -> None:
+    for activity in (Activity("a", 2**54), Activity("a", 1, due=0, weight=2**54)):
+        with pytest.raises(UsageError, match="too large for the solver: count them in a larger unit"):
+            solve(Problem((activity,)), "weighted_tardiness", cpu_s=1)
+    late = Problem((Activity("a", 2**50, due=1), Activity("b", 1, release=2**50)))
+    assert solve(late, "total_tardiness", cpu_s=5).value == 2**50 - 1
+
+
 @pytest.mark.parametrize(
     "problem",
     [

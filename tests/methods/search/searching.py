@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[3]))  # `benchmarks`, whose solvers it shares
+
 import solvers
 from solvers import METHODS, find
 

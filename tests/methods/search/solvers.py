@@ -1,114 +1,17 @@
-"""Stochastic solvers for the tests of search methods: what they draw hangs on their seed and what they are asked, nothing else.
-
-A question is any text; "|" ends it. A solution is a walk of DEPTH steps behind it, one digit each. A step is right (digit 0) with
-the probability of the tree, drawn from the state and the index; a walk is right when all its steps are. A score is what is known
-of a walk, blurred by noise that hangs on the text alone.
-"""
+"""The parts of the searches that tests kill and bound: tasks that take time and cost tokens, on the trees of the catalogue."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from benchmarks.methods.solvers import RIGHT, Tree, by_hash
 
 import headway as hw
 from headway.methods import search
 from headway.methods.search import Candidate, Found, State, Verdict
-
-RIGHT = "right"
-
-
-def drawn(*what: object) -> random.Random:
-    return random.Random(repr(what))
-
-
-def by_hash(*what: object) -> float:
-    """From 0 to 1, always the same for the same things."""
-    return drawn(*what).random()
-
-
-@dataclass
-class Tree:
-    """Walks of `depth` steps; `right` is the probability of a right step, `noise` the standard deviation of a score."""
-
-    depth: int = 6
-    right: float = 0.6
-    noise: float = 0.15
-    seed: int = 0
-    steps: int = field(default=0, compare=False)  # taken so far: what a search costs
-    scored: int = field(default=0, compare=False)
-
-    async def step(self, question: str, state: State, index: int) -> State:
-        self.steps += 1
-        draw = drawn(self.seed, question + state.value, index)
-        digit = 0 if draw.random() < self.right else draw.randint(1, 9)
-        return self.after(state, digit)
-
-    def after(self, state: State, digit: int) -> State:
-        walk = f"{state.value}{digit}"
-        done = len(walk) >= self.depth
-        return replace(state, value=walk, tokens=state.tokens + 1, done=done, answer=self.answer(walk) if done else None)
-
-    async def generate(self, question: str, index: int) -> Candidate:
-        state = State("")
-        for _ in range(self.depth):
-            state = await self.step(question, state, index)
-        return Candidate(state.value, state.answer, state.tokens)
-
-    async def score(self, question: str, texts: list[str]) -> list[float]:
-        self.scored += len(texts)
-        return [self.value(question + text) for text in texts]
-
-    def value(self, text: str) -> float:
-        walk = text.partition("|")[2]
-        wrong = len(walk.replace("0", ""))
-        believed = (0.9, 0.45, 0.25)[min(wrong, 2)] + drawn(self.seed, "score", text).gauss(0, self.noise)
-        return min(1.0, max(0.0, believed))
-
-    async def embed(self, question: str, texts: list[str]) -> list[list[float]]:
-        """Walks go in the same direction when they have the same wrong steps."""
-        names = [text.replace("0", "") for text in texts]
-        kinds = sorted(set(names))
-        return [[float(kind == name) for kind in kinds] for name in names]
-
-    def answer(self, walk: str) -> str:
-        return walk if walk.strip("0") else RIGHT
-
-
-class Trap(Tree):
-    """A tree whose first step takes a direction: most walks take a wrong one (1) that looks as good as the right one (0) until they
-    are whole. What follows is as in a tree."""
-
-    async def step(self, question: str, state: State, index: int) -> State:
-        self.steps += 1
-        whole = question + state.value
-        draw, share = drawn(self.seed, whole, index), by_hash(self.seed, "direction", whole, index)
-        if not state.value:
-            return self.after(state, 0 if share < 0.12 else 1 if share < 0.75 else draw.randint(2, 5))
-        return self.after(state, 0 if draw.random() < self.right else draw.randint(6, 9))
-
-    def value(self, text: str) -> float:
-        walk = text.partition("|")[2]
-        wrong = len(walk[1:].replace("0", ""))
-        believed = (0.62 if walk[0] == "0" else 0.6) - 0.25 * min(wrong, 2)
-        if len(walk) == self.depth:
-            believed = 0.3 if walk.strip("0") else 0.9
-        return min(1.0, max(0.0, believed + drawn(self.seed, "score", text).gauss(0, self.noise)))
-
-    async def embed(self, question: str, texts: list[str]) -> list[list[float]]:
-        """Walks go in the same direction when their first step does."""
-        first = [text[:1] for text in texts]
-        return [[float(digit == one) for digit in "012345"] for one in first]
-
-
-async def accuracy(method: Callable[[str], Awaitable[Found]], questions: int) -> float:
-    """The share of questions that a method answers right."""
-    found = [await method(f"question {number}|") for number in range(questions)]
-    return sum(each.answer == RIGHT for each in found) / questions
-
-
-# --- as tasks, that take time and cost tokens ------------------------------------------------------------------------
 
 TREE = Tree(depth=3, right=0.6, noise=0.1)
 BEGAN: list[str] = []  # the keys of the calls whose body began, in a run
@@ -174,6 +77,58 @@ async def glance(question: str, candidate: Candidate, index: int) -> Verdict:
 @hw.task(cost={"tokens": 1})
 async def proof(question: str, candidate: Candidate, index: int) -> Verdict:
     return await judged("proof", candidate, index, 0.02)
+
+
+def mostly(question: str, index: int) -> Awaitable[Candidate]:
+    """The greedy sample."""
+    return generate(question, -1 - index)
+
+
+@hw.task(cost={"tokens": 3})
+async def witness(question: str, index: int) -> Candidate:
+    """What is only compared with."""
+    for _ in range(3):
+        await work("witness", question, index)
+    return await TREE.generate(question, index)
+
+
+@hw.task(cost={"tokens": 1})
+async def checklist(question: str) -> str:
+    await work("checklist", question)
+    return "0"
+
+
+@hw.task(cost={"tokens": 1})
+async def by_checklist(question: str, wanted: str, texts: list[str]) -> list[float]:
+    await work("by checklist", question, wanted, texts)
+    return [text.count(wanted) / TREE.depth for text in texts]
+
+
+@hw.task(cost={"tokens": 1})
+async def label(questions: list[str], index: int) -> list[Candidate]:
+    """Answers several questions: each right in most cases, by its place."""
+    await work("label", questions, index)
+    right = [by_hash("label", question, place) < 0.8 for place, question in enumerate(questions)]
+    return [Candidate(str(index), RIGHT if each else "wrong", 1, score=0.9) for each in right]
+
+
+async def labelled(question: str) -> Found:
+    every = [question, *(f"{question}{number}" for number in range(4))]
+    found = await search.batch_prompt(every, label, size=3, rounds=5, agree=3, rng=random.Random(1))
+    return found[0]
+
+
+@hw.task(cost={"tokens": 1})
+async def look_up(question: str, count: int) -> list[str]:
+    await work("look up", question, count)
+    return [f"{question} {number}" for number in range(count)]
+
+
+@hw.task(cost={"tokens": 1})
+async def read(question: str, context: search.Context, index: int) -> Candidate:
+    await work("read", question, context.documents, index)
+    known = len(context.documents) >= 5 or context.last
+    return Candidate(f"{index}", RIGHT if known else None, 1)
 
 
 @hw.task(cost={"tokens": 1})
@@ -260,6 +215,11 @@ async def plain_score(question: str, texts: list[str]) -> list[float]:
 METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "best_of_n": lambda question: search.best_of_n(question, generate, score, n=6),
     "majority": lambda question: search.majority(question, generate, n=12),
+    "mbr": lambda question: search.mbr(question, generate, n=4, greedy=mostly, evidence=witness, extra=2),
+    "chops": lambda question: search.chops(question, generate, checklist, by_checklist, n=5, greedy=mostly),
+    "batch_prompt": labelled,
+    "answer_from_documents": lambda question: search.answer_from_documents(question, look_up, read, search.RagSize(2, 0, 5)),
+    "solve_or_verify": lambda question: search.solve_or_verify(question, generate, glance, search.Split(5, 3)),
     "deep_prune": lambda question: search.deep_prune(question, step, alike, n=8, prefix=2),
     "follow_outlines": lambda question: search.follow_outlines(question, plan, follow, n=6),
     "follow_outlines and a summary": lambda question: search.follow_outlines(question, plan, follow, n=6, summarize=summarize),

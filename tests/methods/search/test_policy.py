@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from benchmarks.methods.solvers import RIGHT, Mixed, accuracy, by_hash, drawn
 from hypothesis import given
 from hypothesis import strategies as st
-from solvers import RIGHT, Tree, accuracy, by_hash, drawn
 
 import headway as hw
 from headway.methods import search
@@ -136,30 +136,6 @@ def test_a_policy_with_an_unknown_strategy_is_refused_before_anything_is_spent()
 
 
 # --- with a solver -----------------------------------------------------------------------------------------------------
-
-
-class Mixed(Tree):
-    """Every second question is easy; what is hard has a right step half of the time."""
-
-    async def generate(self, question: str, index: int) -> Candidate:
-        return await self.easy(question).counted(self, question, index)
-
-    async def step(self, question: str, state: search.State, index: int) -> search.State:
-        self.steps += 1
-        return await self.easy(question).step(question, state, index)
-
-    def easy(self, text: str) -> Mixed:
-        number = int(text.partition("|")[0].split()[-1])
-        return Easy(self.depth, 0.93 if number % 2 else 0.5, self.noise)
-
-    async def counted(self, whole: Tree, question: str, index: int) -> Candidate:
-        made = await Tree.generate(self, question, index)
-        whole.steps += self.steps
-        return made
-
-
-class Easy(Mixed):
-    step = Tree.step
 
 
 def test_choosing_by_difficulty_costs_half_of_best_of_n_at_equal_accuracy():

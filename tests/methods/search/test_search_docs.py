@@ -44,15 +44,19 @@ def test_the_tables_name_every_method_and_every_protocol() -> None:
         "certainty",
         "chance_of_ban",
         "choose",
+        "choose_split",
         "cross_validate",
+        "diagnose",
         "first_accepted",
         "fit",
+        "fit_exponents",
+        "fit_rag",
         "sequential_tokens",
         "tree_search",
         "verify_flexibly",
     }
     methods = {name for name, value in vars(search).items() if inspect.isfunction(value)} - helpers
-    assert methods | {"Generator", "Stepper", "Scorer", "Verifier", "Embedder"} == listed
+    assert methods | {"Generator", "Stepper", "Scorer", "Verifier", "Embedder", "BatchGenerator"} == listed
 
 
 def test_every_public_name_is_documented() -> None:

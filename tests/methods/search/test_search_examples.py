@@ -11,7 +11,7 @@ import random
 import pytest
 
 from headway.methods import search
-from headway.methods.search import Candidate, State, Verdict
+from headway.methods.search import Candidate, Context, State, Verdict
 from headway.methods.search.select.selectors import weighted_vote
 
 MODULES = [module.name for module in pkgutil.walk_packages(search.__path__, "headway.methods.search.") if not module.ispkg]
@@ -48,6 +48,27 @@ async def proof(question: str, candidate: Candidate[str], index: int) -> Verdict
     return Verdict(candidate.value == total(question))
 
 
+async def label(questions: list[str], index: int) -> list[Candidate[str]]:
+    return [Candidate(total(question), total(question)) for question in questions]
+
+
+async def points(question: str) -> list[str]:
+    return ["it is a number", "it is the sum"]
+
+
+async def judge(question: str, checklist: list[str], values: list[str]) -> list[float]:
+    return await value(question, values)
+
+
+async def look_up(question: str, count: int) -> list[str]:
+    return [f"{question} {total(question)}"][:count]
+
+
+async def read(question: str, context: Context[str], index: int) -> Candidate[str]:
+    text = context.documents[0].split()[-1]
+    return Candidate(text, text)
+
+
 PARTS = {
     "asyncio": asyncio,
     "search": search,
@@ -58,6 +79,13 @@ PARTS = {
     "embed": embed,
     "proof": proof,
     "glance": proof,
+    "label": label,
+    "points": points,
+    "judge": judge,
+    "look_up": look_up,
+    "read": read,
+    "mbr": search.mbr,
+    "chops": search.chops,
 }
 
 

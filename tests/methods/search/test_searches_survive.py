@@ -23,6 +23,7 @@ from headway.sim.history import History
 from headway.sim.store import Crash
 
 QUESTION = "q6|"
+SIDE_BY_SIDE = 7  # more at once take longer than the moment that a block ends before its deadline, on a busy machine
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -168,13 +169,14 @@ async def bounded_by(method: str, tokens: float, seconds: float) -> Found:
 
 
 @hw.task
-async def all_bounded(tokens: float, seconds: float) -> list[Found]:
-    return await hw.gather(*(bounded_by(method, tokens, seconds) for method in METHODS))
+async def all_bounded(methods: list[str], tokens: float, seconds: float) -> list[Found]:
+    return await hw.gather(*(bounded_by(method, tokens, seconds) for method in methods))
 
 
+@pytest.mark.parametrize("first", range(0, len(METHODS), SIDE_BY_SIDE))
 @pytest.mark.parametrize(("tokens", "seconds"), [(12, 1e6), (1e6, 3.4), (12, 3.4)])
-def test_bounds_of_a_search_are_no_faults_of_a_program(headway_check, tokens, seconds):
-    headway_check(all_bounded, tokens, seconds, schedules=4)
+def test_bounds_of_a_search_are_no_faults_of_a_program(headway_check, tokens, seconds, first):
+    headway_check(all_bounded, list(METHODS)[first : first + SIDE_BY_SIDE], tokens, seconds, schedules=2)
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[bytes]:

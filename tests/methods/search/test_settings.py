@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import headway as hw
 from headway.methods import search
 from headway.methods.search import Candidate, State, StrategyTable, Trial, Verdict, allocators
-from headway.methods.search.select import selectors
+from headway.methods.search.select import consensus, selectors
 
 NAN, INF = float("nan"), float("inf")
 
@@ -26,6 +27,8 @@ SAMPLES: dict[str, Any] = {"question": "q", "generate": never}
 TRIALS = [Trial("easy", 0.1, "once", 1.0, 3), Trial("hard", 0.9, "once", 0.3, 3)]
 POLICY: dict[str, Any] = {"edges": (0.5,), "budgets": (1.0, 2.0), "choices": (("a", "b"), ("c", "d"))}
 SCORES: dict[str, Any] = {"scores": [0.5, 0.6], "total": 4}
+
+POOL = search.Pool(("a", "b"), "a", ((1.0,), (0.0,)))
 
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "a_star": (search.a_star, STEPS),
@@ -52,6 +55,22 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "majority": (search.majority, SAMPLES),
     "first_finish": (search.first_finish, SAMPLES),
     "no_thinking": (search.no_thinking, SAMPLES),
+    "mbr": (search.mbr, SAMPLES),
+    "chops": (search.chops, {**SAMPLES, "write": never, "judge": never}),
+    "batch_prompt": (search.batch_prompt, {"questions": ["q"], "label": never}),
+    "answer_from_documents": (
+        search.answer_from_documents,
+        {"question": "q", "retrieve": never, "read": never, "size": search.RagSize(1)},
+    ),
+    "RagSize": (search.RagSize, {"documents": 1}),
+    "RagTrial": (search.RagTrial, {"size": search.RagSize(1), "right": 0.5}),
+    "fit_rag": (search.fit_rag, {"trials": [search.RagTrial(search.RagSize(k), 0.5) for k in (1, 2, 3, 4)]}),
+    "solve_or_verify": (search.solve_or_verify, {**SAMPLES, "verify": never, "split": search.Split(2, 1)}),
+    "choose_split": (search.choose_split, {"pools": [POOL], "budget": 2, "rng": Random(0)}),
+    "Pool": (search.Pool, {"answers": ("a",), "right": "a", "verdicts": ((1.0,),)}),
+    "fit_exponents": (search.fit_exponents, {"splits": {1: search.Split(2, 1), 2: search.Split(4, 1)}}),
+    "diagnose": (search.diagnose, {"rewards": [[0.0, 1.0]] * 2, "n": 2}),
+    "most_similar": (consensus.most_similar, {}),
     "solve_detect_verify": (search.solve_detect_verify, {"question": "q", "step": never, "fast": never, "slow": never}),
     "verify_flexibly": (
         search.verify_flexibly,
@@ -130,6 +149,16 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
     "budget": NUMBER,
     "difficulty": NUMBER,
     "bins": ONE_OR_MORE,
+    "extra": COUNT,
+    "size": ONE_OR_MORE,
+    "agree": ONE_OR_MORE,
+    "documents": COUNT,
+    "shots": COUNT,
+    "iterations": ONE_OR_MORE,
+    "gains": (((1.0,), (NAN, 0.0), (0.0, 2.0), 3), "a number from -1 to 1|two numbers"),
+    "rng": ((3, "random"), "a random.Random"),
+    "ratio": POSITIVE,
+    "evidence": GIVEN,
     "folds": ((1, 0, -2, 2.0, None), "a whole number, at least 2"),
     "total": COUNT,
     "power": ((-1, NAN, INF, "2", None), "zero or more|at least 0"),
@@ -161,12 +190,14 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
             "follow",
             "think",
             "summarize",
-            "check",
-            "judge",
+            "label",
+            "similar",
+            "retrieve",
+            "read",
         ),
         FUNCTION,
     ),
-    **dict.fromkeys(("detect", "verify", "hesitation", "revise"), MAYBE_FUNCTION),
+    **dict.fromkeys(("detect", "verify", "hesitation", "revise", "greedy"), MAYBE_FUNCTION),
 }
 HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("majority", "sure"): ((95, 0.5, 0, NAN, "very", None), "a number above 0.5, at most 1"),
@@ -177,6 +208,28 @@ HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("compute_optimal", "sure"): ((NAN, "very"), "a number"),
     ("compute_optimal", "strategies"): (({"a": None}, {"a": 3}), "a function"),
     ("no_thinking", "select"): MAYBE_FUNCTION,
+    ("mbr", "evidence"): MAYBE_FUNCTION,
+    ("no_thinking", "verify"): MAYBE_FUNCTION,
+    ("solve_or_verify", "verify"): FUNCTION,
+    ("batch_prompt", "rounds"): ONE_OR_MORE,
+    ("batch_prompt", "sure"): ((NAN, "very"), "a number"),
+    ("answer_from_documents", "size"): ((3, None, (1, 2, 3)), "a search.RagSize"),
+    ("RagTrial", "size"): ((3, None), "a search.RagSize"),
+    ("fit_rag", "trials"): (([], [search.RagTrial(search.RagSize(1), 0.5)] * 9), "four or more, of at least two sizes"),
+    ("solve_or_verify", "split"): ((8, (8, 2)), "a search.Split"),
+    ("choose_split", "budget"): ((0.5, NAN, "much"), "a number, at least 1"),
+    ("choose_split", "pools"): (([],), "one or more of both"),
+    ("choose_split", "trials"): ONE_OR_MORE,
+    ("choose_split", "verdicts"): (((), (-1,), (0.5,)), "a whole number, at least 0|one or more of both"),
+    ("Pool", "answers"): (((), ("a", "b")), "each of one or more answers"),
+    ("Pool", "verdicts"): (((), ((2.0,),), ((NAN,),)), "each of one or more answers|a number from 0 to 1"),
+    ("fit_exponents", "splits"): (({}, {1: search.Split(3)}), "two or more that have"),
+    ("diagnose", "n"): ONE_OR_MORE,
+    ("diagnose", "rewards"): (
+        ([[1.0, 2.0]], [[1.0]] * 2, [[NAN, 1.0]] * 2, [[-1.0, 1.0]] * 2),
+        "two or more|at least n|zero or more",
+    ),
+    ("diagnose", "scores"): (([[1.0, 2.0]], [[1.0]] * 2, [[NAN, 1.0]] * 2), "two or more|at least n|a number"),
     ("attempts", "start"): WHOLE,
     ("selectors.borda", "confidence"): MAYBE_FUNCTION,
     ("fit", "budgets"): (((NAN,), ("3",), (None,)), "a number"),
@@ -188,6 +241,8 @@ HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("allocators.cosine", "vectors"): (([[1.0], [1.0, 0.0]], [[NAN]]), "there must be 1|a finite number"),
 }
 DATA = {
+    "questions",
+    "examples",
     "question",
     "candidate",
     "table",
@@ -212,7 +267,7 @@ def refused(call: str, name: str) -> tuple[tuple[object, ...], str] | None:
 
 
 def settings_of(call: str) -> list[str]:
-    given = {("attempts", "rounds")}  # a list that it fills
+    given = {("attempts", "rounds"), ("Pool", "right")}  # a list that it fills; an answer
     return [name for name in inspect.signature(CALLS[call][0]).parameters if name not in DATA and (call, name) not in given]
 
 

@@ -11,13 +11,13 @@ import math
 import random
 import statistics
 from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from benchmarks.methods.solvers import RIGHT, Judge, Noisy, Reasoner, Thinker, Trap, Tree, Voter, accuracy, by_hash, drawn, revise
 from hypothesis import given
 from hypothesis import strategies as st
-from solvers import RIGHT, Trap, Tree, accuracy, by_hash, drawn
 
 import headway as hw
 from headway.methods import search
@@ -58,34 +58,7 @@ def test_weighing_by_answers_beats_the_best_score_where_scores_are_noisy():
     assert voted > weighted + 0.05
 
 
-class Noisy(Tree):
-    """Equal answers differ in their text, so that each has a score of its own."""
-
-    @classmethod
-    def of(cls, tree: Tree) -> Noisy:
-        return cls(tree.depth, tree.right, tree.noise, tree.seed)
-
-    async def generate(self, question: str, index: int) -> Candidate:
-        made = await super().generate(question, index)
-        return replace(made, value=made.value + "0" * index)
-
-
 # --- majority ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Voter:
-    """Gives the right answer with a probability of the question's own, else one of four wrong ones."""
-
-    samples: int = 0
-
-    def easiness(self, question: str) -> float:
-        return 0.3 + 0.65 * by_hash("easiness", question)
-
-    async def generate(self, question: str, index: int) -> Candidate:
-        self.samples += 1
-        draw = drawn("vote", question, index)
-        return Candidate("", RIGHT if draw.random() < self.easiness(question) else f"wrong {draw.randint(1, 4)}", 1)
 
 
 def test_a_vote_that_stops_when_settled_takes_fewer_samples_at_equal_accuracy():
@@ -126,20 +99,6 @@ def test_the_rule_is_the_mass_of_a_beta_distribution_above_a_half():
 
 
 # --- first finish ------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Reasoner:
-    """Right 60 % of the time, and then short: a right answer takes N(8, 2.5) tokens, a wrong one N(14, 4), a token a second."""
-
-    lengths: list[float] = field(default_factory=list)
-
-    async def generate(self, question: str, index: int) -> Candidate:
-        draw = drawn("reason", question, index)
-        right = draw.random() < 0.6
-        seconds = max(0.1, draw.gauss(8, 2.5) if right else draw.gauss(14, 4))
-        await asyncio.sleep(seconds)
-        return Candidate("", RIGHT if right else "wrong", round(seconds))
 
 
 async def raced(n: int, questions: int, method: Any) -> tuple[float, float]:
@@ -290,21 +249,6 @@ def test_extending_several_states_at_once_trades_steps_for_rounds():
 # --- verifying ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Judge:
-    """Errs in a share of its verdicts, each by itself; a quick one costs 1, a thorough one 12."""
-
-    cost: float = 0.0
-
-    async def fast(self, question: str, candidate: Candidate, index: int) -> Verdict:
-        self.cost += 1
-        return Verdict((candidate.answer == RIGHT) != (by_hash("fast", question, index) < 0.25))
-
-    async def slow(self, question: str, candidate: Candidate, index: int) -> Verdict:
-        self.cost += 12
-        return Verdict((candidate.answer == RIGHT) != (by_hash("slow", question) < 0.03))
-
-
 async def judged(k: int, agreement: float, questions: int = 400) -> tuple[float, float]:
     """F1 of "it is right", and the cost of a verdict."""
     judge, hits, said, true = Judge(), 0, 0, 0
@@ -331,34 +275,6 @@ def test_a_flexible_verifier_buys_accuracy_with_cost_as_k_and_agreement_say():
     assert table[4, 0.75][0] > quick[0] + 0.1, "it is better than a quick verdict"
     assert table[4, 0.75][1] < thorough[1] * 0.75, "and cheaper than a thorough one"
     assert table[8, 1.0][0] == pytest.approx(thorough[0], abs=0.03)
-
-
-@dataclass
-class Thinker:
-    """Has a whole solution after 4 steps and then doubts it for 8 more; right with 45 %, with 80 % once told what was wrong."""
-
-    steps: int = 0
-
-    async def step(self, question: str, state: State, index: int) -> State:
-        self.steps += 1
-        text, so_far = state.value, state.value.count("s")
-        if so_far < 3:
-            return replace(state, value=text + "s")
-        if so_far == 3:
-            right = by_hash("solve", question + text, index) < (0.8 if "hint" in question else 0.45)
-            return replace(state, value=text + "s", answer=RIGHT if right else "wrong")
-        return replace(state, value=text + "s wait, ", done=so_far > 11)
-
-    async def complete(self, question: str, texts: list[str]) -> list[float]:
-        return [0.9 if text.count("s") >= 4 else 0.1 for text in texts]
-
-    async def check(self, question: str, candidate: Candidate, index: int) -> Verdict:
-        right = (candidate.answer == RIGHT) != (by_hash("check", question, candidate.value, index) < 0.05)
-        return Verdict(right, 0.9, "" if right else "hint")
-
-
-def revise(question: str, candidate: Candidate, feedback: str) -> str:
-    return question.replace("|", f" {feedback}|")
 
 
 def test_detecting_a_whole_solution_saves_steps_and_feedback_makes_the_next_one_better():

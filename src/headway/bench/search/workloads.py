@@ -151,7 +151,7 @@ ARITHMETIC = Workload(
     is_legal=_is_legal,
     is_whole=_is_whole,
     solves=judge.solves,
-    budgets=(75, 150, 300, 600, 1200),
+    budgets=(75, 150, 300, 600),
 )
 
 WORKLOADS: Mapping[str, Workload] = {each.name: each for each in (COUNTDOWN, ARITHMETIC)}

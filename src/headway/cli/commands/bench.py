@@ -1,4 +1,4 @@
-"""`headway bench`: search methods side by side, and schedulers."""
+"""`headway bench`: search methods side by side, schedulers, and how far a scorer can be trusted."""
 
 from __future__ import annotations
 
@@ -131,6 +131,121 @@ def schedule(
     digest = hashlib.blake2b(repr((cpu_s, asked)).encode(), digest_size=4).hexdigest()
     found = hw.run(program.compare, seeds, cpu_s, asked, store=store, run_id=run_id or f"schedule-{seeds}-{digest}", progress=True)
     console = Console()
+    console.print(report.table(found))
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    for path in report.write(found, out, machine):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+@bench.command()
+@handle_errors
+def scorer(
+    name: Annotated[
+        str, typer.Argument(metavar="SCORER", help="package.module:function, from (prompt, answers) to a score for each answer.")
+    ] = "countdown",
+    items: Annotated[
+        Path | None,
+        typer.Option("--items", metavar="FILE", help="Items, one JSON object a line.  [default: Countdown puzzles]"),
+    ] = None,
+    puzzles: Annotated[int, typer.Option("--puzzles", min=1, help="How many held-out Countdown puzzles.")] = 100,
+    samples: Annotated[int, typer.Option("--samples", min=2, help="Answers to each puzzle.")] = 16,
+    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
+    store: Annotated[
+        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
+    ] = ".headway",
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+) -> None:
+    """Rate a scorer before a search trusts it.
+
+    An item has one right answer and several wrong ones: prompt, chosen, rejected, subset (RewardBench 2's format). Without a
+    file, the small model answers Countdown puzzles, and it is shown what best-of-n gives with the scorer. Needs the extras torch
+    and solve. If it is killed, the same command resumes it.
+    """
+    import sys
+
+    from rich.console import Console
+
+    import headway as hw
+    from headway.extras import explain_missing
+
+    with explain_missing("headway bench scorer", "torch,solve"):
+        from headway.bench.scorer import program, report
+        from headway.bench.scorer.items import load_scorer, read_items
+
+    sys.path.insert(0, "")  # the user's module is in the folder they are in
+    if name != program.COUNTDOWN:
+        load_scorer(name)
+    asked = None if items is None else read_items(items)
+    told = (name, puzzles, samples) if asked is None else (name, asked)
+    run_id = run_id or f"scorer-{hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest()}"
+    if asked is None:
+        found = hw.run(program.rate_on_countdown, name, puzzles, samples, store=store, run_id=run_id, progress=True)
+    else:
+        found = hw.run(program.rate_on_items, name, asked, store=store, run_id=run_id, progress=True)
+    Console().print(report.table(found))
+
+
+@bench.command()
+@handle_errors
+def allocate(
+    graph: Annotated[
+        list[str] | None, typer.Option("--graph", help="A workflow; repeat for more.  [default: srasearch, epigenomics]")
+    ] = None,
+    budget: Annotated[
+        list[float] | None,
+        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.2, 1.6, 2.4, 4]"),
+    ] = None,
+    deadline: Annotated[
+        list[float] | None,
+        typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5, 4]"),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 3,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 8,
+    paper: Annotated[bool, typer.Option("--paper", help="Play the paper's own variant of MCPP, too.")] = False,
+    outcomes: Annotated[
+        str, typer.Option("--outcomes", metavar="FILE", help="A table that --record wrote.  [default: the shipped one]")
+    ] = "",
+    record: Annotated[
+        Path | None, typer.Option("--record", metavar="FILE", help="Record the table of outcomes anew, and play nothing.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its picture go.")] = Path("out"),
+    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
+    store: Annotated[
+        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
+    ] = ".headway",
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+) -> None:
+    """Compare policies on a grid of budgets and deadlines.
+
+    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are puzzles, with recorded outcomes of the model
+    that comes with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
+    """
+    from rich.console import Console
+
+    import headway as hw
+    from headway.extras import explain_missing
+
+    console = Console()
+    if record is not None:
+        with explain_missing("headway bench allocate --record", "torch,solve"):
+            from headway.bench.allocate import record as recording
+        seen = hw.run(recording.record_outcomes, *recording.SIZE, store=store, run_id=run_id or recording.RUN_ID, progress=True)
+        recording.make_table(seen).save(record)
+        console.print(f"wrote {record}", highlight=False, soft_wrap=True)
+        return
+    with explain_missing("headway bench allocate", "numpy"):
+        from headway.bench.allocate import program, report, workload
+    grid = (
+        tuple(graph or workload.GRAPHS[:2]),
+        tuple(sorted(budget or workload.BUDGETS)),
+        tuple(sorted(deadline or workload.DEADLINES)),
+        tuple(range(1, seeds + 1)),
+    )
+    asked = (*grid, episodes, outcomes, paper)
+    for name in grid[0]:
+        workload.make_workload(name, 1, outcomes)
+    name = run_id or f"allocate-{hashlib.blake2b(repr(asked).encode(), digest_size=4).hexdigest()}"
+    found = hw.run(program.compare, *asked, store=store, run_id=name, progress=True)
     console.print(report.table(found))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     for path in report.write(found, out, machine):

@@ -29,6 +29,7 @@ from headway.methods.schedule.problem import Problem, Schedule
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, CpSolver, IntVar
 
+_LARGEST = 2**53  # a sum of weighted times that the solver takes
 _LOOK_S = 0.05  # how often the clock of a search is looked at
 _SHARE = 1 / 20  # of the limits of a search that each question gets, when it is asked why there is no schedule
 
@@ -83,8 +84,9 @@ def solve(
         objective: what is to be small: "makespan", "total_tardiness" or "weighted_tardiness".
         wall_s: seconds it may take; None for no limit. At least one of the three limits must be given.
         cpu_s: seconds of processor time that this process may take: a busy machine gives it the same as a quiet one.
-        work: the solver's own count of what it did, about seconds: the same on every machine.
-        workers: strategies side by side, each in a thread. One worker takes turns between them.
+        work: what it may do by the solver's own count, the same on every machine; a unit takes one to several seconds.
+        workers: strategies side by side, each in a thread. One worker takes turns between them, and alone answers the same each
+            time; 8 find better schedules of large problems, even on one core.
         seed: of the solver's choices.
         start: a schedule to begin with, such as a list schedule. It is returned where none better is found.
 
@@ -211,6 +213,8 @@ def _check(
     settings.number(where, 0.0, above=True, **given)
     if not given:
         raise UsageError(f"{where}: give wall_s=, cpu_s= or work=: without a limit it may search for years")
+    if len(problem) * problem.horizon * max(1, *(each.weight for each in problem.activities)) > _LARGEST:
+        raise UsageError(f"{where}: times up to {problem.horizon:,} are too large for the solver: count them in a larger unit")
     if where == "solve":
         refuse_infeasible(problem)
     if start is not None and (broken := check(problem, start)):

@@ -19,7 +19,11 @@ from headway.methods.schedule.rules import RULES, Ready, Rule, Scene
 
 @dataclass(frozen=True)
 class RuleOrder:
-    """A dispatch rule as the order of a run; made by `by_rule`."""
+    """A dispatch rule as the order of a run; made by `by_rule`.
+
+    Attributes:
+        rule: the rule.
+    """
 
     rule: Rule
 

@@ -43,11 +43,11 @@ class Mix:
     short: float = 3.0
 
 
-MEASURED = Mix(terms=(3, 4), sums=(4, 16), short=1.0)
+MEASURED = Mix(mixed=0.3, terms=(3, 4), sums=(4, 16), one_digit=0.2, short=1.0)
 """What methods are compared on."""
 
-LONG = Mix(mixed=0.0, sums=(27, 30), one_digit=0.0, short=1.0)
-"""Sums of 27 to 30 numbers: a solution has more than 100 tokens."""
+LONG = Mix(mixed=0.0, sums=(27, 30), one_digit=1.0, short=1.0)
+"""Sums of 27 to 30 small numbers: a solution has more than 100 tokens."""
 
 
 @dataclass(frozen=True)

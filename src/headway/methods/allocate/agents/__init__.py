@@ -22,6 +22,10 @@ from headway.methods.allocate.agents.agent_tts import agent_tts as agent_tts
 from headway.methods.allocate.agents.agent_tts import count_units as count_units
 from headway.methods.allocate.agents.bats import Bats as Bats
 from headway.methods.allocate.agents.bats import bats as bats
+from headway.methods.allocate.agents.drqa import Answered as Answered
+from headway.methods.allocate.agents.drqa import drqa as drqa
+from headway.methods.allocate.agents.drqa import share_quota as share_quota
+from headway.methods.allocate.agents.drqa import worth_asking as worth_asking
 from headway.methods.allocate.agents.sale import Auction as Auction
 from headway.methods.allocate.agents.sale import Bid as Bid
 from headway.methods.allocate.agents.sale import Past as Past

@@ -82,7 +82,15 @@ class Logits:
 
     @classmethod
     def even(cls, options: Sequence[Seat], places: int) -> Logits:
-        """All graphs of so many places, equally likely."""
+        """All graphs of so many places, equally likely.
+
+        Args:
+            options: the seats there are.
+            places: how many agents.
+
+        Returns:
+            The distribution.
+        """
         return cls(tuple(options), (0.0,) * math.comb(places, 2), ((0.0,) * len(options),) * places)
 
     @property
@@ -91,7 +99,14 @@ class Logits:
         return list(combinations(range(len(self.seats)), 2))
 
     def sample(self, rng: Random) -> AgentGraph:
-        """Draw a graph."""
+        """Draw a graph.
+
+        Args:
+            rng: draws.
+
+        Returns:
+            The graph.
+        """
         seats = tuple(rng.choices(self.options, [math.exp(logit) for logit in of_place])[0] for of_place in self.seats)
         edges = tuple(pair for pair, logit in zip(self.pairs, self.edges, strict=True) if rng.random() < _sigmoid(logit))
         return AgentGraph(seats, edges)
@@ -102,7 +117,14 @@ class Logits:
         return AgentGraph(seats, tuple(pair for pair, logit in zip(self.pairs, self.edges, strict=True) if logit > 0))
 
     def likelihood(self, graph: AgentGraph) -> float:
-        """The logarithm of how often a graph is drawn."""
+        """How often a graph is drawn.
+
+        Args:
+            graph: of seats that are among the options.
+
+        Returns:
+            The logarithm of its probability.
+        """
         there = set(graph.edges)
         edges = sum(
             math.log(_sigmoid(logit if pair in there else -logit)) for pair, logit in zip(self.pairs, self.edges, strict=True)

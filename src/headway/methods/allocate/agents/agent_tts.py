@@ -41,6 +41,9 @@ class SubTask:
         prompt_tokens: of its prompt, on average.
         tokens: that a sample writes, on average.
         most: samples at most.
+
+    Raises:
+        UsageError: there is no model, or a number is senseless.
     """
 
     name: str
@@ -59,11 +62,26 @@ class SubTask:
         settings.at_least_one(where, most=self.most)
 
     def units(self, setup: Setup) -> float:
-        """What a setup takes of the budget; see `count_units`."""
+        """What a setup takes of the budget; see `count_units`.
+
+        Args:
+            setup: a model of this sub-task, and a number of samples.
+
+        Returns:
+            Units.
+        """
         return count_units(setup.samples, self.models[setup.model], self.prompt_tokens, self.tokens)
 
     def fit(self, model: str, units: float) -> int:
-        """The most samples, a power of two, that take no more than this; 0 where not even one fits."""
+        """The most samples that fit.
+
+        Args:
+            model: which model draws them.
+            units: what they may take.
+
+        Returns:
+            A power of two; 0 where not even one sample fits.
+        """
         fits = [n for n in powers(self.most) if self.units(Setup(model, n)) <= units + 1e-9]
         return fits[-1] if fits else 0
 
@@ -199,7 +217,7 @@ async def agent_tts(
 class Guided:
     """The rule that proposes plans: a local search that is guided by what was tried. Pure.
 
-    Args:
+    Attributes:
         subtasks: the parts of the task.
         budget: units that a plan may take.
     """
@@ -208,7 +226,14 @@ class Guided:
     budget: float
 
     def units(self, plan: Plan) -> float:
-        """What a plan takes."""
+        """What a plan takes of the budget.
+
+        Args:
+            plan: a setup for each sub-task.
+
+        Returns:
+            Units.
+        """
         return sum(subtask.units(plan[subtask.name]) for subtask in self.subtasks)
 
     def first_plans(self) -> list[Plan]:
@@ -222,7 +247,15 @@ class Guided:
         return self.allow(plans, ())
 
     def allow(self, plans: Sequence[Plan], tried: Sequence[Tuning]) -> list[Plan]:
-        """The plans that are whole, within the budget, and new."""
+        """The plans that are whole, within the budget, and new.
+
+        Args:
+            plans: what is proposed.
+            tried: what was tried.
+
+        Returns:
+            Those that may be tried, in their order.
+        """
         seen = {tuple(each.plan[subtask.name] for subtask in self.subtasks) for each in tried}
         allowed: list[Plan] = []
         for plan in plans:
@@ -261,7 +294,14 @@ class Guided:
         return found
 
     def insights(self, tried: Sequence[Tuning]) -> list[str]:
-        """What was learnt, in sentences: which model each sub-task prefers."""
+        """Say what was learnt: which model each sub-task prefers.
+
+        Args:
+            tried: what was tried.
+
+        Returns:
+            Sentences, one for each sub-task.
+        """
         if not tried:
             return []
         value = self._learn(tried)

@@ -195,7 +195,7 @@ class Bats:
 
     The total is what is left, what was seen to be spent, and what runs has reserved.
 
-    Args:
+    Attributes:
         choice: how a lead is tried.
         enough: how many leads must succeed; then it gives up the others. None for all of them.
         regimes: how to act with how much left. Where one opens no branches, leads that were never tried are left alone, unless

@@ -70,6 +70,12 @@ class Bid:
     def offer(self, weights: Weights) -> float:
         """Cost less value: the lowest wins.
 
+        Args:
+            weights: what they are made of.
+
+        Returns:
+            The offer.
+
         Example:
             >>> bid = Bid("small", 0.05, Strategy("look it up", 100), {"small": 4.0, "large": 2.0})
             >>> bid.offer(Weights(jury={"large": 0.5}))
@@ -96,11 +102,19 @@ class Auction(Generic[W]):
 
     @property
     def winner(self) -> Bid:
+        """The bid with the best offer."""
         return self.bids[0]
 
 
 def overlap(one: object, other: object) -> float:
     """How alike two texts are: the share of their words that both have.
+
+    Args:
+        one: a text, or what makes one.
+        other: another.
+
+    Returns:
+        From 0 to 1.
 
     Example:
         >>> overlap("sort a list", "sort a tree")
@@ -269,7 +283,7 @@ def _regret(tried: Sequence[Tried], weights: Weights) -> float:
 class Sale:
     """A policy that gives each step to the agent with the best offer, and after a failure to the next best.
 
-    Args:
+    Attributes:
         bids: the bids for each step, the best first, as an `Auction` has them.
         rounds: how many agents try a step before it is given up.
 

@@ -162,7 +162,7 @@ class Scale:
 
     Steps that no other needs count as hard, whatever they are rated.
 
-    Args:
+    Attributes:
         graph: the plan that it will run.
         difficulty: how hard each step is rated, from 0 to 1.
         fast: the choice for easy steps.

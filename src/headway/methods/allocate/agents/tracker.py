@@ -58,7 +58,7 @@ class Move(NamedTuple):
 class Tracker:
     """How much of a budget is left, and what follows from it. Pure.
 
-    Args:
+    Attributes:
         total: the amounts at the start, by unit, as `hw.remaining()` gives them.
         regimes: from plenty to little; the last holds from a share of 0 on.
         least: the score that a branch must have to be dug at all; the rest of the budget is saved where no branch has it and no
@@ -94,23 +94,52 @@ class Tracker:
             settings.number("Tracker", enough=regime.enough)
 
     def share(self, left: Mapping[str, float]) -> float:
-        """The share that is left of the unit that is nearest to its end."""
+        """The share that is left of the unit that is nearest to its end.
+
+        Args:
+            left: what is left of each unit.
+
+        Returns:
+            From 0 to 1.
+        """
         return min(max(0.0, left.get(unit, 0.0)) / amount if amount else 0.0 for unit, amount in self.total.items())
 
     def regime(self, left: Mapping[str, float]) -> Regime:
-        """How to act with so much left."""
+        """How to act with so much left.
+
+        Args:
+            left: what is left of each unit.
+
+        Returns:
+            The first regime that holds.
+        """
         share = self.share(left)
         return next(regime for regime in self.regimes if share >= regime.above)
 
     def report(self, left: Mapping[str, float]) -> str:
-        """What is used and left, for a prompt."""
+        """Say what is used and left, for a prompt.
+
+        Args:
+            left: what is left of each unit.
+
+        Returns:
+            A line, which begins with the regime.
+        """
         units = (
             f"{unit} {amount - left.get(unit, 0.0):g} used, {left.get(unit, 0.0):g} left" for unit, amount in self.total.items()
         )
         return f"{self.regime(left).name}: {'; '.join(units)}"
 
     def steps(self, left: Mapping[str, float], made: int) -> float:
-        """How many more steps it pays for, each at the mean cost of those that were made; infinite before the first."""
+        """How many more steps it pays for, each at the mean cost of those that were made.
+
+        Args:
+            left: what is left of each unit.
+            made: how many steps were made since the start.
+
+        Returns:
+            Steps; infinite before the first.
+        """
         used = {unit: amount - left.get(unit, 0.0) for unit, amount in self.total.items()}
         return min((left.get(unit, 0.0) * made / spent for unit, spent in used.items() if spent > 0), default=math.inf)
 

@@ -37,7 +37,8 @@ class Assigner:
     """Assigns a task of its own to each worker; made by `train_assigner`.
 
     Attributes:
-        workers: how many features a worker has. `tasks`: a task.
+        workers: how many features a worker has.
+        tasks: how many a task has.
     """
 
     def __init__(self, actor: nn.Module, workers: int, tasks: int) -> None:
@@ -47,7 +48,8 @@ class Assigner:
         """Assign a task to each worker.
 
         Args:
-            workers: the features of each. `tasks`: of each, as many tasks as workers or more.
+            workers: the features of each.
+            tasks: the features of each; as many tasks as workers, or more.
             available: whether a worker can have a task; all can have all by default.
 
         Returns:
@@ -57,6 +59,7 @@ class Assigner:
             UsageError: features are not as many as it was trained with, or not finite, or there are fewer tasks than workers.
 
         Example:
+            >>> import random
             >>> def draw(seed: int, workers: int, tasks: int) -> tuple[list[list[float]], list[list[float]]]:
             ...     rng = random.Random(seed)
             ...     return [[rng.random()] for _ in range(workers)], [[rng.random()] for _ in range(tasks)]
@@ -91,7 +94,8 @@ def train_assigner(
     Args:
         draw: `draw(seed, workers, tasks)` makes a problem: the features of each worker and of each task.
         worth: what a pair that was assigned is worth. It is asked about those pairs alone.
-        workers: how many a problem of the training has. `tasks`: of tasks, as many or more.
+        workers: how many a problem of the training has.
+        tasks: how many it has, as many as workers or more.
         steps: of training, each on 16 problems.
         width: of the embeddings.
         seed: of everything that is drawn.
@@ -101,6 +105,13 @@ def train_assigner(
 
     Raises:
         UsageError: a number makes no sense, or a worth is no finite number.
+
+    Example:
+        >>> def draw(seed: int, workers: int, tasks: int) -> tuple[list[list[float]], list[list[float]]]:
+        ...     return [[float(number)] for number in range(workers)], [[float(seed + number)] for number in range(tasks)]
+        >>> policy = train_assigner(draw, lambda worker, task: worker[0] * task[0], workers=2, tasks=2, steps=1)
+        >>> policy.workers, policy.tasks
+        (1, 1)
 
     Source:
         Two-stage reinforcement learning for allocation (pre-assign entities to tasks, then allocate), after the idea of; the masked

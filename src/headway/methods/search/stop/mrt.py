@@ -54,7 +54,17 @@ class Progress:
             settings.probability("Progress", chance=chance)
 
     def observe(self, chance: float, /) -> Progress:
-        """The progress after one more episode."""
+        """Add an episode.
+
+        Args:
+            chance: of success after it, from 0 to 1.
+
+        Returns:
+            The progress after one more episode.
+
+        Raises:
+            UsageError: the chance is no probability.
+        """
         return Progress((*self.chances, chance))
 
     @property
@@ -64,7 +74,13 @@ class Progress:
         return last - before
 
     def slope(self, window: int) -> float:
-        """What an episode added on the average of the last `window`: the line of least squares through them.
+        """What an episode added on the average of the last ones: the line of least squares through them.
+
+        Args:
+            window: how many episodes; two at least.
+
+        Returns:
+            What an episode added to the chance of success.
 
         Raises:
             UsageError: the window is below 2, or there were fewer episodes.
@@ -76,12 +92,33 @@ class Progress:
         return along / fsum((place - middle) ** 2 for place in range(window))
 
     def regret(self, best: float = 1.0) -> float:
-        """What was lost over all episodes against somebody who has this chance from the first one on: the cumulative regret."""
+        """What was lost over all episodes against somebody who has a chance from the first one on.
+
+        Args:
+            best: that chance, from 0 to 1.
+
+        Returns:
+            The cumulative regret: the sum of what each episode lacked.
+
+        Raises:
+            UsageError: `best` is no probability.
+        """
         settings.probability("Progress.regret", best=best)
         return fsum(best - chance for chance in self.chances)
 
     def is_stalled(self, window: int = 4, least: float = 0.02) -> bool:
-        """Whether the last `window` episodes added no more than `least` each; never before there were so many."""
+        """Whether the last episodes added almost nothing.
+
+        Args:
+            window: how many; two at least.
+            least: what each must have added for progress, from 0 to 1.
+
+        Returns:
+            Whether they added no more than that on the average; False before there were so many.
+
+        Raises:
+            UsageError: a setting makes no sense.
+        """
         settings.whole_number("Progress.is_stalled", least=2, window=window)
         settings.number("Progress.is_stalled", 0, 1, least=least)
         return len(self.chances) >= window and self.slope(window) <= least

@@ -67,6 +67,7 @@ async def backtrack(
         All answers in the order in which they were reached; the best is the one that was found right.
 
     Raises:
+        UsageError: a setting makes no sense.
         Exception: what the parts raise, but for budgets and deadlines, which end the search.
 
     Example:

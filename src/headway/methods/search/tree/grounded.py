@@ -38,7 +38,12 @@ class Step(Generic[S_co]):
 
 @dataclass(frozen=True, slots=True)
 class Path(Generic[S_co]):
-    """A whole solution: its steps, and whether its answer is right."""
+    """A whole solution.
+
+    Attributes:
+        steps: its steps with their labels, the first first.
+        right: whether its answer is.
+    """
 
     steps: tuple[Step[S_co], ...]
     right: bool

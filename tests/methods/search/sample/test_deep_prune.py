@@ -37,9 +37,7 @@ def test_a_vote_of_one_for_each_group_counts_rare_answers_as_much_as_the_frequen
         assert weighed > alike + 0.15
 
 
-def test_a_better_judge_loses_less_and_a_stricter_threshold_finishes_more():
-    good, better = (sum(pruned(seed, auroc).right for seed in range(3)) for auroc in (0.87, 0.95))
-    assert better >= good
+def test_a_stricter_threshold_finishes_more_traces():
     tokens = [pruned(0, sure=sure)[1] for sure in (0.0, 0.5, 0.9)]
     assert tokens[0] == 24 * BEGUN + (WHOLE - BEGUN), "all are one group"
     assert tokens[0] < tokens[1] < tokens[2] < 24 * WHOLE
