@@ -221,12 +221,12 @@ def measure_sale_memory(seed: int) -> Pair:
 
 
 BATS = "headway.methods.allocate.agents.bats.bats"
-BATS_TESTS = "tests/methods/allocate/test_bats.py"
+BATS_TESTS = "tests/methods/allocate/agents/test_bats.py"
 BATS_TEST = "test_it_solves_more_than_the_best_fixed_threshold_and_the_same_with_half_the_calls_of_one_that_tracks_nothing"
 BATS_CLAIM = "a tracker with a budget of 10 does as well as ReAct with 100, with 40.4 % fewer searches"
 
 SALE = "headway.methods.allocate.agents.auction"
-SALE_TESTS = "tests/methods/allocate/test_sale.py"
+SALE_TESTS = "tests/methods/allocate/agents/test_sale.py"
 SALE_CLAIM = "pass@1 above the largest agent's, with 53 % less use of it and 35 % lower cost"
 
 TESTS = "tests/methods/allocate/test_"

@@ -89,7 +89,7 @@ def measure_levels(seed: int) -> Pair:
 ROWS = [
     Row(
         method="Bayesian optimisation",
-        function="headway.methods.allocate.tune",
+        function="headway.methods.allocate.tune.tune",
         item="allocate",
         claim="points side by side, each chosen with regard to those that run",
         shows="seconds to 0.6 on Branin, four trials at a time with the constant liar, random delays",
@@ -103,7 +103,7 @@ ROWS = [
     ),
     Row(
         method="Bayesian optimisation",
-        function="headway.methods.allocate.tune",
+        function="headway.methods.allocate.tune.tune",
         item="allocate",
         claim="finds good settings in fewer trials",
         shows="seconds to 0.6 on Branin, four trials at a time, random delays",
@@ -118,7 +118,7 @@ ROWS = [
     ),
     Row(
         method="Multi-fidelity optimisation",
-        function="headway.methods.allocate.tune",
+        function="headway.methods.allocate.tune.tune",
         item="allocate",
         claim="cheap, less exact measurements find where dear ones pay",
         shows="the best value on Branin is lower for the same effort, with three levels of effort",

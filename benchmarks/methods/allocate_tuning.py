@@ -243,12 +243,12 @@ def compare_teams(seed: int, other: Callable[[PlantedTeam, int], float]) -> Pair
 
 
 TTS = "headway.methods.allocate.agents.agent_tts.agent_tts"
-TTS_TEST = "tests/methods/allocate/test_agent_tts.py::test_it_comes_to_the_optimum_in_fewer_trials_than_random_plans"
+TTS_TEST = "tests/methods/allocate/agents/test_agent_tts.py::test_it_comes_to_the_optimum_in_fewer_trials_than_random_plans"
 TTS_CLAIM = "finds the best plan in fewer trials than Bayesian optimisation, random search and other agents"
 
 REINFORCE = "headway.methods.allocate.agents.agent_reinforce.agent_reinforce"
 REINFORCE_TEST = (
-    "tests/methods/allocate/test_agent_reinforce.py::test_it_learns_a_better_graph_than_random_ones_and_the_usual_shapes"
+    "tests/methods/allocate/agents/test_agent_reinforce.py::test_it_learns_a_better_graph_than_random_ones_and_the_usual_shapes"
 )
 REINFORCE_CLAIM = "better graphs than fixed topologies and other searches, at budgets of 18, 42 and 80"
 

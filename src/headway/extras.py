@@ -21,6 +21,7 @@ EXTRAS = {
     "numpy": "numpy",
     "obstore": "objects",
     "openai": "models",
+    "optuna": "tune",
     "ortools": "solvers",
     "pandas": "tables",
     "polars": "tables",

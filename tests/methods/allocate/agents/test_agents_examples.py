@@ -39,7 +39,7 @@ def test_the_examples_run(module):
     assert not tried.failed
 
 
-PAGE = (Path(__file__).parents[3] / "docs" / "allocate-agents.md").read_text()
+PAGE = (Path(__file__).parents[4] / "docs" / "allocate-agents.md").read_text()
 
 
 def test_the_examples_of_the_page_print_what_it_says(tmp_path, monkeypatch, capsys):
