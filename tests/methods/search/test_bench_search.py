@@ -16,7 +16,7 @@ from headway.bench.search.savings import savings
 from headway.bench.search.workloads import ARITHMETIC, COUNTDOWN, Workload
 
 ALL = (*METHODS, OPTIMAL)
-BUDGETS = {"countdown": (22, 132), "arithmetic": (60, 400)}
+BUDGETS = {"countdown": (22, 132), "arithmetic": (100, 400)}
 QUESTIONS = 4
 
 
