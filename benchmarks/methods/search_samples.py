@@ -301,7 +301,7 @@ REFUSED = Held(
         "tests/methods/search/test_settings.py::test_a_setting_that_makes_no_sense_is_refused_before_anything_is_spent",
         f"{TESTS}/test_few.py::test_a_similarity_that_is_no_number_is_named",
         f"{TESTS}/test_batch_prompt.py::test_a_prompt_that_answers_too_little_is_named",
-        f"{TESTS}/test_verify.py::test_pools_of_unequal_lengths_are_refused",
+        f"{TESTS}/test_solve_or_verify.py::test_pools_of_unequal_lengths_are_refused",
         f"{TESTS}/test_documents.py::test_too_few_examples_are_refused_before_anything_is_looked_up",
         f"{TESTS}/test_documents.py::test_profiles_that_are_none_are_refused",
         f"{TESTS}/test_scorer.py::test_what_is_no_item_is_named_with_its_line",

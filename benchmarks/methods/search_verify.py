@@ -90,7 +90,7 @@ SPLITS = [
         measure=measure_large,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test=f"{TESTS}/test_verify.py::{_SPLIT}",
+        test=f"{TESTS}/test_solve_or_verify.py::{_SPLIT}",
     ),
     Row(
         method="When to solve, when to verify",
@@ -103,7 +103,7 @@ SPLITS = [
         measure=measure_small,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test=f"{TESTS}/test_verify.py::{_SPLIT}",
+        test=f"{TESTS}/test_solve_or_verify.py::{_SPLIT}",
     ),
     Row(
         method="When to solve, when to verify",
@@ -116,7 +116,7 @@ SPLITS = [
         measure=measure_regret,
         compare="difference",
         reached=lambda low, high: low > -0.02,
-        test=f"{TESTS}/test_verify.py::{_SPLIT}",
+        test=f"{TESTS}/test_solve_or_verify.py::{_SPLIT}",
     ),
     Row(
         method="When to solve, when to verify",
@@ -129,7 +129,7 @@ SPLITS = [
         measure=measure_exponents,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test=f"{TESTS}/test_verify.py::test_solutions_and_verdicts_both_grow_with_compute",
+        test=f"{TESTS}/test_solve_or_verify.py::test_solutions_and_verdicts_both_grow_with_compute",
         reason="both grow by about the same power here: this verifier errs on each verdict anew, so more verdicts keep paying",
     ),
 ]
@@ -189,7 +189,7 @@ NEEDS = [
         unit="steps gained",
         measure=measure_gap,
         reached=lambda low, high: low > 1,
-        test=f"{TESTS}/test_verify.py::test_a_verifier_gains_where_samples_differ_and_more_on_longer_solutions",
+        test=f"{TESTS}/test_solve_or_verify.py::test_a_verifier_gains_where_samples_differ_and_more_on_longer_solutions",
     ),
     Row(
         method="Scaling without verification",
@@ -202,7 +202,7 @@ NEEDS = [
         measure=measure_mixed,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test=f"{TESTS}/test_verify.py::test_a_verifier_gains_where_samples_differ_and_more_on_longer_solutions",
+        test=f"{TESTS}/test_solve_or_verify.py::test_a_verifier_gains_where_samples_differ_and_more_on_longer_solutions",
     ),
     Row(
         method="Scaling without verification",
@@ -215,7 +215,7 @@ NEEDS = [
         measure=measure_planted,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test=f"{TESTS}/test_verify.py::test_a_verifier_gains_where_samples_differ_and_more_on_longer_solutions",
+        test=f"{TESTS}/test_solve_or_verify.py::test_a_verifier_gains_where_samples_differ_and_more_on_longer_solutions",
     ),
 ]
 
