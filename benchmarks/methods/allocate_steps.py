@@ -190,7 +190,9 @@ scale_row = partial(
     item="allocate",
     claim="57.5 % to 71.3 % on AIME25 at a threshold of 0.2; 55.7 % at 0.4 and 39.2 % at 0.7",
 )
-SCALE_TEST = "tests/methods/allocate/agents/test_scale.py::test_accuracy_collapses_with_the_threshold_and_beats_other_ways_at_equal_cost"
+SCALE_TEST = (
+    "tests/methods/allocate/agents/test_scale.py::test_accuracy_collapses_with_the_threshold_and_beats_other_ways_at_equal_cost"
+)
 
 ROWS = [
     scale_row(
