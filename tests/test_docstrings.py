@@ -28,6 +28,7 @@ ROOMS = (
     "headway",
     "headway.events",
     "headway.models",
+    "headway.methods.allocate",
     "headway.methods.allocate.agents",
     "headway.methods.schedule",
     "headway.methods.search",
