@@ -132,7 +132,8 @@ class Lifecycle:
                 self.forbid(call, scope.deadline.error(call.describe()))
             return
         if (call.spec.cost or scope.account is not None) and not booked:
-            if (refused := self._accounting.reserve(call)) is not None:
+            goes_on = self._run.resumed and self._replay.is_under_way(call)
+            if (refused := self._accounting.reserve(call, goes_on=goes_on)) is not None:
                 self._ready.release(call)
                 if x is not None and x.stop is not None:
                     self._accounting.line.leave(call)

@@ -12,6 +12,15 @@ from steps import reach_the_disk, reserving, rest, spend
 import headway as hw
 
 
+class Dying(hw.MemoryStore):
+    dead = False
+
+    def commit(self, *args: Any, **kwargs: Any) -> None:
+        if self.dead:
+            raise hw.StoreFull(28, "dead")
+        super().commit(*args, **kwargs)
+
+
 def test_parallel_children_never_pass_the_same_stale_check(go):
     @hw.task
     async def program() -> tuple[list[bool], dict[str, float]]:
@@ -178,14 +187,6 @@ def test_a_resume_never_counts_twice(go):
 
 
 def test_a_call_that_began_and_left_no_outcome_counts_at_its_reservation(go):
-    class Dying(hw.MemoryStore):
-        dead = False
-
-        def commit(self, *args: Any, **kwargs: Any) -> None:
-            if self.dead:
-                raise hw.StoreFull(28, "dead")
-            super().commit(*args, **kwargs)
-
     store = Dying()
 
     @hw.task(cost={"tokens": 40})
@@ -243,14 +244,6 @@ def test_a_body_that_runs_again_is_not_charged_twice(go):
             await reach_the_disk.options(key="never")()
         return seen
 
-    class Dying(hw.MemoryStore):
-        dead = False
-
-        def commit(self, *args: Any, **kwargs: Any) -> None:
-            if self.dead:
-                raise hw.StoreFull(28, "dead")
-            super().commit(*args, **kwargs)
-
     @hw.task
     async def program() -> tuple[float, dict[str, float]]:
         with hw.budget(tokens=100) as budget:
@@ -278,3 +271,73 @@ def test_a_call_that_promises_to_spend_none_of_a_unit_may_start_when_it_is_used_
             return await judge(), ends[0].ok
 
     assert go(program) == ("judged", False)
+
+
+@hw.task
+async def pay_itself(much: float) -> float:
+    """Spend, and let the driver die before the call ends."""
+    hw.charge(tokens=much)
+    await die()
+    return much
+
+
+@hw.task
+async def pay_by_a_call(much: float) -> float:
+    await spend(much)
+    await die()
+    return much
+
+
+@hw.task
+async def pay_by_a_call_that_dies(much: float) -> float:
+    return await pay_itself(much)
+
+
+async def die() -> None:
+    await reach_the_disk.options(cost={"tokens": 0})()
+    if SWITCH.get("stop", True):
+        SWITCH["store"].dead = True
+        await reach_the_disk.options(cost={"tokens": 0}, key="never")()
+
+
+@pytest.mark.parametrize("pays", [pay_itself, pay_by_a_call, pay_by_a_call_that_dies])
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_call_that_used_a_budget_up_goes_on_after_a_crash_and_another_may_not_begin(go, pays, wait):
+    @hw.task
+    async def program() -> tuple[float, dict[str, float], str]:
+        with hw.budget(tokens=12, wait=wait) as budget:
+            paid = await pays(12)
+            ends = await hw.settle(spend.options(key="another")(0))
+            return paid, budget.spent, str(ends[0].error)
+
+    SWITCH["store"] = store = Dying()
+    for _ in range(2):
+        with pytest.raises(hw.StoreFull):
+            go(program, store=store)
+        store.dead = False
+    SWITCH["stop"] = False
+    paid, spent, refused = go(program, store=store)
+    assert (paid, spent) == (12.0, {"tokens": 12.0})
+    assert "spend(0) was not started: 0 tokens asked, but of 12 tokens 12 are spent" in refused
+
+
+def test_another_attempt_of_a_call_that_used_a_budget_up_may_not_begin_after_a_crash_either(go):
+    @hw.task(retry=hw.Retry(attempts=3, delay_s=0))
+    async def pays() -> None:
+        RAN.append("begun")
+        await spend(12)
+        await die()
+        raise ValueError("once more")
+
+    @hw.task
+    async def program() -> str:
+        with hw.budget(tokens=12):
+            ends = await hw.settle(pays())
+            return str(ends[0].error)
+
+    SWITCH["store"] = store = Dying()
+    with pytest.raises(hw.StoreFull):
+        go(program, store=store)
+    store.dead = SWITCH["stop"] = False
+    assert "pays() was not started: 0 tokens asked, but of 12 tokens 12 are spent" in go(program, store=store)
+    assert RAN.count(12) == 1

@@ -6,6 +6,7 @@ from seeded import Bug, Edit, bug
 
 _WRITER = "journal/test_writer.py"
 _OFF_LOOP = "journal/test_off_loop.py"
+_BUDGETS = "program/bounds/test_budgets.py"
 _MOVE = "program/bounds/test_budgets_that_move.py"
 
 JOURNAL: tuple[Bug, ...] = (
@@ -225,8 +226,22 @@ SPENT: tuple[Bug, ...] = (
     bug(
         "a call that its budget refuses starts all the same",
         "Lifecycle.begin",
-        "if (refused := self._accounting.reserve(call)) is not None: ...",
-        "self._accounting.reserve(call)\nif (refused := None) is not None: ...",
+        "if (refused := self._accounting.reserve(call, goes_on=goes_on)) is not None: ...",
+        "self._accounting.reserve(call, goes_on=goes_on)\nif (refused := None) is not None: ...",
+    ),
+    bug(
+        "a call that used its budget up is refused after a crash",
+        "Lifecycle.begin",
+        "self._run.resumed and self._replay.is_under_way(call)",
+        "False",
+        tests=f"{_BUDGETS}::test_a_call_that_used_a_budget_up_goes_on_after_a_crash_and_another_may_not_begin",
+    ),
+    bug(
+        "a call that goes on after a crash passes a used-up budget in each attempt",
+        "Replay.is_under_way",
+        "call.floor",
+        "0",
+        tests=f"{_BUDGETS}::test_another_attempt_of_a_call_that_used_a_budget_up_may_not_begin_after_a_crash_either",
     ),
     bug(
         "only the innermost budget is asked",

@@ -62,6 +62,15 @@ class Replay:
         known, key = self._known, call.key
         return max(known.parents.get(key, 0), known.acted.get(key, 0)) > self._ended.get(key, 0)
 
+    def is_under_way(self, call: Call) -> bool:
+        """Whether the attempt of the call that begins now had begun in an earlier life, which recorded something that its code did
+        or spent, and no end. No bound that it had passed then may refuse it now."""
+        known, key, x = self._known, call.key, call.x
+        if x is not None and any(any(again.values()) for again in x.recharged.values()):
+            return True
+        last = max(known.parents.get(key, 0), known.acted.get(key, 0), known.charged.get(key, 0))
+        return last > max(self._ended.get(key, 0), call.floor)
+
     def may_have_begun(self, call: Call) -> bool:
         """Whether the code of the call, or of one below it, may have done something in an earlier life that is recorded.
 

@@ -136,8 +136,12 @@ class Accounting:
         call.extra().costs = dict(costs)
         return True
 
-    def reserve(self, call: Call) -> BudgetExceeded | Refusal | None:
-        """Reserve what the call will cost, or return the bound that refuses it: a Refusal if the call now waits in line for it."""
+    def reserve(self, call: Call, *, goes_on: bool = False) -> BudgetExceeded | Refusal | None:
+        """Reserve what the call will cost, or return the bound that refuses it: a Refusal if the call now waits in line for it.
+
+        A call that `goes_on` had begun before a crash: what it says nothing about was not used up then. It may be now, by what the
+        call itself and its calls have spent since.
+        """
         account = call.scope.account
         wanted = dict(call.spec.cost)
         if account is None:
@@ -146,7 +150,8 @@ class Accounting:
             return None
         if "calls" in account.units:
             wanted["calls"] = wanted.get("calls", 0.0) + 1.0
-        refusal = self.line.ask(call, account, wanted) if account.waiting else account.refuses(wanted)
+        asked = {**dict.fromkeys(account.units, 0.0), **wanted} if goes_on else wanted
+        refusal = self.line.ask(call, account, asked) if account.waiting else account.refuses(asked)
         if refusal is not None:
             if refusal.may_fit:
                 return refusal

@@ -108,6 +108,7 @@ class RecoveredState:
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
         self.parents: dict[bytes, int] = {}  # calls that made calls which have ended, or handed items out: the last row of those
         self.acted: dict[bytes, int] = {}  # calls that made calls of effects which began, likewise
+        self.charged: dict[bytes, int] = {}  # calls that made calls which charged something, likewise
         self.unfinished: set[bytes] = set()  # those of both that have not ended since and that the program has not made again yet
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
@@ -194,6 +195,7 @@ def load(store: Store, uid: int) -> RecoveredState:
             if kind & COSTED or is_told(body, *NOTED):
                 _note_decision(known, seq, key, parent, body)
         elif what == Kind.CHARGE:
+            known.charged[parent] = seq
             ledger.note_charge(key, decode_charge(body))
         elif what == Kind.ATTEMPT:
             attempt = decode_attempt(body)
