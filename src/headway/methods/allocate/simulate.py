@@ -23,7 +23,15 @@ from headway.methods.records import Action, Observation, Running, View
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """How it ended: whether every step was done, what was spent, when the last step was done, how often the policy was asked."""
+    """How a simulated execution ended.
+
+    Attributes:
+        done: whether every step was done.
+        steps: how many were.
+        spent: the cost of all samples, in the unit of the budget.
+        seconds: from the start to the end of the last batch, or to the deadline that stopped it.
+        asked: how often the policy was asked.
+    """
 
     done: bool
     steps: int
