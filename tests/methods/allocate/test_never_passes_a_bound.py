@@ -1,6 +1,6 @@
 """Whatever a policy asks for, its run never passes its budget or its deadline, in simulated worlds.
 
-Ten thousand schedules are lived by `python -m benchmarks.spending`, which `make prove` runs too.
+Ten thousand schedules are lived by `python -m benchmarks.policies_in_bounds`, which `make prove` runs too.
 """
 
 from __future__ import annotations
