@@ -155,6 +155,7 @@ class OneShot:
         UsageError: `by` names no share, the budget is no finite number from 0 on, or the table has no outcome of the choice.
 
     Example:
+        >>> from headway.methods.graph import Node
         >>> table = Recorded({("a", ""): (Row(True, {"tokens": 2.0}, 1.0),), ("b", ""): (Row(True, {"tokens": 2.0}, 3.0),)})
         >>> plan = Graph((Node("a", 1), Node("b", 2)))
         >>> [OneShot(plan, table, "", "tokens", 16, by).of("b") for by in ("even", "time")]
@@ -231,6 +232,7 @@ def base_policies(
         The policies.
 
     Example:
+        >>> from headway.methods.graph import Node
         >>> table = Recorded({("a", ""): (Row(True, {"tokens": 2.0}, 1.0),)})
         >>> [policy.name for policy in base_policies(Graph((Node("a", 1),)), table, ("",), "tokens", (1, 4))][-2:]
         ['1 ×', '4 ×']

@@ -62,6 +62,8 @@ class Mcpp:
         UsageError: a senseless setting, a table that has no outcome of a choice, or numpy is not installed.
 
     Example:
+        >>> from headway.methods.allocate import Row
+        >>> from headway.methods.graph import Node, after
         >>> rows = tuple(Row(ok, {"tokens": 2.0}, 1.0) for ok in (True, False)) * 50
         >>> plan = Graph((Node("a", 1), Node("b", 2, after("a"))))
         >>> policy = Mcpp(plan, Recorded({("a", ""): rows, ("b", ""): rows}), ("",), "tokens")

@@ -102,6 +102,8 @@ def simulate(
         UsageError: the policy answers what is not allowed.
 
     Example:
+        >>> from headway.methods.allocate import Seq
+        >>> from headway.methods.graph import Node
         >>> table = Recorded({("a", ""): (Row(True, {"tokens": 2.0}, 1.0),)})
         >>> simulate(Graph((Node("a", 1),)), table, Seq(), left=9, left_s=9, unit="tokens", choices=("",), seed=1)
         Played(done=True, steps=1, spent=2.0, seconds=1.0, asked=1)
