@@ -49,7 +49,7 @@ test-all: $(VENV)/.tests  ## both in one run
 prove: $(VENV)/.tests  ## random programs, crashed at every record; then bugs on purpose
 	@$(BIN)/python tests/proof/prove.py $(ARGS)
 	@$(BIN)/python tests/proof/bugs.py
-	@$(BIN)/python -m benchmarks.spending
+	@$(BIN)/python -m benchmarks.policies_in_bounds
 
 chaos: $(VENV)/.tests  ## real kills, disks and clocks, for longer: HEADWAY_CHAOS=5 make chaos
 	@HEADWAY_CHAOS=$${HEADWAY_CHAOS:-2} $(BIN)/python -m pytest tests/chaos tests/checkpoint/ranks/test_ranks_die.py tests/checkpoint/layout/test_layout_pairs.py -m 'long or not long' $(ARGS)

@@ -1,7 +1,7 @@
 """Every example in a docstring runs, and shows something: it calls what it defines.
 
 Examples run in an empty folder, with `hw` at hand. Those of the search methods need parts that add; they run beside these parts, in
-`methods/search/test_search_examples.py`, those of agents in `methods/allocate/test_agents_examples.py`.
+`methods/search/test_search_examples.py`, those of agents in `methods/allocate/agents/test_agents_examples.py`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 from statistics import fmean
 
-from benchmarks import spending
+from benchmarks import policies_in_bounds
 from benchmarks.methods.row import Held, Pair, Row
 from headway.bench.allocate.program import Cell, choose_fixed, play
 from headway.bench.allocate.workload import make_mcpp, make_workload
@@ -59,7 +59,7 @@ def measure_paper(seed: int) -> Pair:
 
 def measure_violations(seed: int) -> Pair:
     """How many of 2,000 simulated schedules passed a bound; none may."""
-    return Pair(float(spending.count_violations(seed * SCHEDULES, SCHEDULES)), 0.0)
+    return Pair(float(policies_in_bounds.count_violations(seed * SCHEDULES, SCHEDULES)), 0.0)
 
 
 _TESTS = "tests/methods/allocate/"

@@ -1,27 +1,27 @@
 """Whatever a policy asks for, its run never passes its budget or its deadline, in simulated worlds.
 
-Ten thousand schedules are lived by `python -m benchmarks.spending`, which `make prove` runs too.
+Ten thousand schedules are lived by `python -m benchmarks.policies_in_bounds`, which `make prove` runs too.
 """
 
 from __future__ import annotations
 
 import pytest
-from benchmarks import spending
+from benchmarks import policies_in_bounds
 
 SEEDS = 40
 
 
 @pytest.mark.filterwarnings("ignore:.*left behind:RuntimeWarning")  # a simulated coroutine that is held up stops late
 def test_no_policy_passes_its_budget_or_its_deadline():
-    ends = {spending.check_schedule(seed) for seed in range(SEEDS)}
-    assert {end.partition(":")[0] for end in ends} == set(spending.POLICIES)
+    ends = {policies_in_bounds.check_schedule(seed) for seed in range(SEEDS)}
+    assert {end.partition(":")[0] for end in ends} == set(policies_in_bounds.POLICIES)
     assert {end.partition(": ")[2] for end in ends} >= {"done", "gave up", "budget", "deadline", "UsageError"}
 
 
 def test_what_passes_its_budget_is_found(monkeypatch):
     """The check itself can fail: of attempts that charge more than they reserve it says so."""
-    monkeypatch.setitem(spending.PRICES, "small", 300)
-    monkeypatch.setitem(spending.PRICES, "large", 300)
+    monkeypatch.setitem(policies_in_bounds.PRICES, "small", 300)
+    monkeypatch.setitem(policies_in_bounds.PRICES, "large", 300)
     with pytest.raises(AssertionError, match="spent"):
         for seed in range(SEEDS):
-            spending.check_schedule(seed)
+            policies_in_bounds.check_schedule(seed)

@@ -33,12 +33,16 @@ PRICES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 @dataclass(frozen=True)
 class Seq:
-    """Start `count` samples of one choice for each step that is ready, and again for each that failed. With a count of 1 it is
-    "retry".
+    """Start `count` samples of one choice for each step that is ready, and again for each that failed.
 
-    Args:
+    With a count of 1 it is "retry".
+
+    Attributes:
         choice: how steps are done.
         count: samples at once.
+
+    Raises:
+        UsageError: the count is no whole number from 1 on.
 
     Example:
         >>> Seq("small", 4)(View(ready=("a",)), Random(1))
@@ -53,10 +57,18 @@ class Seq:
 
     @property
     def name(self) -> str:
+        """Its name in reasons and tables."""
         return f"{self.count} × {self.choice}".strip()
 
     def of(self, step: str) -> tuple[str, int]:
-        """What it starts for a step: a choice, and how many samples."""
+        """What it starts for a step: a choice, and how many samples.
+
+        Args:
+            step: id of the step.
+
+        Returns:
+            The choice, and how many samples of it.
+        """
         return self.choice, self.count
 
     def __call__(self, view: View, rng: Random, /) -> Sequence[Action]:
@@ -67,7 +79,7 @@ class Seq:
 class Priced:
     """For each step the choice and count whose mean cost and time until it is done are least, a second weighed at `price`.
 
-    Args:
+    Attributes:
         table: which outcomes are known.
         steps: ids of the steps.
         choices: how steps may be done.
@@ -75,7 +87,11 @@ class Priced:
         unit: what cost is counted in.
         counts: how many samples at once.
         cancel: whether a success stops the others, as in `run_plan`.
-        means: `mean_until_done` of this table, where it is known already.
+        means: mean cost and seconds until each step is done, by choice and count; worked out from the table where it is None.
+        chosen: the choice and count of each step; left to the policy.
+
+    Raises:
+        UsageError: the price is no finite number from 0 on, or the table has no outcome of a choice.
 
     Example:
         >>> table = Recorded({("a", "small"): (Row(True, {"tokens": 2.0}, 1.0), Row(False, {"tokens": 2.0}, 1.0))})
@@ -103,10 +119,18 @@ class Priced:
 
     @property
     def name(self) -> str:
+        """Its name in reasons and tables."""
         return f"a second at {self.price:,.0f}" if self.price >= 10 else f"a second at {self.price:.2g}"
 
     def of(self, step: str) -> tuple[str, int]:
-        """What it starts for a step: a choice, and how many samples."""
+        """What it starts for a step: a choice, and how many samples.
+
+        Args:
+            step: id of the step.
+
+        Returns:
+            The choice, and how many samples of it.
+        """
         return self.chosen[step]
 
     def __call__(self, view: View, rng: Random, /) -> Sequence[Action]:
@@ -117,7 +141,7 @@ class Priced:
 class OneShot:
     """Give each step its share of the budget once, in samples of one choice, and never try again: the baselines of MCPP's code.
 
-    Args:
+    Attributes:
         graph: the plan.
         table: which outcomes are known.
         choice: how steps are done.
@@ -125,8 +149,13 @@ class OneShot:
         budget: how much there is for all steps together.
         by: the shares: "even" (Uniform), by mean "time", by how "hard" a step is (1 - p), or by the longest path through it
             ("critical").
+        counts: how many samples each step gets, from 1 to 256; left to the policy.
+
+    Raises:
+        UsageError: `by` names no share, the budget is no finite number from 0 on, or the table has no outcome of the choice.
 
     Example:
+        >>> from headway.methods.graph import Node
         >>> table = Recorded({("a", ""): (Row(True, {"tokens": 2.0}, 1.0),), ("b", ""): (Row(True, {"tokens": 2.0}, 3.0),)})
         >>> plan = Graph((Node("a", 1), Node("b", 2)))
         >>> [OneShot(plan, table, "", "tokens", 16, by).of("b") for by in ("even", "time")]
@@ -161,10 +190,18 @@ class OneShot:
 
     @property
     def name(self) -> str:
+        """Its name in reasons and tables."""
         return f"one shot, {self.by}, {self.choice}".rstrip(", ")
 
     def of(self, step: str) -> tuple[str, int]:
-        """What it starts for a step: a choice, and how many samples."""
+        """What it starts for a step: a choice, and how many samples.
+
+        Args:
+            step: id of the step.
+
+        Returns:
+            The choice, and how many samples of it.
+        """
         return self.choice, self.counts[step]
 
     def __call__(self, view: View, rng: Random, /) -> Sequence[Action]:
@@ -195,6 +232,7 @@ def base_policies(
         The policies.
 
     Example:
+        >>> from headway.methods.graph import Node
         >>> table = Recorded({("a", ""): (Row(True, {"tokens": 2.0}, 1.0),)})
         >>> [policy.name for policy in base_policies(Graph((Node("a", 1),)), table, ("",), "tokens", (1, 4))][-2:]
         ['1 ×', '4 ×']

@@ -84,6 +84,8 @@ async def run_plan(
         Exception: what an attempt raises that `errors` does not name; the rest is stopped.
 
     Example:
+        >>> from headway.methods import allocate
+        >>> from headway.methods.graph import after
         >>> @hw.task(cost={"tokens": 10})
         ... async def write(text: str, choice: str, index: int, given: dict[str, str]) -> str | None:
         ...     return "".join([*given.values(), text]) if choice == "large" or index == 2 else None
@@ -140,6 +142,7 @@ async def run_map(
         Exception: as `run_plan`.
 
     Example:
+        >>> from headway.methods import allocate
         >>> @hw.task
         ... async def guess(number: int, choice: str, index: int) -> bool:
         ...     return index == number

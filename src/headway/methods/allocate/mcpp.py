@@ -44,7 +44,7 @@ class Mcpp:
     code's own way: other draws for each action, the product for three steps, the largest estimate wins. It departs in what runs,
     which the code knows the end of. With it give `run_plan` and `Mcpp` `cancel=False`.
 
-    Args:
+    Attributes:
         graph: the plan that it will run.
         table: outcomes of earlier runs: what it draws from.
         choices: how steps may be done.
@@ -56,11 +56,14 @@ class Mcpp:
         cancel: whether the first success of a batch stops the others, as in `run_plan`.
         most: actions that the variant of the paper looks at.
         variant: "better", or "paper".
+        bases: the base policies that it chooses among; left to the policy.
 
     Raises:
         UsageError: a senseless setting, a table that has no outcome of a choice, or numpy is not installed.
 
     Example:
+        >>> from headway.methods.allocate import Row
+        >>> from headway.methods.graph import Node, after
         >>> rows = tuple(Row(ok, {"tokens": 2.0}, 1.0) for ok in (True, False)) * 50
         >>> plan = Graph((Node("a", 1), Node("b", 2, after("a"))))
         >>> policy = Mcpp(plan, Recorded({("a", ""): rows, ("b", ""): rows}), ("",), "tokens")
@@ -102,6 +105,7 @@ class Mcpp:
 
     @property
     def name(self) -> str:
+        """Its name in reasons and tables."""
         return "mcpp" if self.variant == "better" else "mcpp of the paper"
 
     def __call__(self, view: View, rng: Random, /) -> Sequence[Action]:

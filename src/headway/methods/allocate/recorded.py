@@ -72,7 +72,18 @@ class Recorded:
 
     @classmethod
     def of(cls, seen: Iterable[Observation], provenance: str = "") -> Recorded:
-        """The table of what was seen. Samples that nobody judged (`ok` is None) are left out."""
+        """The table of what was seen. Samples that nobody judged (`ok` is None) are left out.
+
+        Args:
+            seen: what was observed, in its order.
+            provenance: where it is from, in a sentence.
+
+        Returns:
+            The table.
+
+        Raises:
+            UsageError: there are no judged samples.
+        """
         rows: dict[tuple[str, str], list[Row]] = {}
         for each in seen:
             if each.ok is not None:
@@ -94,6 +105,13 @@ class Recorded:
     def of_step(self, step: str, choice: str) -> tuple[Row, ...]:
         """The outcomes of a step with a choice; of a step that was not seen with it, those of the choice with all steps.
 
+        Args:
+            step: id of the step.
+            choice: how it is done.
+
+        Returns:
+            The outcomes, in the order in which they were seen; at least one.
+
         Raises:
             UsageError: the choice was never seen.
         """
@@ -104,7 +122,14 @@ class Recorded:
         return found
 
     def observe(self, seen: Observation, /) -> Recorded:
-        """The table with one outcome more."""
+        """The table with one outcome more.
+
+        Args:
+            seen: the outcome.
+
+        Returns:
+            Another table; the same one where nobody judged the sample (`ok` is None).
+        """
         key = seen.step, seen.choice
         if seen.ok is None:
             return self
@@ -112,7 +137,17 @@ class Recorded:
         return Recorded({**self.rows, key: (*self.rows.get(key, ()), row)}, self.provenance)
 
     def predict(self, action: Action, /) -> Belief:
-        """What the outcomes say of an action: see `Belief`. Samples are taken for independent draws among them."""
+        """What the outcomes say of an action. Samples are taken for independent draws among them.
+
+        Args:
+            action: the step, the choice and how many samples at once.
+
+        Returns:
+            What to expect: see `Belief`. Cost is that of all samples, seconds that of the slowest.
+
+        Raises:
+            UsageError: the choice was never seen.
+        """
         rows, k = self.of_step(action.step, action.choice), action.count
         right = sum(row.ok for row in rows)
         cost = {unit: [row.cost.get(unit, 0.0) for row in rows] for unit in self.units}
@@ -126,7 +161,11 @@ class Recorded:
     # --- in a file ---------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write the table to a file, as JSON. Amounts keep four digits after the point."""
+        """Write the table to a file, as JSON. Amounts keep four digits after the point.
+
+        Args:
+            path: the file; one that is there is overwritten.
+        """
         units = self.units
         table = _Table(
             self.provenance,
@@ -146,7 +185,17 @@ class Recorded:
 
     @classmethod
     def load(cls, path: str | Path) -> Recorded:
-        """Read a table that `save` wrote. Raises UsageError for a file that is none."""
+        """Read a table that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The table.
+
+        Raises:
+            UsageError: the file can't be read, or is no table of outcomes.
+        """
         try:
             table = msgspec.json.decode(Path(path).read_bytes(), type=_Table)
             return cls({(each.step, each.choice): tuple(each.rows(table.units)) for each in table.outcomes}, table.provenance)
@@ -213,7 +262,14 @@ def read_outcomes(
 
 
 def believe(estimator: E, seen: Iterable[Observation]) -> E:
-    """An estimator after it has observed everything.
+    """Let an estimator observe everything that was seen.
+
+    Args:
+        estimator: what is believed before.
+        seen: observations, in their order.
+
+    Returns:
+        The estimator after the last of them. The one that was given is unchanged.
 
     Example:
         >>> from headway.methods.estimate import Outcomes

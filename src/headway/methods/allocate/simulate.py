@@ -23,7 +23,15 @@ from headway.methods.records import Action, Observation, Running, View
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """How it ended: whether every step was done, what was spent, when the last step was done, how often the policy was asked."""
+    """How a simulated execution ended.
+
+    Attributes:
+        done: whether every step was done.
+        steps: how many were.
+        spent: the cost of all samples, in the unit of the budget.
+        seconds: from the start to the end of the last batch, or to the deadline that stopped it.
+        asked: how often the policy was asked.
+    """
 
     done: bool
     steps: int
@@ -94,6 +102,8 @@ def simulate(
         UsageError: the policy answers what is not allowed.
 
     Example:
+        >>> from headway.methods.allocate import Seq
+        >>> from headway.methods.graph import Node
         >>> table = Recorded({("a", ""): (Row(True, {"tokens": 2.0}, 1.0),)})
         >>> simulate(Graph((Node("a", 1),)), table, Seq(), left=9, left_s=9, unit="tokens", choices=("",), seed=1)
         Played(done=True, steps=1, spent=2.0, seconds=1.0, asked=1)

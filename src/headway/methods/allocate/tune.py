@@ -134,6 +134,7 @@ async def tune(
         Exception: what `measure` raises, but for `errors`.
 
     Example:
+        >>> from headway.methods import allocate
         >>> @hw.task
         ... async def measure(settings: dict[str, float], trial: int, level: int) -> float:
         ...     return abs(settings["temperature"] - 0.7)

@@ -55,6 +55,7 @@ def child_budgets(children: int, *units: str) -> list[Budget]:
         UsageError: there are no children, or nothing bounds a unit here, so that there is nothing to divide.
 
     Example:
+        >>> from headway.methods import allocate
         >>> @hw.task(cost={"tokens": 10})
         ... async def ask(question: str) -> str:
         ...     hw.charge(tokens=10)

@@ -45,7 +45,17 @@ class Saturation:
         settings.probability("Saturation", most=self.most, rate=self.rate)
 
     def at(self, samples: int) -> float:
-        """The share of questions that so many samples solve."""
+        """The share of questions that so many samples solve.
+
+        Args:
+            samples: how many.
+
+        Returns:
+            The share, from 0 to 1.
+
+        Raises:
+            UsageError: `samples` is no whole number from 0 on.
+        """
         settings.whole_number("Saturation.at", samples=samples)
         return self.most * (1 - (1 - self.rate) ** samples)
 

@@ -18,9 +18,31 @@ T = TypeVar("T")
 class Teacher(Protocol[T]):
     """Chooses what a student tries next, from how it did. Immutable: `update` returns another one. All chance comes from `rng`."""
 
-    def sample(self, rng: Random, /) -> T: ...
+    def sample(self, rng: Random, /) -> T:
+        """Choose the next task.
 
-    def update(self, task: T, reward: float, /) -> Self: ...
+        Args:
+            rng: where all chance comes from.
+
+        Returns:
+            The task.
+        """
+        ...
+
+    def update(self, task: T, reward: float, /) -> Self:
+        """Learn from an episode.
+
+        Args:
+            task: the task of the episode.
+            reward: what the student got for it.
+
+        Returns:
+            The teacher after it. This one is unchanged.
+
+        Raises:
+            UsageError: the reward is not finite, or the task does not fit the teacher.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +73,17 @@ class Box:
                 raise UsageError(f"Box: a side from {low} to {high}: two finite numbers, the lower one first")
 
     def unit(self, task: Sequence[float]) -> Task:
-        """Where a task is in the box, from 0 to 1 in each direction."""
+        """Where a task is in the box.
+
+        Args:
+            task: a number for each direction.
+
+        Returns:
+            Its place: 0 at the lower and 1 at the upper side of each direction, below or above where it is outside.
+
+        Raises:
+            UsageError: the task does not have as many numbers as the box, or one is not finite.
+        """
         if len(task) != len(self.low):
             raise UsageError(f"a task of {len(task)} numbers in a box of {len(self.low)}")
         if not all(isinstance(x, int | float) and math.isfinite(x) for x in task):
@@ -59,13 +91,29 @@ class Box:
         return tuple((x - low) / (high - low) for x, low, high in zip(task, self.low, self.high, strict=True))
 
     def task(self, unit: Sequence[float]) -> Task:
-        """The task at a place in the box; what is outside is moved to its edge. It is rounded to a millionth of the box, so that
-        the last digits of a computation on another machine make no other task."""
+        """The task at a place in the box; what is outside is moved to its edge.
+
+        The place is rounded to a millionth of the box, so that the last digits of a computation on another machine make no other
+        task.
+
+        Args:
+            unit: the place, from 0 to 1 in each direction.
+
+        Returns:
+            The task.
+        """
         inside = (round(min(max(x, 0.0), 1.0), DIGITS) for x in unit)
         return tuple(low + x * (high - low) for x, low, high in zip(inside, self.low, self.high, strict=True))
 
     def sample(self, rng: Random) -> Task:
-        """Any task, all equally likely."""
+        """Draw any task, all equally likely.
+
+        Args:
+            rng: where all chance comes from.
+
+        Returns:
+            The task.
+        """
         return self.task([rng.random() for _ in self.low])
 
 

@@ -38,7 +38,7 @@ class AlpGmm:
         gaussians: the last fit; left to the teacher.
 
     Raises:
-        UsageError: a setting makes no sense, or numpy is not installed. `update`: for a reward that is not finite.
+        UsageError: a setting makes no sense, or numpy is not installed.
 
     Example:
         >>> teacher = AlpGmm(Box((0.0, 0.0), (1.0, 1.0)))
@@ -68,11 +68,29 @@ class AlpGmm:
         settings.at_least_one("AlpGmm", memory=self.memory)
 
     def sample(self, rng: Random) -> Task:
-        """A task."""
+        """Draw a task: any, or one of a Gaussian that is chosen by its mean progress.
+
+        Args:
+            rng: where all chance comes from.
+
+        Returns:
+            The task.
+        """
         return _sample(self.box, self.gaussians, [max(0.0, each.mean[-1]) for each in self.gaussians], self.any_task, rng)
 
     def update(self, task: Task, reward: float) -> AlpGmm:
-        """The teacher after one more episode."""
+        """Learn from an episode. Every `window` episodes the mixture is fitted anew.
+
+        Args:
+            task: the task of the episode.
+            reward: what the student got for it.
+
+        Returns:
+            The teacher after it.
+
+        Raises:
+            UsageError: the reward or the task is not finite, or the task does not have as many numbers as the box.
+        """
         check_reward("AlpGmm.update", reward)
         unit = self.box.unit(task)
         progress = 0.0
@@ -106,7 +124,7 @@ class CovarGmm:
         gaussians: the last fit; left to the teacher.
 
     Raises:
-        UsageError: a setting makes no sense, or numpy is not installed. `update`: for a reward that is not finite.
+        UsageError: a setting makes no sense, or numpy is not installed.
 
     Example:
         >>> teacher = CovarGmm(Box((0.0,), (1.0,)))
@@ -134,13 +152,31 @@ class CovarGmm:
         _check("CovarGmm", self.window, self.most, self.any_task)
 
     def sample(self, rng: Random) -> Task:
-        """A task."""
+        """Draw a task: any, or one of a Gaussian that is chosen by how its rewards change with time.
+
+        Args:
+            rng: where all chance comes from.
+
+        Returns:
+            The task.
+        """
         together = [each.covariance[-2][-1] for each in self.gaussians]
         weights = [abs(each) if self.forgets else max(0.0, each) for each in together]
         return _sample(self.box, self.gaussians, weights, self.any_task, rng)
 
     def update(self, task: Task, reward: float) -> CovarGmm:
-        """The teacher after one more episode."""
+        """Learn from an episode. Every `window` episodes the mixture is fitted anew.
+
+        Args:
+            task: the task of the episode.
+            reward: what the student got for it.
+
+        Returns:
+            The teacher after it.
+
+        Raises:
+            UsageError: the reward or the task is not finite, or the task does not have as many numbers as the box.
+        """
         check_reward("CovarGmm.update", reward)
         at = (self.count % self.window) / self.window
         count, recent = self.count + 1, (*self.recent, (*self.box.unit(task), at, float(reward)))[-self.window :]

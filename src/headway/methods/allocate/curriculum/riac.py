@@ -61,7 +61,7 @@ class Riac:
         regions: all regions, also those that were split; left to the teacher.
 
     Raises:
-        UsageError: `full` is below 20. `update`: for a reward that is not finite.
+        UsageError: `full` is no whole number from 20 on.
 
     Example:
         >>> teacher = Riac(Box((0.0, 0.0), (1.0, 1.0)), full=100)
@@ -88,7 +88,14 @@ class Riac:
             object.__setattr__(self, "regions", (Region((0.0,) * sides, (1.0,) * sides),))
 
     def sample(self, rng: Random) -> Task:
-        """A task."""
+        """Draw a task: mostly of a region with much learning progress.
+
+        Args:
+            rng: where all chance comes from.
+
+        Returns:
+            The task.
+        """
         how = rng.random()
         if how < 0.2 or self.count == 0:
             return self.box.sample(rng)
@@ -100,7 +107,18 @@ class Riac:
         return self.box.task([rng.uniform(low, high) for low, high in zip(region.low, region.high, strict=True)])
 
     def update(self, task: Task, reward: float) -> Riac:
-        """The teacher after one more episode."""
+        """Learn from an episode. A region that is full is split.
+
+        Args:
+            task: the task of the episode.
+            reward: what the student got for it.
+
+        Returns:
+            The teacher after it.
+
+        Raises:
+            UsageError: the reward is not finite, or the task is not in the box.
+        """
         check_reward("Riac.update", reward)
         unit = self.box.unit(task)
         if unit not in self.regions[0]:

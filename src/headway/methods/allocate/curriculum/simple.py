@@ -34,11 +34,29 @@ class Uniform:
     box: Box
 
     def sample(self, rng: Random) -> Task:
-        """A task."""
+        """Draw any task of the box.
+
+        Args:
+            rng: where all chance comes from.
+
+        Returns:
+            The task.
+        """
         return self.box.sample(rng)
 
     def update(self, task: Task, reward: float) -> Uniform:
-        """The same teacher."""
+        """Learn nothing from an episode.
+
+        Args:
+            task: the task of the episode.
+            reward: what the student got for it.
+
+        Returns:
+            The same teacher.
+
+        Raises:
+            UsageError: the reward or the task is not finite, or the task does not have as many numbers as the box.
+        """
         check_reward("Uniform.update", reward)
         self.box.unit(task)
         return self
@@ -57,7 +75,7 @@ class Unsolved(Generic[T]):
         seen: the last rewards of each task, in the order of the tasks; left to the teacher.
 
     Raises:
-        UsageError: there are no tasks, or a setting makes no sense. `update`: for a task that is not in the list.
+        UsageError: there are no tasks, or a setting makes no sense.
 
     Example:
         >>> teacher = Unsolved(("add", "divide"), solved_at=0.9, window=2)
@@ -87,11 +105,29 @@ class Unsolved(Generic[T]):
         return tuple(task for task, rewards in zip(self.tasks, self._rewards, strict=True) if not self._solves(rewards))
 
     def sample(self, rng: Random) -> T:
-        """A task that is not solved; any, where all are."""
+        """Draw a task that is not solved; any, where all are.
+
+        Args:
+            rng: where all chance comes from.
+
+        Returns:
+            The task.
+        """
         return rng.choice(self.left or tuple(self.tasks))
 
     def update(self, task: T, reward: float) -> Unsolved[T]:
-        """The teacher after one more episode. A solved task that is given again and fails comes back."""
+        """Learn from an episode. A solved task that is given again and fails comes back.
+
+        Args:
+            task: the task of the episode.
+            reward: what the student got for it.
+
+        Returns:
+            The teacher after it.
+
+        Raises:
+            UsageError: the task is not in the list, or the reward is not finite.
+        """
         check_reward("Unsolved.update", reward)
         if task not in self.tasks:
             raise UsageError(f"Unsolved.update: task={task!r:.80} is none of the {len(self.tasks)} tasks")
@@ -163,7 +199,14 @@ class Adr:
             object.__setattr__(self, "rewards", (((), ()),) * len(start))
 
     def sample(self, rng: Random) -> Task:
-        """A task of the present box, half of them on one of its sides."""
+        """Draw a task of the present box; a share of `on_side` is on one of its sides.
+
+        Args:
+            rng: where all chance comes from.
+
+        Returns:
+            The task.
+        """
         unit = [rng.uniform(low, high) for low, high in self.sides]
         if rng.random() < self.on_side:
             direction = rng.randrange(len(unit))
@@ -171,7 +214,18 @@ class Adr:
         return self.box.task(unit)
 
     def update(self, task: Task, reward: float) -> Adr:
-        """The teacher after one more episode: the sides that the task is on collect its reward."""
+        """Learn from an episode: the sides that the task is on collect its reward.
+
+        Args:
+            task: the task of the episode.
+            reward: what the student got for it.
+
+        Returns:
+            The teacher after it.
+
+        Raises:
+            UsageError: the reward or the task is not finite, or the task does not have as many numbers as the box.
+        """
         check_reward("Adr.update", reward)
         sides, rewards = list(self.sides), list(self.rewards)
         for direction, x in enumerate(self.box.unit(task)):

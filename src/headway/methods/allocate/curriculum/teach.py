@@ -62,6 +62,7 @@ async def teach(
         Exception: what an episode raises, or the teacher for a reward that is not finite.
 
     Example:
+        >>> from headway.methods import allocate
         >>> @hw.task
         ... async def attempt(task: str, episode: int) -> float:
         ...     return float(task == "add")

@@ -1,6 +1,6 @@
 """Plans that run under greedy, fickle, lying and clever policies, in simulated worlds: none may pass its budget or its deadline.
 
-    python -m benchmarks.spending [--schedules 10000] [--seed 0]
+    python -m benchmarks.policies_in_bounds [--schedules 10000] [--seed 0]
 
 A seed draws a world (what is held up, reordered, committed when), a plan, a budget, a deadline, a policy and, for every second one,
 when the driver is killed; then the run goes on in a new process. The real engine runs the real executor. Afterwards all promises of
@@ -188,17 +188,17 @@ def check_schedules(first: int, count: int) -> tuple[Counter[str], list[str]]:
 
 def count_violations(first: int, count: int) -> int:
     """The same in a process of its own, where nothing stands around it: a call in a worker can't hold simulated runs."""
-    asked = [sys.executable, "-m", "benchmarks.spending", "--seed", str(first), "--schedules", str(count)]
+    asked = [sys.executable, "-m", "benchmarks.policies_in_bounds", "--seed", str(first), "--schedules", str(count)]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     said = done.stdout.splitlines()[-1:] or [done.stderr]
     found = re.fullmatch(r"[\d,]+ schedules, ([\d,]+) violations", said[0])
     if found is None:
-        raise RuntimeError(f"benchmarks.spending said {said[0]!r:.300}")
+        raise RuntimeError(f"benchmarks.policies_in_bounds said {said[0]!r:.300}")
     return int(found[1].replace(",", ""))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.spending", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.policies_in_bounds", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--schedules", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
