@@ -23,7 +23,7 @@ from headway.sim.history import History
 from headway.sim.store import Crash
 
 QUESTION = "q6|"
-SIDE_BY_SIDE = 7  # more at once take longer than the moment that a block ends before its deadline, on a busy machine
+SIDE_BY_SIDE = 7  # a world of long stalls holds one step in 2,000 up for longer than a deadline waits for its block to end
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
