@@ -229,7 +229,7 @@ SALE = "headway.methods.allocate.agents.auction"
 SALE_TESTS = "tests/methods/allocate/agents/test_sale.py"
 SALE_CLAIM = "pass@1 above the largest agent's, with 53 % less use of it and 35 % lower cost"
 
-TESTS = "tests/methods/allocate/test_"
+TESTS = "tests/methods/allocate/agents/test_"
 REFUSED = "test_what_makes_no_sense_is_refused_in_a_sentence"
 METHODS = {
     "bats": "test_a_search_that_dies_anywhere_ends_the_same",
