@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NAMED = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.fullmatch(r".*Python :: 3\.\d+", one)]
 DATA = {
+    "headway/bench/allocate/outcomes.json": "`headway bench allocate` draws from what the model did",
     "headway/bench/allocate/shapes.json": "`headway bench allocate` runs plans of these shapes",
     "headway/methods/schedule/instances/classic.txt.xz": "`headway bench schedule` solves them",
     "headway/reference/arithmetic/trained/arithmetic.safetensors": "`headway serve` and the benches run it",
