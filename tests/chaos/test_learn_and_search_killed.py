@@ -90,7 +90,7 @@ def test_a_killed_demo_goes_on_with_the_same_training_and_all_puzzles(victims: V
     found = result(victims.folder / store)
     assert found.trained.language == undisturbed.trained.language
     assert found.trained.value == undisturbed.trained.value
-    tried = [(each.method, each.puzzle) for each in found.attempts]
-    assert tried == [(each.method, each.puzzle) for each in undisturbed.attempts]
+    tried = [(each.method, each.question) for each in found.attempts]
+    assert tried == [(each.method, each.question) for each in undisturbed.attempts]
     assert found.tokens <= demo.SHARED * PUZZLES * len(demo.METHODS)
     assert (victims.folder / store / "out" / f"{RUN}.html").read_text().count("<svg") == 4

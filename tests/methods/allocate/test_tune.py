@@ -93,7 +93,7 @@ def test_only_the_best_of_a_level_go_on_to_the_next(go):
     tuned = go(search, 60, 4, 3, 1e6)
     ends = Counter(probe.end for probe in tuned.trials)
     assert ends["whole"] + ends["weeded out"] == 60
-    assert 1 <= ends["whole"] <= 20
+    assert 1 <= ends["whole"] <= 20 + 4  # a third, and those that were under way side by side before the third was known
     assert {probe.level for probe in tuned.trials if probe.end == "whole"} == {2}
     assert Counter(level for _, level in MADE)[0] == 60
     assert tuned.best.end == "whole"

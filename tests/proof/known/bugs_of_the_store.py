@@ -109,13 +109,6 @@ JOURNAL: tuple[Bug, ...] = (
         tests=f"{_WRITER}::test_a_run_whose_last_rows_are_too_much_for_the_disk_is_not_done",
     ),
     bug(
-        "a driver returns a result that could not be written",
-        "Driver._give_back",
-        "status = self._unless_broken(status)",
-        "",
-        tests="program/runs/test_giving_back.py::test_a_run_whose_result_cannot_be_written_fails_and_goes_on",
-    ),
-    bug(
         "a driver looks whether its last rows were written before it has heard of it",
         "Driver._give_back",
         "self._log.hear()",
