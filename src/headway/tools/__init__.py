@@ -8,12 +8,15 @@
     results = await tools.run_calls([area], reply.samples[0].calls)
 
 `tool` makes one of a typed function (`parameters`, `kinds`, `docstring` read what it takes), `running` runs a turn's calls,
-`results` says what a model is shown, `approval` asks a person. Importing this package needs no extra.
+`results` says what a model is shown, `approval` asks a person; `mcp` has the tools of other programs. Importing this package needs
+no extra.
 """
 
 from headway.tools.approval import Approval as Approval
 from headway.tools.approval import ask_approval as ask_approval
 from headway.tools.approval import read_approval as read_approval
+from headway.tools.mcp.found import list_mcp_tools as list_mcp_tools
+from headway.tools.mcp.servers import McpServer as McpServer
 from headway.tools.parameters import Parameters as Parameters
 from headway.tools.parameters import ToolArgumentsError as ToolArgumentsError
 from headway.tools.results import ToolResult as ToolResult

@@ -1,91 +1,28 @@
-"""MCP servers as programs of their own, on each transport."""
+"""A wild MCP server for each test, on the transports that it asks for."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("mcp")
+sys.path.insert(0, str(Path(__file__).parent))
 
-from headway.tools import McpServer
-
-HERE = Path(__file__).parent
-WILD = str(HERE / "wild_server.py")
-
-
-class Wild:
-    """The wild server on one transport, and what it has done."""
-
-    def __init__(self, folder: Path, kind: str) -> None:
-        self.folder, self.kind = folder, kind
-        self._process: subprocess.Popen[bytes] | None = None
-        self._port = 0
-        if kind == "http":
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self._port = free.getsockname()[1]
-
-    def server(self, **options: object) -> McpServer:
-        """Where it is."""
-        if self.kind == "stdio":
-            return McpServer(name="wild", command=[sys.executable, WILD, str(self.folder)], **options)  # type: ignore[arg-type]
-        if self.kind == "http":
-            self.keep_up()
-            return McpServer(name="wild", url=f"http://127.0.0.1:{self._port}/mcp", **options)  # type: ignore[arg-type]
-        import wild_server
-
-        return McpServer(name="wild", target=wild_server.make(self.folder), **options)  # type: ignore[arg-type]
-
-    def keep_up(self) -> None:
-        """Start the server that listens, where it does not run."""
-        if self._process is not None and self._process.poll() is None:
-            return
-        self._process = subprocess.Popen(
-            [sys.executable, WILD, str(self.folder), str(self._port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise AssertionError("the wild server does not listen")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    @property
-    def log(self) -> list[str]:
-        """What it has done, in its order."""
-        return (self.folder / "log").read_text().splitlines() if (self.folder / "log").exists() else []
-
-    def until(self, line: str) -> None:
-        """Wait until it has done this."""
-        end = time.monotonic() + 60
-        while line not in self.log:
-            assert time.monotonic() < end, f"{line!r} never came; there are {self.log}"
-            time.sleep(0.01)
+from wild import Wild
 
 
 @pytest.fixture(params=["stdio", "http", "in process"])
-def wild(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wild]:
-    monkeypatch.syspath_prepend(str(HERE))
+def wild(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wild]:
     made = Wild(tmp_path, request.param)
     yield made
     made.stop()
 
 
 @pytest.fixture
-def make_wild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Wild]]:
-    monkeypatch.syspath_prepend(str(HERE))
+def make_wild(tmp_path: Path) -> Iterator[Callable[[str], Wild]]:
     made: list[Wild] = []
 
     def make(kind: str) -> Wild:

@@ -20,7 +20,7 @@ PIXEL = bytes.fromhex(
 
 
 def make(folder: Path) -> MCPServer:
-    server = MCPServer("wild")
+    server = MCPServer("wild", log_level="CRITICAL")
 
     def note(line: str) -> None:
         with (folder / "log").open("a") as log:

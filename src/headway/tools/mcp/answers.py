@@ -41,8 +41,8 @@ class McpAnswer:
         content: texts, pictures and sounds, for the model.
         structured: the same as JSON, where the server gives it and it fits the tool's schema.
         is_error: whether the tool says that it failed.
-        is_certain: whether it is known what came of the call. It is not where the connection broke or the program died in the middle
-            of a call that may change something.
+        is_certain: whether it is known what came of the call. It is not where the connection broke, or the program died, in the
+            middle of a call that may change something.
     """
 
     content: tuple[Part, ...] = ()
@@ -54,6 +54,12 @@ class McpAnswer:
     def text(self) -> str:
         """The texts of the content."""
         return "\n".join(part.text for part in self.content if isinstance(part, Text))
+
+    def __headway_show__(self) -> tuple[str | tuple[Part, ...], bool]:
+        """What a model is shown of it."""
+        if all(isinstance(part, Text) for part in self.content):
+            return self.text, self.is_error
+        return self.content, self.is_error
 
 
 def make_error(text: str, *, is_certain: bool = True) -> McpAnswer:

@@ -2,9 +2,10 @@
 
     await call_tool(server, "search", {"query": "the height of K2"})
 
-A call's key has the server's name, the tool and the arguments. A call that only reads is tried again after a broken connection. One
-that may change something is not: neither in this life of the run, nor in a later one. Its answer then says that nobody knows whether
-it came through, and the model decides. The server is also told the call's idempotency key, in `_meta`, for servers that know it.
+A call's key has the server's name, the tool and the arguments. A call that only reads is tried again after a broken connection.
+One that may change something is not: neither in this life of the run, nor in a later one. Its answer then says that nobody knows
+whether it came through, and the model decides. The server is also told the call's idempotency key, in `_meta`, for servers that
+know it.
 """
 
 from __future__ import annotations

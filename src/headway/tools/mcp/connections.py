@@ -1,11 +1,11 @@
 """Keeps one connection to each MCP server, for each event loop.
 
 The SDK wants a connection opened and closed by the same task, and allows calls from any. So each connection has an owner: a task
-that belongs to no call, opens it, waits, and closes it when it is broken or when the loop ends. A pool of connections that calls open
-and close loses calls (mcp-context-forge#3737).
+that belongs to no call, opens it, waits, and closes it when it is broken or when the loop ends. A pool of connections that calls
+open and close loses calls (mcp-context-forge#3737).
 
-A connection that broke stays broken in the SDK. Here the next call opens a new one. Whether a call may be made again that broke in the
-middle is not decided here.
+A connection that broke stays broken in the SDK. Here the next call opens a new one. Whether a call that broke in the middle may be
+made again is not decided here.
 """
 
 from __future__ import annotations

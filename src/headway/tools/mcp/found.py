@@ -59,9 +59,7 @@ async def list_mcp_tools(server: McpServer, *, only: Collection[str] = (), prefi
 
 def _make_tool(server: McpServer, offer: Offer, name: str) -> Tool:
     reads_only = server.reads_only(offer.name, offer.reads_only)
-    labels = Labels(
-        effect=not reads_only, reads_untrusted=server.reads_untrusted, needs_approval=server.asks_first(offer.name)
-    )
+    labels = Labels(effect=not reads_only, reads_untrusted=server.reads_untrusted, needs_approval=server.asks_first(offer.name))
     spec = ToolSpec(name, offer.description, dict(offer.parameters))
     return Tool(spec, labels, call_reader if reads_only else call_effect, McpParameters(server, offer.name, offer.parameters))
 
@@ -71,6 +69,7 @@ class McpParameters:
 
     def __init__(self, server: McpServer, tool: str, schema: Mapping[str, Any]) -> None:
         self._server, self._tool, self.schema = server, tool, schema
+        self.identity = (server, tool)
 
     def parse(self, arguments: str) -> dict[str, Any]:
         """The arguments by name. Raises ToolArgumentsError."""

@@ -1,8 +1,8 @@
 """Offers tasks, and the runs of a store, to any MCP client: what `headway mcp` runs.
 
-A call of a task is a run of its own. Who names it (`headway/run` in the call's `_meta`, or an idempotency key) gets the same run for
-the same name: its result where it has ended, the rest of the work where it was broken off. A client that cancels, or goes away,
-stops the work, and what is finished is kept: `headway_resume` goes on.
+A call of a task is a run of its own. A client that names it (`headway/run` in the call's `_meta`, or an idempotency key) gets the
+same run for the same name: its result where it has ended, the rest of the work where it was broken off. A client that cancels, or
+goes away, stops the work, and what is finished is kept: `headway_resume` goes on.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ async def _run_task(offered: Offered, wanted: Tool, params: Any, ctx: Any) -> An
 
 
 async def _until_cancelled(work: Coroutine[Any, Any, Any]) -> Any:
-    """What the work gives. The SDK cancels every `await` of a handler until it has ended; a run is cancelled once, and gets the time
-    to record what is finished."""
+    """What the work gives. The SDK cancels every `await` of a handler until it has ended; a run is cancelled once, and gets the
+    time to record what is finished."""
     import anyio
 
     doing = asyncio.ensure_future(work)
@@ -263,5 +263,5 @@ def make_run_tools(store: Any) -> dict[str, Tool]:
 
 def _show_run(run_id: str, store: Any) -> dict[str, Any]:
     seen = hw.view(run_id, store=store)
-    calls = [{"task": call.task, "label": call.label, "status": call.status} for call in seen.calls[:MOST_RUNS]]
+    calls = [{"task": call.task, "label": call.label, "state": call.state} for call in seen.calls[:MOST_RUNS]]
     return {"run": run_id, "status": seen.status, "waiting": [wait.name for wait in seen.waiting], "calls": calls}
