@@ -12,7 +12,9 @@
 """
 
 from headway.tools.approval import Approval as Approval
+from headway.tools.approval import Question as Question
 from headway.tools.approval import ask_approval as ask_approval
+from headway.tools.approval import questions as questions
 from headway.tools.approval import read_approval as read_approval
 from headway.tools.parameters import Parameters as Parameters
 from headway.tools.parameters import ToolArgumentsError as ToolArgumentsError
