@@ -30,6 +30,7 @@ from headway.joins.gather import settle
 from headway.models.messages import ToolCall
 from headway.near import near_misses
 from headway.tools.approval import ask_approval, read_approval
+from headway.tools.finding.shelf import Shelf
 from headway.tools.parameters import ToolArgumentsError
 from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, describe_failure, failed, returned
 from headway.tools.tool import Tool
@@ -46,7 +47,7 @@ async def run_calls(
     """Run the calls of one turn, all at once.
 
     Args:
-        offered: the tools that the model was told of.
+        offered: the tools that the model was told of. What is found is put on a `Shelf`.
         calls: what it asked.
         most_bytes: how much of each result the model is shown, in bytes of UTF-8. The whole value is in the journal.
         ask_first: whether a person is asked about a call, besides those of tools that always need approval.
@@ -90,7 +91,10 @@ async def run_calls(
             results[place] = failed(call, str(error), most_bytes)
     for place, end in zip(running, await settle(*running.values()), strict=True):
         results[place] = _judge(calls[place], end, most_bytes)
-    return [result for result in results if result is not None]
+    done = [result for result in results if result is not None]
+    if isinstance(offered, Shelf):
+        offered.learn(done)
+    return done
 
 
 class _NotRun(Exception):
