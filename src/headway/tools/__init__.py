@@ -8,13 +8,23 @@
     results = await tools.run_calls([area], reply.samples[0].calls)
 
 `tool` makes one of a typed function (`parameters`, `kinds`, `docstring` read what it takes), `running` runs a turn's calls,
+`results` says what a model is shown, `approval` asks a person, `finding` finds the right few among thousands. Importing this
+package needs no extra.
 `results` says what a model is shown, `approval` asks a person; `mcp` has the tools of other programs. Importing this package needs
 no extra.
 """
 
 from headway.tools.approval import Approval as Approval
+from headway.tools.approval import Question as Question
 from headway.tools.approval import ask_approval as ask_approval
+from headway.tools.approval import questions as questions
 from headway.tools.approval import read_approval as read_approval
+from headway.tools.finding.queries import write_queries as write_queries
+from headway.tools.finding.shelf import Shelf as Shelf
+from headway.tools.finding.toolbox import Found as Found
+from headway.tools.finding.toolbox import Toolbox as Toolbox
+from headway.tools.finding.toolbox import catalogue_tokens as catalogue_tokens
+from headway.tools.finding.vectors import Embedder as Embedder
 from headway.tools.mcp.found import list_mcp_tools as list_mcp_tools
 from headway.tools.mcp.servers import McpServer as McpServer
 from headway.tools.parameters import Parameters as Parameters

@@ -14,6 +14,7 @@ A function whose parameters have no schema is refused when the tool is made, nev
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -192,12 +193,21 @@ def _is_hidden(parameter: inspect.Parameter, hint: Any, name: str) -> bool:
 def explain_json(text: str, error: Exception) -> str:
     """Say to a model what is wrong with its JSON."""
     said = str(error)
-    if "truncated" in said:
+    if "truncated" in said and not _is_lenient_json(text):
         return (
             f"the arguments end in the middle, after {len(text)} characters: the call was cut off. Send it again, whole and shorter"
         )
     shown = text if len(text) <= _MOST_SAID else text[:_MOST_SAID] + "…"
     return f"the arguments are no valid JSON ({said}): {shown!r}. Send one JSON object"
+
+
+def _is_lenient_json(text: str) -> bool:
+    """Whether it is whole, for a reader that takes halves of characters: msgspec calls those cut off."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _unwrap(text: str) -> str | None:

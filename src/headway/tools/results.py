@@ -53,7 +53,7 @@ def failed(call: ToolCall, said: str, most_bytes: int = MOST_BYTES) -> ToolResul
     return ToolResult(call, cut(said, most_bytes), is_error=True)
 
 
-def returned(call: ToolCall, value: Any, most_bytes: int = MOST_BYTES) -> ToolResult:
+def returned(call: ToolCall, value: Any, most_bytes: int) -> ToolResult:
     """The result of a call that returned a value. One that says itself what is shown of it (`__headway_show__`) gives the content,
     and whether it is an error."""
     if (says := getattr(value, "__headway_show__", None)) is not None:
@@ -89,7 +89,7 @@ def show(value: Any, most_bytes: int = MOST_BYTES) -> str | tuple[Part, ...]:
         value = (value,)
     if isinstance(value, list | tuple) and any(isinstance(each, _PARTS) for each in value):
         return _show_parts(value, most_bytes)
-    return cut(_as_json(value), most_bytes)
+    return cut(as_json(value), most_bytes)
 
 
 def _show_parts(values: Sequence[Any], most_bytes: int) -> tuple[Part, ...]:
@@ -99,13 +99,14 @@ def _show_parts(values: Sequence[Any], most_bytes: int) -> tuple[Part, ...]:
         if isinstance(value, Image | Audio):
             parts.append(value)
             continue
-        shown = cut(value.text if isinstance(value, Text) else value if isinstance(value, str) else _as_json(value), max(left, 0))
+        shown = cut(value.text if isinstance(value, Text) else value if isinstance(value, str) else as_json(value), max(left, 0))
         left -= len(shown.encode())
         parts.append(Text(shown))
     return tuple(parts)
 
 
-def _as_json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """A value as JSON, the same text for equal values. Raises Unshowable."""
     if isinstance(value, bytes | bytearray | memoryview):
         raise Unshowable(f"{len(value)} bytes, which are no text")
     try:

@@ -11,18 +11,28 @@ goes wrong with the run or its store are not: they are raised, when all calls ha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from headway.errors import CallCancelled, CheckpointError, NotInRun, RunError, StoreError, UsageError
+from headway.errors import (
+    CallCancelled,
+    CheckpointError,
+    NoCanonicalForm,
+    NotInRun,
+    RunError,
+    StoreError,
+    UsageError,
+    WrongArguments,
+)
 from headway.joins.base import Settled
 from headway.joins.bound import bound_of
 from headway.joins.gather import settle
 from headway.models.messages import ToolCall
 from headway.near import near_misses
 from headway.tools.approval import ask_approval, read_approval
+from headway.tools.finding.shelf import Shelf
 from headway.tools.parameters import ToolArgumentsError
-from headway.tools.results import MOST_BYTES, ToolResult, describe_failure, failed, returned
+from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, describe_failure, failed, returned
 from headway.tools.tool import Tool
 
 
@@ -31,16 +41,17 @@ async def run_calls(
     calls: Sequence[ToolCall],
     *,
     most_bytes: int = MOST_BYTES,
+    ask_first: Callable[[Tool, ToolCall], bool] | None = None,
     approval_timeout_s: float | None = None,
 ) -> list[ToolResult]:
     """Run the calls of one turn, all at once.
 
     Args:
-        offered: the tools that the model was told of.
+        offered: the tools that the model was told of. What is found is put on a `Shelf`.
         calls: what it asked.
         most_bytes: how much of each result the model is shown, in bytes of UTF-8. The whole value is in the journal.
-        approval_timeout_s: how long a person has to approve a call that needs it, in seconds; then it counts as denied. None waits
-            without end.
+        ask_first: whether a person is asked about a call, besides those of tools that always need approval.
+        approval_timeout_s: how long a person has to approve, in seconds; then it counts as denied. None waits without end.
 
     Returns:
         What became of each, in the order of the calls.
@@ -70,12 +81,20 @@ async def run_calls(
     seen: set[str] = set()
     for place, call in enumerate(calls):
         try:
-            running[place] = _begin(_find(named, call, seen), call, most_bytes, approval_timeout_s)
+            tool = _find(named, call, seen)
+            values = _parse(tool, call)
+            if tool.labels.needs_approval or (ask_first is not None and ask_first(tool, call)):
+                running[place] = _run_if_approved(tool, call, values, approval_timeout_s)
+            else:
+                running[place] = _start(tool, values)
         except _NotRun as error:
             results[place] = failed(call, str(error), most_bytes)
     for place, end in zip(running, await settle(*running.values()), strict=True):
         results[place] = _judge(calls[place], end, most_bytes)
-    return [result for result in results if result is not None]
+    done = [result for result in results if result is not None]
+    if isinstance(offered, Shelf):
+        offered.learn(done)
+    return done
 
 
 class _NotRun(Exception):
@@ -103,41 +122,53 @@ def _find(named: dict[str, Tool], call: ToolCall, seen: set[str]) -> Tool:
     return tool
 
 
-def _begin(tool: Tool, call: ToolCall, most_bytes: int, timeout_s: float | None) -> Awaitable[Any]:
-    """Begin a call, or the question whether it may be begun. Raises _NotRun."""
+def _parse(tool: Tool, call: ToolCall) -> dict[str, Any]:
+    """The arguments of a call. Raises _NotRun where they don't fit."""
     try:
-        values = tool.parse(call.arguments)
-        if tool.labels.needs_approval:
-            return _run_if_approved(tool, call, timeout_s)
-        return tool.start_with(values)
+        return tool.parse(call.arguments)
     except ToolArgumentsError as error:
         raise _NotRun(str(error)) from None
+
+
+def _start(tool: Tool, values: dict[str, Any]) -> Awaitable[Any]:
+    """Start a tool. Raises _NotRun where it can't be called so."""
+    try:
+        return tool.start_with(values)
+    except (NoCanonicalForm, WrongArguments) as error:
+        raise _NotRun(f"{tool.name} can't be called with these arguments: {str(error).partition(': give the call')[0]}") from None
     except UsageError:
         raise
     except Exception as error:  # outside of a run, a plain function runs here
-        raise _NotRun(describe_failure(call.name, error)) from error
+        raise _NotRun(describe_failure(tool.name, error)) from error
 
 
-async def _run_if_approved(tool: Tool, call: ToolCall, timeout_s: float | None) -> Any:
-    """What a tool gives, once a person has approved it; a result that is an error where nobody has."""
+async def _run_if_approved(tool: Tool, call: ToolCall, values: dict[str, Any], timeout_s: float | None) -> Any:
+    """How a tool's call ended, once a person has approved it; a result that is an error where nobody has."""
     try:
-        approval = read_approval(await ask_approval(tool.name, call.arguments, timeout=timeout_s))
+        approval = read_approval(await ask_approval(tool.name, as_json(values), timeout=timeout_s))
     except TimeoutError:
         return failed(call, f"Not run: {tool.name} needs the approval of a person, and nobody gave it in {timeout_s:g} seconds.")
     if not approval.approved:
         why = f": {approval.reason}" if approval.reason else "."
         return failed(call, f"Not run: a person was asked and did not approve {tool.name}{why}")
     try:
-        values = tool.parse(approval.arguments or call.arguments)
+        if approval.arguments:
+            values = tool.parse(approval.arguments)
+        started = _start(tool, values)
     except ToolArgumentsError as error:
         return failed(call, f"Not run: a person changed the arguments, and they don't fit. {error}")
-    return await tool.start_with(values)
+    except _NotRun as error:
+        return failed(call, str(error))
+    (end,) = await settle(started)
+    return end
 
 
 def _judge(call: ToolCall, end: Settled[Any], most_bytes: int) -> ToolResult:
     """What became of a call, or its error where that is not the model's to hear."""
+    if isinstance(end.value, Settled):  # of a call that was approved
+        end = end.value
     if end.error is None:
-        return end.value if isinstance(end.value, ToolResult) else returned(call, end.value, most_bytes)
+        return bound(end.value, most_bytes) if isinstance(end.value, ToolResult) else returned(call, end.value, most_bytes)
     if is_raised(end.error):
         raise end.error
     return failed(call, describe_failure(call.name, end.error), most_bytes)

@@ -12,6 +12,7 @@ import offered
 import pytest
 from mcp import StdioServerParameters
 from mcp.client.client import Client
+from wild import until
 
 import headway as hw
 from headway.errors import UsageError
@@ -83,12 +84,10 @@ def test_a_client_that_cancels_stops_the_run_and_a_call_of_the_same_name_goes_on
     async def go() -> None:
         async with Client(make_server(TASKS, store=tmp_path / "store")) as client:
             begun = asyncio.ensure_future(call(client, "work", {RUN: "mine"}, folder=str(tmp_path), seconds=60))
-            while not (tmp_path / "log").exists() or "second" not in (tmp_path / "log").read_text():
-                await asyncio.sleep(0.01)
+            await until(lambda: (tmp_path / "log").exists() and "second" in (tmp_path / "log").read_text())
             begun.cancel()
             await asyncio.gather(begun, return_exceptions=True)
-            while hw.view("mine", store=tmp_path / "store").status == "running":
-                await asyncio.sleep(0.01)
+            await until(lambda: hw.view("mine", store=tmp_path / "store").status != "running")
             assert (tmp_path / "log").read_text() == "first\nsecond\n"
             shown = (await call(client, "headway_show", run="mine")).structured_content["result"]
             assert [each["state"] for each in shown["calls"] if each["task"] == "offered.step"].count("ok") == 1
@@ -107,8 +106,7 @@ def test_a_run_that_waits_is_answered_by_the_client(tmp_path: Path) -> None:
             begun = asyncio.ensure_future(
                 client.call_tool("wait", {}, progress_callback=hear, meta={RUN: "waits"})  # type: ignore[arg-type]
             )
-            while "it waits for the signal 'word': answer with headway_signal" not in heard:
-                await asyncio.sleep(0.01)
+            await until(lambda: "it waits for the signal 'word': answer with headway_signal" in heard)
             await call(client, "headway_signal", run="waits", name="word", value="yes")
             assert (await begun).structured_content == {"result": "they said yes"}
             again = await call(client, "wait", {RUN: "waits"})

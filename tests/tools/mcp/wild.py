@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from headway.tools import McpServer
@@ -65,6 +66,13 @@ class Wild:
 
     async def until(self, line: str) -> None:
         """Wait until it has done this."""
-        async with asyncio.timeout(60):
-            while line not in self.log:
-                await asyncio.sleep(0.01)
+        await until(lambda: line in self.log)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process does."""
+    for _ in range(6000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came")
