@@ -46,6 +46,7 @@ from headway.errors import LayoutError as LayoutError
 from headway.errors import LeaseLost as LeaseLost
 from headway.errors import ModelError as ModelError
 from headway.errors import ModelUnavailable as ModelUnavailable
+from headway.errors import ToolUnavailable as ToolUnavailable
 from headway.errors import NoCanonicalForm as NoCanonicalForm
 from headway.errors import NoCheckpoint as NoCheckpoint
 from headway.errors import NotDecodable as NotDecodable

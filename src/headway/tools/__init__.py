@@ -8,10 +8,8 @@
     results = await tools.run_calls([area], reply.samples[0].calls)
 
 `tool` makes one of a typed function (`parameters`, `kinds`, `docstring` read what it takes), `running` runs a turn's calls,
-`results` says what a model is shown, `approval` asks a person, `finding` finds the right few among thousands. Importing this
-package needs no extra.
-`results` says what a model is shown, `approval` asks a person; `mcp` has the tools of other programs. Importing this package needs
-no extra.
+`results` says what a model is shown, `approval` asks a person, `finding` finds the right few among thousands, `mcp` has the tools
+of other programs. Importing this package needs no extra.
 """
 
 from headway.tools.approval import Approval as Approval
