@@ -46,6 +46,16 @@ CASES = [
     ("obstore", "hw.Checkpoints('s3://b/r')", "the object store s3://b/r needs obstore: pip install 'headway[objects]'"),
     ("openai", "hw.models.Endpoint('gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),
     ("openai", "hw.models.open('openai:gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),
+    (
+        "mcp",
+        "import headway.tools as t; hw.run(hw.task(t.list_mcp_tools), t.McpServer(name='a', url='http://a/mcp'), store=None)",
+        "an MCP server needs mcp: pip install 'headway[mcp]'",
+    ),
+    (
+        "mcp",
+        "from headway.tools.mcp.offering import make_server; make_server([])",
+        "headway mcp needs mcp: pip install 'headway[mcp]'",
+    ),
     ("xllamacpp", "hw.models.Local()", "models.Local needs xllamacpp: pip install 'headway[local]'"),
     ("starlette", "command('serve', 'countdown')", "headway serve needs starlette: pip install 'headway[ui]'"),
     ("uvicorn", "command('serve', 'countdown')", "headway serve needs uvicorn: pip install 'headway[ui]'"),

@@ -83,7 +83,6 @@ async def call_effect(server: McpServer, tool: str, arguments: dict[str, Any]) -
 
 async def _call(connection: Any, client: Any, server: McpServer, tool: str, arguments: dict[str, Any]) -> McpAnswer:
     from mcp.shared.exceptions import MCPError
-    from pydantic import ValidationError
 
     async def tell(done: float, total: float | None, message: str | None) -> None:
         hw.progress(done, total)
@@ -99,7 +98,7 @@ async def _call(connection: Any, client: Any, server: McpServer, tool: str, argu
         return read_answer(await _ask(connection, client, asked))
     except MCPError as error:  # the server has answered, with an error of the protocol
         return make_error(f"{tool}: {error.message}")
-    except (ValidationError, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         return make_error(f"{tool}: the server's answer does not fit what it declared: {_first_line(error)}", is_certain=False)
 
 
