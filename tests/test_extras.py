@@ -48,12 +48,12 @@ CASES = [
     ("openai", "hw.models.open('openai:gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),
     (
         "mcp",
-        "import headway.tools as t; hw.run(hw.task(t.list_mcp_tools), t.McpServer(name='a', url='http://a/mcp'), store=None)",
-        "an MCP server needs mcp: pip install 'headway[mcp]'",
+        "__import__('headway.tools').tools.McpServer(name='a', url='http://a/mcp')",
+        "tools.McpServer needs mcp: pip install 'headway[mcp]'",
     ),
     (
         "mcp",
-        "from headway.tools.mcp.offering import make_server; make_server([])",
+        "__import__('headway.tools.mcp.offering', fromlist=['all']).make_server([])",
         "headway mcp needs mcp: pip install 'headway[mcp]'",
     ),
     ("xllamacpp", "hw.models.Local()", "models.Local needs xllamacpp: pip install 'headway[local]'"),

@@ -19,7 +19,6 @@ import headway as hw
 from headway.engine.handle import Handle
 from headway.engine.outcomes.retry import Retry
 from headway.errors import CallError, ToolUnavailable
-from headway.extras import require
 from headway.task import task
 from headway.tools.mcp.answers import McpAnswer, Offer, make_error, read_answer, read_offer
 from headway.tools.mcp.connections import connection_to
@@ -33,7 +32,6 @@ _AGAIN = Retry(attempts=4, delay_s=0.2, on=(ToolUnavailable,))
 
 def call_tool(server: McpServer, tool: str, arguments: Mapping[str, Any], *, reads_only: bool = False) -> Handle[McpAnswer]:
     """Call a tool of a server. `reads_only`: it changes nothing, so it may be called again."""
-    require("an MCP server", "mcp")
     return (call_reader if reads_only else call_effect)(server, tool, dict(arguments))
 
 

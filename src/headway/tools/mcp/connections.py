@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from headway.errors import HeadwayError, ToolUnavailable
-from headway.extras import explain_missing
 from headway.tools.mcp.servers import McpServer
 
 if TYPE_CHECKING:
@@ -113,8 +112,8 @@ async def _own(server: McpServer, opening: asyncio.Future[Client], ended: asynci
 
 @contextlib.asynccontextmanager
 async def _connect(server: McpServer) -> AsyncGenerator[Client, None]:
-    with explain_missing("an MCP server"):
-        from mcp.client.client import Client
+    from mcp.client.client import Client
+
     async with contextlib.AsyncExitStack() as stack:
         target = await _target(server, stack)
         client = Client(target, read_timeout_seconds=server.timeout)

@@ -14,7 +14,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from headway.errors import UsageError
-from headway.extras import require
 from headway.models.messages import ToolSpec
 from headway.near import near_misses
 from headway.tools.mcp.answers import Offer
@@ -43,7 +42,6 @@ async def list_mcp_tools(server: McpServer, *, only: Collection[str] = (), prefi
         ToolUnavailable: the server can't be opened.
         UsageError: it has no tool of a name in `only`, two tools would have one name, or the extra `mcp` is missing.
     """
-    require("an MCP server", "mcp", "jsonschema")
     offers = {offer.name: offer for offer in await list_tools(server)}
     for name in only:
         if name not in offers:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from headway.errors import UsageError
+from headway.extras import require
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 TIMEOUT_S = 60.0
@@ -40,7 +41,7 @@ class McpServer:
         timeout: seconds for which a call may be silent; progress counts as a sound. The call fails then.
 
     Raises:
-        UsageError: it has no address, or several, and for values that make no sense.
+        UsageError: without the extra, for no address or several, and for values that make no sense.
 
     Example:
         >>> from headway import tools
@@ -61,6 +62,7 @@ class McpServer:
     timeout: float = TIMEOUT_S
 
     def __post_init__(self) -> None:
+        require("tools.McpServer", "mcp", "jsonschema")
         what = f"tools.McpServer({self.name!r:.80})"
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise UsageError(f"{what}: a name is up to 32 letters, digits, _ and -")
