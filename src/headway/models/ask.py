@@ -167,6 +167,8 @@ def _find_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Model
 def _describe(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> ModelCall:
     if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
+    if (check := getattr(model, "check", None)) is not None:
+        check(request)
     price = price_of(model)
     if price is None and bounds("money"):
         raise UsageError(
