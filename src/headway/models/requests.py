@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Model, ModelFault, Request
+from headway.models.forms import form_of
 from headway.models.messages import Message, Schema, ToolSpec
 
 Prompt = str | Sequence[Message | Mapping[str, Any]]
@@ -30,7 +31,7 @@ class Sampling(TypedDict, total=False):
         tools: what the model may ask for.
         tool_choice: "auto", "none", "required" (at least one), a tool's name, or the names of those that it may ask for ("auto").
         parallel_tool_calls: whether it may ask for several at once (True).
-        schema: the form of the answer.
+        schema: the form of the answer: a `Schema`, or a type, whose form it is then. See `answer` for one that is read as well.
         top_logprobs: how many of the likeliest tokens are wanted at each place (0).
         continues: whether the sample goes on with the last message, an assistant's (False).
         extra: further fields of the body, for servers that know them.
@@ -47,7 +48,7 @@ class Sampling(TypedDict, total=False):
     tools: Sequence[ToolSpec]
     tool_choice: str | Sequence[str]
     parallel_tool_calls: bool
-    schema: Schema | None
+    schema: Schema | type | None
     top_logprobs: int
     continues: bool
     extra: Mapping[str, Any]
@@ -67,10 +68,12 @@ def make_request(prompt: Prompt, **options: Any) -> Request:
     stop = options.get("stop")
     stops = () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,)
     choice = options.get("tool_choice", "auto")
+    schema = options.get("schema")
     lists = {
         "stop": stops,
         "tools": tuple(options.get("tools", ())),
         "tool_choice": choice if isinstance(choice, str) else tuple(choice),
+        "schema": schema if schema is None or isinstance(schema, Schema) else form_of(schema).schema,
     }
     request = Request(prompt=said, **{**options, **lists})
     if wrong := _wrong(request):

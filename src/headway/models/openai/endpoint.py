@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary
 from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.extras import require
+from headway.models.abilities import ALL
 from headway.models.base import Piece, Request
 from headway.models.messages import Message
 from headway.models.openai.protocol import (
@@ -123,6 +124,7 @@ class Endpoint:
         return f"Endpoint({self.name!r})"
 
     works_unseen = True
+    abilities = ALL
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """Make the samples. Closing the generator closes the connection.
