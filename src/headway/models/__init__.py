@@ -10,8 +10,6 @@ trained. `ask` and `streaming` call models; `openai.server` serves one over the 
 extra; using a model may.
 """
 
-from headway.models.answering import Answering as Answering
-from headway.models.answering import answer as answer
 from headway.models.ask import AnyModel as AnyModel
 from headway.models.ask import sample as sample
 from headway.models.base import Alternative as Alternative
@@ -23,9 +21,6 @@ from headway.models.base import Reply as Reply
 from headway.models.base import Request as Request
 from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
-from headway.models.forms import Form as Form
-from headway.models.forms import FormError as FormError
-from headway.models.forms import form_of as form_of
 from headway.models.limits import limit_model as limit_model
 from headway.models.local import Local as Local
 from headway.models.messages import Audio as Audio
@@ -42,3 +37,8 @@ from headway.models.prices import FREE as FREE
 from headway.models.prices import Price as Price
 from headway.models.requests import Sampling as Sampling
 from headway.models.streaming import stream as stream
+from headway.models.structured.answering import Answering as Answering
+from headway.models.structured.answering import answer as answer
+from headway.models.structured.forms import Form as Form
+from headway.models.structured.forms import FormError as FormError
+from headway.models.structured.forms import form_of as form_of

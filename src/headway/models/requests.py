@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Model, ModelFault, Request
-from headway.models.forms import form_of
 from headway.models.messages import Message, Schema, ToolSpec
+from headway.models.structured.forms import form_of
 
 Prompt = str | Sequence[Message | Mapping[str, Any]]
 MOST = 2**63 - 1  # what the protocol can count

@@ -27,8 +27,8 @@ import msgspec
 
 from headway.errors import UsageError
 from headway.journal.codec.declared import declare, stable_tag
-from headway.models.closing import close_schema
 from headway.models.messages import Schema
+from headway.models.structured.closing import close_schema
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class Form(Generic[T]):
             The value.
 
         Raises:
-            FormError: it is not of this form.
+            ValueError: as `FormError`: it is not of this form.
         """
         return _read(self._decode, text)
 
@@ -84,7 +84,7 @@ class Form(Generic[T]):
             The value of the last JSON in it.
 
         Raises:
-            FormError: there is none, or it is not of this form.
+            ValueError: as `FormError`: there is none, or it is not of this form.
         """
         found = _find_json(text)
         try:
@@ -123,7 +123,7 @@ def form_of(kind: Any, name: str = "") -> Form[Any]:
         2746984
         >>> form.read('{"name": "Rome", "people": "many"}')
         Traceback (most recent call last):
-        headway.models.forms.FormError: Expected `int`, got `str` - at `$.people`
+        headway.models.structured.forms.FormError: Expected `int`, got `str` - at `$.people`
     """
     if isinstance(kind, Schema):
         raise UsageError("a models.Schema says how an answer is written, not what it is read as: name a type, as dict or list[int]")

@@ -20,10 +20,10 @@ from headway.errors import ModelError, UsageError
 from headway.models.abilities import abilities_of, check_abilities
 from headway.models.ask import AnyModel, begin
 from headway.models.base import BatchModel, Model, Request, Sample, identity_of
-from headway.models.forms import Form, FormError, form_of
 from headway.models.limits import LimitedModel
 from headway.models.messages import Message, Text
 from headway.models.requests import Prompt, make_request
+from headway.models.structured.forms import Form, FormError, form_of
 from headway.task import task
 
 T = TypeVar("T")
