@@ -14,17 +14,21 @@ Json = dict[str, Any]
 
 _BEYOND = frozenset(
     {"allOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "patternProperties", "propertyNames"}
-    | {"prefixItems", "contains", "unevaluatedProperties", "unevaluatedItems"}
+    | {"prefixItems", "contains", "minContains", "maxContains", "unevaluatedProperties", "unevaluatedItems"}
+    | {"uniqueItems", "minProperties", "maxProperties", "contentEncoding", "contentMediaType"}
 )
-"""Keywords that strict mode refuses and that can't be left out: the schema would say something else."""
-NARROWING = frozenset(
-    {"minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "contentEncoding", "contentMediaType"}
-    | {"minContains", "maxContains", "discriminator", "examples"}
-)
-"""Keywords that strict mode refuses and that only narrow or explain. Without them a schema takes more, which the reader refuses."""
+"""Keywords that strict mode refuses. Grammars do not know them all either."""
+LENGTHS = ("minLength", "maxLength")
+"""Keywords that OpenAI's strict mode refuses and grammars know. Without them a schema takes more, which the reader refuses."""
 _SAYING = frozenset({"type", "enum", "const", "$ref", "anyOf", "oneOf", "properties"})
 """Of these a schema has one, unless it takes anything."""
+_OPENING = frozenset(
+    {"additionalProperties", "patternProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "if", "then", "else", "$ref"}
+)
+"""Beside `properties`: of these each may say of others."""
 _MAPS = ("properties", "$defs", "definitions")
+_WHOLE = ("allOf", "enum", "const", "default", "examples")
+"""What is joined (`allOf`) closes only as a whole, and values are no schemas."""
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 
@@ -38,7 +42,7 @@ def close_schema(schema: Mapping[str, Any]) -> tuple[Json, bool]:
         schema: of a type, as msgspec or pydantic makes it.
 
     Returns:
-        The schema, and whether strict mode takes it, `NARROWING` keywords aside.
+        The schema, and whether strict mode takes it, `LENGTHS` aside.
 
     Example:
         >>> close_schema({"type": "object", "properties": {"n": {"type": "integer", "default": 1}}})[0]
@@ -47,6 +51,36 @@ def close_schema(schema: Mapping[str, Any]) -> tuple[Json, bool]:
         False
     """
     return _close(_inline_root(schema))
+
+
+def close_objects(schema: Any) -> Any:
+    """A schema of anybody's with its objects closed, where nothing else in it might open them. What is required stays as it is.
+
+    A small model that may add properties adds properties until its tokens end.
+
+    Args:
+        schema: a JSON schema.
+
+    Returns:
+        The schema.
+
+    Example:
+        >>> close_objects({"type": "object", "properties": {"n": {"type": "integer", "default": 1}}})
+        {'type': 'object', 'properties': {'n': {'type': 'integer', 'default': 1}}, 'additionalProperties': False}
+    """
+    if isinstance(schema, list):
+        return [close_objects(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    made: Json = {}
+    for name, value in schema.items():
+        if name in _MAPS and isinstance(value, Mapping):
+            made[name] = {key: close_objects(each) for key, each in value.items()}
+        else:
+            made[name] = value if name in _WHOLE else close_objects(value)
+    if isinstance(schema.get("properties"), Mapping) and not _OPENING & schema.keys():
+        made["additionalProperties"] = False
+    return made
 
 
 def _inline_root(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -86,7 +120,8 @@ def _close(schema: Any) -> tuple[Any, bool]:
         strict = strict and inner
     if schema.get("type") == "object" or "properties" in schema:
         strict = _close_object(schema, made) and strict
-    made.pop("default", None)
+    for name in ("default", "discriminator"):  # every property is there; and what a server is not told of it need not know
+        made.pop(name, None)
     return made, strict
 
 
