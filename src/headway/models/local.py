@@ -50,7 +50,6 @@ _EXTRA = frozenset(
     | {"xtc_threshold", "logit_bias", "ignore_eos", "n_keep", "chat_template_kwargs"}
 )
 """Fields that llama.cpp knows besides. What it does not know it ignores."""
-_CANDIDATES = 64  # of the likeliest tokens: llama.cpp sorts as many at each place
 
 
 class Local:
@@ -198,11 +197,9 @@ def _check(name: str, request: Request) -> None:
     """Raises UsageError for what llama.cpp would ignore."""
     if unknown := sorted(request.extra.keys() - _EXTRA):
         raise UsageError(f"{name}: llama.cpp takes no {unknown[0]!r} besides; {near_misses(unknown[0], _EXTRA)}")
-    if request.top_logprobs > _CANDIDATES:
-        raise UsageError(f"{name}: top_logprobs={request.top_logprobs}: at most {_CANDIDATES}")
     last = None if isinstance(request.prompt, str) else request.prompt[-1]
-    if last is not None and last.role == "assistant" and not (request.continues and not last.calls):
-        raise UsageError(f"{name}: the last message is the assistant's own: continues=True goes on with it, where it is text")
+    if last is not None and last.role == "assistant" and not request.continues:
+        raise UsageError(f"{name}: the last message is the assistant's own: continues=True goes on with it")
 
 
 def _try_grammar(name: str, server: Any, grammar: str) -> None:

@@ -14,6 +14,7 @@ from headway import models
 from headway.observe.reading import read_run
 
 ASKED = [models.Message("user", "Which city is the capital of Italy?")]
+CALL, ANSWER = models.ToolCall("c", "f", "{}"), models.Message("tool", "1", call_id="c")
 RIGHT = '{"name": "Rome", "people": 2746984}'
 WRONG = '{"name": "Rome", "people": "many"}'
 
@@ -209,7 +210,7 @@ def test_options_that_leave_no_whole_answer_are_refused(options):
     [
         (ASKED, {"schema": City}, "told can't be held to a schema: models.answer tells it"),
         (ASKED, {"tools": [models.ToolSpec("f")]}, "told takes no tools"),
-        ([*ASKED, models.Message("tool", "1", call_id="c")], {}, "told takes no tools, nor messages about them"),
+        ([*ASKED, models.Message("assistant", calls=(CALL,)), ANSWER], {}, "told takes no tools, nor messages about them"),
         ([models.Message("user", (models.Image(b"png"),))], {}, "told sees no images"),
         ([models.Message("user", (models.Audio(b"wav"),))], {}, "told hears no sounds"),
         (ASKED, {"top_logprobs": 2}, "told does not tell the likeliest tokens"),

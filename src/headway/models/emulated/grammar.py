@@ -1,8 +1,8 @@
 """The grammar that holds a model to a request's tools and schema, in the language of llguidance.
 
 llama.cpp is built with llguidance here. Its Lark takes JSON schemas inside of rules, so a rule can say "these calls, or any other
-text". A grammar that can't be used is ignored by llama.cpp without a word. `with_mark` makes a variant whose text begins with a mark
-that no model writes by itself: what does not begin with it was not held.
+text". A grammar that can't be used is ignored by llama.cpp without a word. `with_mark` makes a variant whose text begins with a
+mark that no model writes by itself: what does not begin with it was not held.
 """
 
 from __future__ import annotations

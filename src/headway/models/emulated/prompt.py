@@ -1,7 +1,7 @@
 """A conversation with tools in words that every chat template knows: text from the user, text from the assistant.
 
-A call that was made is shown as the model has to write it, and a tool's answer as something that the user says. So a small model sees
-examples of its own form. Turns of one role are joined, because templates want roles that take turns.
+A call that was made is shown as the model has to write it, and a tool's answer as something that the user says. So a small model
+sees examples of its own form. Turns of one role are joined, because templates want roles that take turns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads what a model wrote under a grammar of tools: text, or a list of calls.
 
-Text goes on as it comes. A list is kept until it ends, or is cut off. A call that is cut off in its arguments is a call all the same,
-with arguments that are no JSON: whoever runs it tells the model so.
+Text goes on as it comes. A list is kept until it ends, or is cut off. A call that is cut off in its arguments is a call all the
+same, with arguments that are no JSON: whoever runs it tells the model so.
 """
 
 from __future__ import annotations

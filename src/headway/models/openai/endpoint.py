@@ -16,7 +16,6 @@ import json
 import os
 import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
@@ -27,20 +26,13 @@ from headway.extras import require
 from headway.models.abilities import ALL
 from headway.models.base import Piece, Request
 from headway.models.messages import Message
-from headway.models.openai.protocol import (
-    has_choices,
-    hide_secrets,
-    make_protocol_error,
-    model_error,
-    pieces_in,
-    request_body,
-    words_in,
-)
+from headway.models.openai.failures import hide_secrets, make_protocol_error, model_error
+from headway.models.openai.protocol import EventReader, request_body, words_in
 from headway.models.prices import Price, price_of
 from headway.models.retrying import retry_of
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, AsyncStream
 
 CONNECT_S = 10.0
 SLACK = 8  # events that a sample may have beyond its tokens: servers send empty texts and end marks
@@ -140,30 +132,37 @@ class Endpoint:
             ModelUnavailable: it could not be had this time.
         """
         body = request_body(self.name, request, of_openai=_is_openai(self._base_url))
-        cap = _Cap(self, request)
+        path = "/completions" if isinstance(request.prompt, str) else "/chat/completions"
+        reader, cap = EventReader(self.name, request), _Cap(self, request)
         client = await self._client()
         try:
-            resource = client.completions if isinstance(request.prompt, str) else client.chat.completions
-            events: Any = await resource.create(**body)
-            async with events:
+            async with await self._open(client, path, body, request) as events:
                 kind = events.response.headers.get("content-type", "")
-                answered, words = False, f"it answered with {kind or 'nothing'}, not with a stream"
-                async for chunk in events if "json" not in kind else _whole(events.response):
-                    answered = answered or has_choices(chunk)
-                    words = words if answered else words_in(chunk)
-                    for piece in pieces_in(chunk, request, self.name):
+                words = f"it answered with {kind or 'nothing'}, not with a stream"
+                async for event in events if "json" not in kind else _whole(events.response):
+                    for piece in reader.read(event):
                         for held in cap.hold(piece):
                             yield held
+                    words = words if reader.answered else words_in(event)
                     if cap.reached:
                         return
-            if not answered:
-                raise make_protocol_error(self.name, hide_secrets(words, self._secrets()))
+            if not reader.answered:
+                raise make_protocol_error(self.name, hide_secrets(words, self._secrets(request)))
         except ModelError:
             raise
         except Exception as error:
-            if (known := model_error(self.name, error, self._secrets())) is None:
+            if (known := model_error(self.name, error, self._secrets(request))) is None:
                 raise
             raise known from None  # the cause holds the request with its headers, and errors are journaled
+
+    async def _open(self, client: AsyncOpenAI, path: str, body: dict[str, Any], request: Request) -> AsyncStream[Any]:
+        """The answer to a body, as the JSON of its events. The client's own types are for what it knows; servers say more."""
+        import openai
+
+        headers = dict(request.headers)
+        return await client.post(
+            path, body=body, options={"headers": headers}, cast_to=object, stream=True, stream_cls=openai.AsyncStream[Any]
+        )
 
     def warn_of_cap(self, max_tokens: int) -> None:
         """Warn, once, that the server does not obey the bound of a sample's length.
@@ -202,11 +201,11 @@ class Endpoint:
                 f"models.Endpoint({self.name!r}): no API key. Set OPENAI_API_KEY, give api_key=, or the base_url= of another server"
             )
 
-    def _secrets(self) -> list[str]:
+    def _secrets(self, request: Request) -> list[str]:
         """What is told to the server and to nobody else."""
         url = urlsplit(self._base_url or os.environ.get("OPENAI_BASE_URL") or "")
         told = [self._api_key or (os.environ.get("OPENAI_API_KEY") if self._base_url is None else None), url.username, url.password]
-        told += [value for _, value in parse_qsl(url.query)]
+        told += [value for _, value in parse_qsl(url.query)] + [*request.headers.values()]
         return [secret for secret in told if secret and len(secret) >= SECRET]
 
     async def _client(self) -> AsyncOpenAI:
@@ -237,14 +236,7 @@ async def _whole(response: Any) -> AsyncGenerator[Any, None]:
     document = json.loads(await response.aread())
     if isinstance(document, dict) and document.get("error") is not None:
         raise ValueError(str(document["error"]))
-    yield _as_object(document)
-
-
-def _as_object(value: Any) -> Any:
-    """JSON with its fields as attributes, as the client gives events."""
-    if isinstance(value, dict):
-        return SimpleNamespace(**{name: _as_object(part) for name, part in value.items()})
-    return [_as_object(part) for part in value] if isinstance(value, list) else value
+    yield document
 
 
 class _Cap:
@@ -265,7 +257,7 @@ class _Cap:
     def hold(self, piece: Piece) -> Iterator[Piece]:
         """The piece, and the ends of the samples that are too long with it. What comes of them after that is paid and not kept."""
         cut, goes_on = piece.index in self._cut, piece.index not in self._open and piece.tokens > 0
-        yield dataclasses.replace(piece, text="", logprobs=(), finish=None) if cut else piece
+        yield dataclasses.replace(piece, text="", logprobs=(), finish=None, calls=(), thoughts="", top=()) if cut else piece
         if piece.finish is not None:
             self._open.discard(piece.index)
         self._counted[piece.index] += piece.tokens

@@ -15,11 +15,9 @@ Json = dict[str, Any]
 _BEYOND = frozenset(
     {"allOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "patternProperties", "propertyNames"}
     | {"prefixItems", "contains", "minContains", "maxContains", "unevaluatedProperties", "unevaluatedItems"}
-    | {"uniqueItems", "minProperties", "maxProperties", "contentEncoding", "contentMediaType"}
+    | {"uniqueItems", "minProperties", "maxProperties", "minLength", "maxLength", "contentEncoding", "contentMediaType"}
 )
-"""Keywords that strict mode refuses. Grammars do not know them all either."""
-LENGTHS = ("minLength", "maxLength")
-"""Keywords that OpenAI's strict mode refuses and grammars know. Without them a schema takes more, which the reader refuses."""
+"""Keywords that strict mode refuses."""
 _SAYING = frozenset({"type", "enum", "const", "$ref", "anyOf", "oneOf", "properties"})
 """Of these a schema has one, unless it takes anything."""
 _OPENING = frozenset(
@@ -42,7 +40,7 @@ def close_schema(schema: Mapping[str, Any]) -> tuple[Json, bool]:
         schema: of a type, as msgspec or pydantic makes it.
 
     Returns:
-        The schema, and whether strict mode takes it, `LENGTHS` aside.
+        The schema, and whether strict mode takes it.
 
     Example:
         >>> close_schema({"type": "object", "properties": {"n": {"type": "integer", "default": 1}}})[0]
