@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headway.models.base import Request
-from headway.models.emulated.prompt import must_call, offered_tools
+from headway.models.local.prompt import must_call, offered_tools
 from headway.models.structured.closing import close_objects
 
 MOST_CALLS = 16  # in one answer: a small model may repeat itself for ever

@@ -10,7 +10,7 @@ Each sample is a request of its own with a seed of its own. With `slots=1` a see
 asked for; no cache of earlier prompts is used. With more slots it may not: llama.cpp adds in another order when other samples are
 decoded beside it, and small models are sensitive to the last bits.
 
-Tools and schemas are held by a grammar (`emulated`), whatever the model's chat template knows: llama.cpp ignores tools, without a
+Tools and schemas are held by a grammar (`grammar`), whatever the model's chat template knows: llama.cpp ignores tools, without a
 word, where the template knows none. It ignores a grammar that it can't use, too, so each is tried once before it is relied upon.
 """
 
@@ -32,9 +32,9 @@ from typing import Any
 from headway.errors import ModelError, ModelUnavailable, UsageError
 from headway.extras import require
 from headway.models.base import Alternative, Finish, Piece, Request, Usage
-from headway.models.emulated.grammar import MARK, grammar_of, with_mark
-from headway.models.emulated.prompt import offered_tools, write_plainly
-from headway.models.emulated.reading import CallReader, ids_in
+from headway.models.local.grammar import MARK, grammar_of, with_mark
+from headway.models.local.prompt import offered_tools, write_plainly
+from headway.models.local.reading import CallReader, ids_in
 from headway.models.openai.protocol import finish_of, request_body
 from headway.models.prices import FREE
 from headway.near import near_misses
