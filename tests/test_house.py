@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (  # from the ground up; rooms on one floo
     ("checkpoint", "models", "train"),
     ("methods",),
     ("reference",),
+    ("integrations",),
     ("bench",),
     ("sim", "testing"),
     ("cli", "__main__"),
