@@ -60,6 +60,16 @@ CASES = [
     ("starlette", "command('serve', 'countdown')", "headway serve needs starlette: pip install 'headway[ui]'"),
     ("uvicorn", "command('serve', 'countdown')", "headway serve needs uvicorn: pip install 'headway[ui]'"),
     (
+        "pydantic_ai",
+        "__import__('headway.integrations.pydantic_ai', fromlist=['x']).HeadwayDurability",
+        "headway.integrations.pydantic_ai.HeadwayDurability needs pydantic_ai: pip install 'headway[agents]'",
+    ),
+    (
+        "langgraph",
+        "__import__('headway.integrations.langgraph', fromlist=['x']).HeadwaySaver",
+        "headway.integrations.langgraph.HeadwaySaver needs langgraph: pip install 'headway[langgraph]'",
+    ),
+    (
         "reasoning_gym",
         "judge.solves('9 3 2 -> 24\\n9+3=12\\n12*2=24\\n')",
         "the judge of Countdown needs reasoning_gym: pip install 'headway[solve]'",
