@@ -9,9 +9,9 @@ gave them away, however deep they are nested.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Unpack, cast
+from typing import Any, Unpack, cast
 
 import msgspec
 
@@ -28,9 +28,9 @@ from headway.models.limits import LimitedModel
 from headway.models.messages import ToolSpec
 from headway.scopes.budget import remaining
 from headway.task import task
-from headway.tools.parameters import Parameters
+from headway.tools.parameters import ToolArgumentsError
 from headway.tools.running import is_raised
-from headway.tools.tool import AnyTool, Labels, Tool, tool
+from headway.tools.tool import AnyTool, Labels, Tool
 
 _DESCRIPTION = (
     "Give parts of your task to helpers who work on them at the same time, and get back what each found. A helper knows nothing "
@@ -97,31 +97,35 @@ def delegate(
     if depth > 1:
         made.append(delegate(model, made, name=name, description=description, most=most, depth=depth - 1, **options))
 
-    async def delegate_parts(tasks: Annotated[list[str], msgspec.Meta(min_length=1, max_length=most)]) -> list[str]:
-        raise NotImplementedError  # its signature alone is used
-
-    outline = tool(delegate_parts, name=name, description=description)
     labels = Labels(any(each.labels.effect for each in made), any(each.labels.reads_untrusted for each in made))
-    spec = ToolSpec(name, description, outline.spec.parameters)
-    return Tool(spec, labels, work_on_parts, _Placed(outline.parameters, Brief(model, made, options)))
+    parameters = _PartsParameters(name, most, Brief(model, made, options))
+    return Tool(ToolSpec(name, description, parameters.schema), labels, work_on_parts, parameters)
 
 
-class _Placed:
-    """The parameters of a delegation: the parts, and what the helpers work with."""
+class _PartsParameters:
+    """What a delegation takes: the parts, and what the helpers work with, which is not the model's to say."""
 
-    def __init__(self, parameters: Parameters, brief: Brief) -> None:
-        self._parameters = parameters
+    def __init__(self, name: str, most: int, brief: Brief) -> None:
+        self._name, self._most = name, most
         self.identity = (brief,)
-
-    @property
-    def schema(self) -> Mapping[str, Any]:
-        return self._parameters.schema
+        parts = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": most}
+        self.schema = {"type": "object", "properties": {"tasks": parts}, "required": ["tasks"], "additionalProperties": False}
 
     def parse(self, arguments: str) -> dict[str, Any]:
-        return self._parameters.parse(arguments)
+        try:
+            read = msgspec.json.decode(arguments, type=_Parts)
+        except msgspec.DecodeError as error:
+            raise ToolArgumentsError(f"{self._name}: {error}. Write {{\"tasks\": [\"…\"]}}.") from None
+        if not 1 <= len(read.tasks) <= self._most:
+            raise ToolArgumentsError(f"{self._name}: {len(read.tasks)} parts: at least one, at most {self._most} at a time.")
+        return {"tasks": read.tasks}
 
     def place(self, values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (*self.identity, values["tasks"]), {}
+
+
+class _Parts(msgspec.Struct, forbid_unknown_fields=True):
+    tasks: list[str]
 
 
 @task(name=DELEGATES)
