@@ -111,6 +111,7 @@ class Ranks:
 
 def _blame(order: Order | None, error: Exception) -> UsageError:
     said = str(error) if isinstance(error, UsageError) else f"it failed with {type(error).__name__}: {error}"
-    blamed = UsageError(f"order={order!r:.100}: {said}. Resume the run with another order, or with none")
+    name = getattr(order, "__qualname__", None) or f"{order!r:.100}"
+    blamed = UsageError(f"order={name}: {said}. Give another order, or none: a run goes on with either")
     blamed.__cause__ = error
     return blamed
