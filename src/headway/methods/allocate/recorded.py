@@ -58,6 +58,9 @@ class Recorded:
         Traceback (most recent call last):
             ...
         headway.errors.UsageError: Recorded: there is no outcome of choice 'large' to estimate from; there are of: 'small'
+
+    Source:
+        The empirical distribution, as MCPP draws from it (Wang et al., arXiv 2605.06110, and the authors' code).
     """
 
     rows: Mapping[tuple[str, str], tuple[Row, ...]]
