@@ -139,8 +139,8 @@ ROWS = [
     ),
     Held(
         item="schedule",
-        promise="`hw.run(order=)`: what waits starts by the rule, also beyond the active set; a run survives every crash; a simulated "
-        "one keeps to it",
+        promise="`hw.run(order=)`: what waits starts by the rule, also beyond the active set; a run survives every crash; a "
+        "simulated one keeps to it",
         tests=(
             f"{TESTS}::test_what_waits_starts_by_the_numbers_of_the_order",
             f"{TESTS}::test_calls_beyond_the_active_set_start_by_the_order_too",
@@ -158,7 +158,7 @@ ROWS = [
     ),
     Held(
         item="schedule",
-        promise="orders: no order, no number, too few numbers, an unknown name: one sentence, and the run goes on with another order",
+        promise="orders: no order, no number, too few numbers, an unknown name: one sentence, and the run goes on with another",
         tests=(
             f"{TESTS}::test_what_is_no_order_is_refused_before_anything_is_begun",
             f"{TESTS}::test_an_order_that_gives_no_numbers_ends_the_run_which_goes_on_without",
