@@ -160,7 +160,7 @@ def test_a_scorer_that_there_is_not_is_named(name):
 def test_a_scorer_that_gives_too_few_scores_is_named(go, tmp_path):
     with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
         go(rate_on_items, f"{__name__}:broken", read_items(file_of(tmp_path, LINES[0])))
-    assert "gave 1 scores for 4 solutions" in repr(caught.value)
+    assert f"the scorer {__name__}:broken gave 1 scores for 4 solutions" in repr(caught.value)
 
 
 def test_the_value_head_chooses_better_than_chance_on_countdown(tmp_path):
