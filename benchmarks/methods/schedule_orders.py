@@ -1,7 +1,10 @@
 """Dispatch rules in the queue of a run, and what `headway predict --order` says of them beforehand.
 
 Runs are on a virtual clock, four calls at a time. Calls are of eight tasks; nobody says how long each takes, so an order goes by
-what calls of a task took so far. How many tasks there are, and how tight the deadlines, was chosen on seeds from 100 on.
+what calls of a task took so far. How many tasks there are, and how tight the deadlines, was chosen on seeds 100 to 105.
+
+On seeds 0 to 4 a run with the longest first took 0.969 times as long, from 0.938 to 1.00: too few to tell, because on some of them
+one call is as long as all the rest. It is now measured on 20 other seeds.
 """
 
 from __future__ import annotations
@@ -109,6 +112,8 @@ ROWS = [
         baseline="the better of first come and shortest first",
         unit="seconds (virtual clock)",
         measure=measure_longest_first,
+        first_seed=200,
+        seeds=20,
         reached=lambda low, high: high < 1,
         test="tests/methods/schedule/test_orders.py::test_the_longest_first_ends_a_run_sooner",
     ),

@@ -96,9 +96,8 @@ def of_kind(kind: type[T], part: object, given: object, asked: Awaitable[object]
     """
     if not isinstance(given, kind):
         without = "; Candidate(value, None) where there is no answer" if kind is Candidate else ""
-        raise _wrong(
-            f"{settings.say_part(part)} returned {shortly(given)}: it must return a search.{kind.__name__}{without}", asked
-        )
+        gave = f"{settings.say_part(part)} returned {shortly(given)}"
+        raise _wrong(f"{gave}: it must return a search.{kind.__name__}{without}", asked)
     return given
 
 
