@@ -115,7 +115,7 @@ ROWS = [
         first_seed=200,
         seeds=20,
         reached=lambda low, high: high < 1,
-        test="tests/methods/schedule/test_orders.py::test_the_longest_first_ends_a_run_sooner",
+        test="tests/methods/schedule/test_orders_of_a_run.py::test_the_longest_first_ends_a_run_sooner",
     ),
     Row(
         method="`hw.run(order=)`",
@@ -128,7 +128,7 @@ ROWS = [
         measure=measure_due,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test="tests/methods/schedule/test_orders.py::test_due_dates_first_brings_more_calls_in_time",
+        test="tests/methods/schedule/test_orders_of_a_run.py::test_due_dates_first_brings_more_calls_in_time",
     ),
     Row(
         method="`headway predict --order`",
@@ -140,7 +140,7 @@ ROWS = [
         unit="seconds (virtual clock)",
         measure=measure_prediction,
         reached=lambda low, high: high <= 1.01,
-        test="tests/methods/schedule/test_orders.py::test_the_order_that_is_predicted_to_be_best_is_the_best",
+        test="tests/methods/schedule/test_orders_of_a_run.py::test_the_order_that_is_predicted_to_be_best_is_the_best",
     ),
     Held(
         item="schedule",
