@@ -58,7 +58,7 @@ SHOWN: Sequence[Line] = (
     Line("Every step of R-ConstraintBench's ramp has a schedule of ours", ("R-ConstraintBench's ramp: every step",)),
     Line("MDDC: 141 on the example of its paper, where MDD has 144", ("MDDC: the example",)),
     Line(
-        "CP-SAT on the 162 classic job shops, 30 s of one core each: the best known makespan on at least 60",
+        "CP-SAT on the 162 classic job shops, 30 s each: the best known makespan on at least 60",
         ("CP-SAT: 30 s", "CP-SAT: the best known", "CP-SAT: a small mean gap"),
     ),
     Line(
