@@ -34,8 +34,8 @@ class Patience:
     """Calls a function when what was stopped has had so many seconds to end. They begin anew with each recorded answer: code that
     is told again what it was told before leaves its block when it has heard all of it.
 
-    `replayed_at` says when the journal last answered, by the loop's clock. `left_s` is what is left of the seconds, where some of
-    them have passed before.
+    `replayed_at` says when the journal last answered, by the loop's clock. `left_s` is for how long it waits before the first such
+    answer, where that is not the same time.
     """
 
     def __init__(
