@@ -8,7 +8,7 @@ import pkgutil
 from benchmarks.methods.row import Held, Row
 
 ROOMS = ("search", "allocate", "schedule", "workloads")
-_OWN = ("__main__", "row", "page", "measuring", "solvers")  # the other modules hold rows
+_OWN = ("__main__", "row", "page", "measuring", "solvers", "keeping")  # the other modules hold rows
 
 
 def all_rows() -> tuple[list[Row], list[Held]]:
