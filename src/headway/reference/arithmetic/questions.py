@@ -52,7 +52,7 @@ LONG = Mix(mixed=0.0, sums=(27, 30), one_digit=1.0, short=1.0)
 """Sums of 27 to 30 small numbers: a solution has more than 100 tokens."""
 
 EARLY = Mix(mixed=0.0, sums=(27, 30), one_digit=1.0, short=1.0, opening=3)
-"""Long sums that begin with three large numbers: about half of the solutions go wrong, most of them early."""
+"""Long sums that begin with three large numbers: a solution that goes wrong mostly does so early."""
 
 
 @dataclass(frozen=True)
