@@ -28,7 +28,7 @@ def outcomes_of(workload: str) -> Outcomes:
     of = WORKLOADS[workload]
 
     def make() -> Comparison:
-        methods, run = [*METHODS, OPTIMAL], f"search-{workload}-{QUESTIONS}"
+        methods, run = (*METHODS, OPTIMAL), f"search-{workload}-{QUESTIONS}"
         return hw.run(compare, workload, "", methods, of.budgets, QUESTIONS, store=str(FOLDER / "runs"), run_id=run)
 
     made = make_once(("search", of.open("").name, QUESTIONS, of.budgets), Comparison, make)
