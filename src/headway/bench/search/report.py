@@ -24,7 +24,9 @@ rules is right in 577 of 578 cases, so whatever waits for one that parses knows 
 therefore have one curve, and stopping at the first answer saves most of what there is to save.""",
     "arithmetic": """\
 Reasoning-gym's `basic_arithmetic` and `chain_sum`, worked out line by line. **A wrong answer looks like a right one**: a number.
-The value head was fitted on other questions and errs ([training](training.md) states its AUROC), so methods differ.""",
+The value head was fitted on other questions and errs ([training](training.md) states its AUROC), so methods differ.
+Searches over steps read the question again at each line. These budgets pay for few such paths, and on long questions for one, so
+beam, DVTS, REBASE and DORA come to nearly the same.""",
 }
 
 
@@ -49,7 +51,7 @@ def pictures(found: Comparison) -> dict[str, str]:
     """The pictures by the names of their files: solved against all tokens, and against tokens one after another."""
     rows = by_method(means(found.attempts))
     whose = OPTIMAL if OPTIMAL in rows else next(iter(rows))
-    sub = f"{found.questions} held-out questions; the band is the 95 % interval of {whose} (Wilson); one colour is one curve"
+    sub = f"{found.questions} held-out questions; band: 95 % interval of {whose} (Wilson); methods of one colour have one curve"
     made = {}
     for field, axis in _ACROSS.items():
         series = [Series(name, [_point(each, field, sure=name == whose) for each in of]) for name, of in rows.items()]
