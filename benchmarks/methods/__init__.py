@@ -8,7 +8,7 @@ import pkgutil
 from benchmarks.methods.row import Held, Row
 
 ROOMS = ("search", "allocate", "schedule", "workloads", "catalogue")
-_OWN = ("__main__", "row", "figures", "page", "compute", "parts", "measuring", "solvers")  # the other modules hold rows
+_OWN = ("__main__", "row", "figures", "page", "compute", "parts", "measuring", "solvers", "keeping")  # the other modules hold rows
 
 
 def all_rows() -> tuple[list[Row], list[Held]]:
