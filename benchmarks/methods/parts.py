@@ -45,7 +45,7 @@ SHOWN: Sequence[Line] = (
     Line("ETS: fewer nodes the dearer they are, at equal accuracy; fewer for a solved puzzle than REBASE", ("ETS:",)),
     Line(
         "DeepPrune: at least 60 % fewer tokens within three points, on the second model with traces of at least 100 tokens",
-        ("DeepPrune: at least 60 % fewer tokens on sums", "DeepPrune: within 3 points of the majority on sums"),
+        ("DeepPrune: at least 60 % fewer tokens on long sums", "DeepPrune: within 3 points of the majority on long sums"),
     ),
     Line(
         "BATS: as many solved as without a tracker, with at most 60 % of the calls",
