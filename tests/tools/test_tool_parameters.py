@@ -13,7 +13,7 @@ import jsonschema
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headway as hw
@@ -345,6 +345,7 @@ async def _call(made: Annotated[tools.Tool, hw.unkeyed], arguments: str) -> Any:
     return result.content
 
 
+@settings(max_examples=30)
 @given(
     st.fixed_dictionaries(
         {"points": st.lists(st.fixed_dictionaries({"x": st.integers(-(2**63), 2**63 - 1)}, optional={"y": st.floats(-1e9, 1e9)}))},

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from headway.engine.handle import Handle
@@ -24,6 +24,7 @@ from headway.errors import UsageError
 from headway.models.messages import ToolCall, ToolSpec
 from headway.task import Task, task
 from headway.tools.docstring import read_docstring
+from headway.tools.faults import is_answer
 from headway.tools.parameters import Parameters, ToolArgumentsError, read_parameters, returns_bytes
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -59,6 +60,10 @@ class Tool:
     labels: Labels
     task: Task[..., Any]
     parameters: Parameters
+    _work: Task[..., Any] = field(init=False, repr=False)  # the task, whose failures are answers
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_work", Task(replace(self.task.spec, tells=is_answer)))
 
     @property
     def name(self) -> str:
@@ -99,7 +104,7 @@ class Tool:
     def start_with(self, values: dict[str, Any]) -> Handle[Any]:
         """Start it with arguments that were read before."""
         args, kwargs = self.parameters.place(values)
-        return self.task(*args, **kwargs)
+        return self._work(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<tool {self.name}>"
