@@ -68,7 +68,8 @@ class Connection:
         kind, chat = model.partition("-")[0], "messages" in body
         first = time_asked == 1
         if kind in ("plays", "document", "opens", "breaks"):
-            await self.play(kind, body["messages"][-1]["content"] if chat else body["prompt"])
+            messages = body.get("messages") or body.get("input")
+            await self.play(kind, messages[0]["content"] if messages else body["prompt"])
             if kind == "opens":
                 await self.until_gone(model)
         elif kind == "echoes":  # says in its error what it was told, where no key may be seen
