@@ -16,7 +16,8 @@ def main() -> None:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.verbosity = -1
-    params.embedding = "--embedding" in sys.argv
+    if "--embedding" in sys.argv:
+        params.embedding, params.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(params)
     print(f"{server.listening_address}/v1", flush=True)
     while True:
