@@ -22,7 +22,7 @@ from servers import HERE, Server, start, stop
 
 from headway.errors import ModelError, UsageError
 from headway.models.base import ModelFault, Reply, Sample
-from headway.models.openai.answers import Envelope, error_of
+from headway.models.serving.answers import Envelope, error_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@
     reply = await models.sample(model, "12 + 30 =", n=4, max_tokens=4, seed=1)
 
 `base` defines what a model is; `openai.endpoint` and `local` are two kinds, and `reference` has the models that this project
-trained. `ask` and `streaming` call models; `openai.server` serves one over the OpenAI protocol. Importing this package needs no
+trained. `ask` and `streaming` call models; `serving` offers one over the OpenAI protocol. Importing this package needs no
 extra; using a model may.
 """
 
