@@ -29,6 +29,7 @@ OWN_FIELDS: Mapping[str, str] = {
     **dict.fromkeys(("response_format", "text"), "schema="),
     **{name: f"{name}=" for name in ("n", "temperature", "top_p", "stop", "seed", "logprobs", "top_logprobs")},
     **{name: f"{name}=" for name in ("tools", "tool_choice", "parallel_tool_calls")},
+    "best_of": "n=",
     **dict.fromkeys(("continue_final_message", "add_generation_prompt"), "continues="),
     **dict.fromkeys(("stream", "stream_options"), "models.stream"),
     "model": "the model",

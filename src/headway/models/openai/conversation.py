@@ -109,13 +109,13 @@ def say_part(part: Part) -> Document:
     if isinstance(part, Audio):
         return {"type": "input_audio", "input_audio": {"data": base64.b64encode(part.data).decode(), "format": part.kind}}
     detail = {} if part.detail == "auto" else {"detail": part.detail}
-    return {"type": "image_url", "image_url": {"url": address_of(part), **detail}}
+    return {"type": "image_url", "image_url": {"url": url_of(part), **detail}}
 
 
-def address_of(image: Image) -> str:
+def url_of(image: Image) -> str:
     """Where a picture is, or the picture itself as an address.
 
-    >>> address_of(Image(b"abc", "image/jpeg"))
+    >>> url_of(Image(b"abc", "image/jpeg"))
     'data:image/jpeg;base64,YWJj'
     """
     return image.url or f"data:{image.media_type};base64,{base64.b64encode(image.data).decode()}"

@@ -3,21 +3,21 @@
 Pure functions. What this server, or the model behind it, can't do and that would change the answer is refused, in words. So is what
 is known nowhere here, because it might.
 
-**Log-probabilities.** A client gets at most `MOST_TOP` of the likeliest tokens at a place, and can't shift them (`logit_bias`). With
-all of them, or with a bias that brings up one after another, it could compute the model's last layer ("Clone What You Can't Steal").
-This does not keep anybody from training on the texts.
+**Log-probabilities.** A client gets at most `MOST_TOP` of the likeliest tokens at a place, and can't shift them (`logit_bias`).
+With all of them, or with a bias that brings up one after another, it could compute the model's last layer ("Clone What You Can't
+Steal"). This does not keep anybody from training on the texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from headway.errors import UsageError
 from headway.models.abilities import Ability, abilities_of, needed_abilities
 from headway.models.base import BatchModel, Model, Request
-from headway.models.messages import Message, Schema, ToolSpec
+from headway.models.messages import Message, Schema, Text, ToolSpec
 from headway.models.openai.conversation import read_message
 from headway.models.requests import make_request
 from headway.models.serving.schemas import check_schema
@@ -61,11 +61,12 @@ _REFUSED: Mapping[str, Callable[[Any], bool]] = {
 """What this server can't do (in a text that is continued, at least), and a test whether a value asks for it. A field that is named
 nowhere here is refused, because it might change the answer."""
 _WORDS: Mapping[Ability, str] = {
-    "tools": "tools, and messages about them",
+    "tools": "tools",
     "schema": "response_format",
-    "images": "images",
-    "audio": "sounds",
-    "top_logprobs": "top_logprobs, or logprobs above 1",
+    "images": "image_url",
+    "audio": "input_audio",
+    "names": "the name of a message",
+    "top_logprobs": "top_logprobs",
     "continues": "continue_final_message",
 }
 
@@ -110,7 +111,8 @@ def read_request(kind: Kind, body: Any, model: Model | BatchModel) -> ClientRequ
         **options,
     )
     if missing := [need for need in needed_abilities(request) if need not in abilities_of(model)]:
-        raise Refused(f"{_WORDS[missing[0]]}: not supported by {model.name}, the model that is served here")
+        word = "logprobs above 1" if kind == "text" else _WORDS[missing[0]]
+        raise Refused(f"{word} is not supported by {model.name}, the model that is served here")
     asked = body.get("stream_options") or {}
     return ClientRequest(kind, request, bool(body.get("stream")), isinstance(asked, dict) and bool(asked.get("include_usage")))
 
@@ -168,7 +170,13 @@ def _read_messages(given: Any) -> list[Message]:
     for one in given:
         if not isinstance(one, dict):
             raise Refused(f"messages: each is an object with a role and a content, not {one!r:.80}")
-    return [read_message({name: value for name, value in one.items() if value is not None}) for one in given]
+    return [_as_text(read_message({name: value for name, value in one.items() if value is not None})) for one in given]
+
+
+def _as_text(message: Message) -> Message:
+    """A content of texts alone is a text, which every model reads."""
+    texts = not isinstance(message.content, str) and all(isinstance(part, Text) for part in message.content)
+    return replace(message, content=message.text) if texts else message
 
 
 def _read_continues(body: Document) -> bool:

@@ -29,9 +29,9 @@ def check_schema(schema: Any, what: str) -> dict[str, Any]:
         UsageError: it is no object, refers to another document or to nowhere, or is too deep or too large.
 
     Example:
-        >>> check_schema({"$ref": "https://example.com/schema.json"}, "the tool find")
+        >>> check_schema({"$ref": "https://example.com/s.json"}, "tools[0]")
         Traceback (most recent call last):
-        headway.errors.UsageError: the tool find: $ref 'https://example.com/schema.json' leads out of the schema; only '#/…' is followed
+        headway.errors.UsageError: tools[0]: $ref 'https://example.com/s.json' leads out of the schema; only '#/…' is followed
     """
     if not isinstance(schema, dict):
         raise UsageError(f"{what}: its schema is no JSON object")
