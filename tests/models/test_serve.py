@@ -224,7 +224,12 @@ def until(true: Callable[[], bool]) -> None:
             400,
             "they say the same",
         ),
-        ("chat/completions", {"messages": [{"role": "tool", "content": "a", "tool_call_id": "1"}]}, 400, "which no call before it has"),
+        (
+            "chat/completions",
+            {"messages": [{"role": "tool", "content": "a", "tool_call_id": "1"}]},
+            400,
+            "which no call before it has",
+        ),
         ("chat/completions", {"messages": [{"role": "user", "content": "a", "name": "Ann"}]}, 400, "the name of a message is not"),
         (
             "chat/completions",
