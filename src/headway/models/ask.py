@@ -212,8 +212,8 @@ async def ask_one(asked: ModelCall) -> Reply:
         if not made.begun:
             spent = made.unsaid(asked.bound.written) if error.may_have_cost else (Usage(0, 0), 0)
         raise
-    except BaseException:  # it is stopped, and its server may have worked in silence
-        if unseen and not made.begun:
+    except BaseException as error:  # it is stopped, and its server may have worked in silence
+        if unseen and not made.begun and (isinstance(error, ModelFault) or not isinstance(error, UsageError)):
             spent = made.unsaid(asked.bound.written)
         raise
     finally:

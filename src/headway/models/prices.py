@@ -97,12 +97,13 @@ FREE = Price(0.0, 0.0)
 OPENAI = "https://api.openai.com/v1"
 
 
-def list_price(name: str, server: str | None = None) -> Price | None:
+def list_price(name: str, server: str | None = None, *, reads: bool = False) -> Price | None:
     """The list price of a model today.
 
     Args:
         name: the model, as its provider calls it.
         server: the address that is asked, with or without `https://`; without one, the provider is guessed from the name.
+        reads: whether the model only reads, as for embeddings: it needs no price for what is written.
 
     Returns:
         None where there is none: for a server or model that nobody lists, for one that also costs by the request, and without
@@ -124,7 +125,7 @@ def list_price(name: str, server: str | None = None) -> Price | None:
     except LookupError:
         return None
     listed: dict[str, Any] = {key: value for key, value in vars(model.get_prices(datetime.now(UTC))).items() if value is not None}
-    if "input_mtok" not in listed or "output_mtok" not in listed or listed.get("requests_kcount"):
+    if "input_mtok" not in listed or ("output_mtok" not in listed and not reads) or listed.get("requests_kcount"):
         return None
     steps = {0} | {tier.start for value in listed.values() for tier in getattr(value, "tiers", ())}
     beyond: tuple[int, Price] | None = None
@@ -142,8 +143,7 @@ def _price_from(listed: dict[str, Any], tokens: int, beyond: tuple[int, Price] |
 
     read, written = of("input_mtok"), of("output_mtok", "output_reasoning_mtok")
     assert read is not None
-    assert written is not None
-    return Price(read, written, of("cache_read_mtok"), of("cache_write_mtok", "cache_write_5m_mtok"), beyond)
+    return Price(read, written or 0.0, of("cache_read_mtok"), of("cache_write_mtok", "cache_write_5m_mtok"), beyond)
 
 
 def _at(listed: Any, tokens: int) -> float:
@@ -157,9 +157,22 @@ def price_of(model: Model | BatchModel) -> Price | None:
 
     Raises UsageError for one that is no price: what it costs would not be counted.
     """
+    own = _own_price(model)
+    if own is not None:
+        return own
+    return FREE if answers_together(model) else list_price(model.name, getattr(model, "server", None))
+
+
+def reading_price_of(model: Any) -> Price | None:
+    """The same for a model that only reads."""
+    own = _own_price(model)
+    return list_price(model.name, getattr(model, "server", None), reads=True) if own is None else own
+
+
+def _own_price(model: Any) -> Price | None:
     own = getattr(model, "price", None)
     if isinstance(own, Price):
         return own
     if own is not None:
         raise UsageError(f"{model.name} has price={own!r}: write models.Price(read, written), in US dollars per million tokens")
-    return FREE if answers_together(model) else list_price(model.name, getattr(model, "server", None))
+    return None
