@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 
-from headway.models import FREE, Alternative, CallPiece, Image, Piece, Request, Usage
+from headway.models import FREE, Alternative, CallPiece, Embeddings, Image, Piece, Request, Usage
 
 
 class Able:
@@ -53,4 +53,18 @@ def _tell(request: Request) -> str:
     return json.dumps(told, default=plain)
 
 
+class Embedder:
+    """Gives a text's length and its vowels."""
+
+    name = "embedder"
+    price = FREE
+
+    async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
+        if texts[0] == "bug":
+            raise ValueError("a bug")
+        vectors = [(float(len(text)), float(sum(text.count(vowel) for vowel in "aeiou")))[:dimensions] for text in texts]
+        return Embeddings(tuple(vectors), sum(len(text.split()) for text in texts), self.name)
+
+
 able = Able()
+embedder = Embedder()

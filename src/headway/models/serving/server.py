@@ -25,12 +25,14 @@ from headway.engine.call import current
 from headway.engine.identity.signature import unkeyed
 from headway.errors import ModelUnavailable, NotInRun
 from headway.models.ask import begin
-from headway.models.base import BatchModel, CallPiece, Model, Piece, Reply, Request
+from headway.models.base import BatchModel, CallPiece, Model, Piece, Reply, Request, answers_singly, answers_together
 from headway.models.bounds import prompt_bound
 from headway.models.collect import ReplyCollector
+from headway.models.embedding import EmbeddingModel, Embeddings, embed
 from headway.models.openai.calls import calls_before, invented_id
 from headway.models.serving.answers import Envelope, error_of, models_document
 from headway.models.serving.bodies import ClientRequest, Kind, Refused, read_request
+from headway.models.serving.embeddings import embeddings_document, read_embedding_request
 from headway.models.serving.schemas import depth_of
 from headway.models.streaming import listen
 from headway.task import task
@@ -109,11 +111,15 @@ def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]
 
         return answer
 
-    routes = [
-        Route("/v1/models", listed),
-        Route("/v1/completions", answering("text"), methods=["POST"]),
-        Route("/v1/chat/completions", answering("chat"), methods=["POST"]),
-    ]
+    async def embedded(request: HttpRequest) -> Response:
+        return await _embed(model, request)
+
+    routes = [Route("/v1/models", listed)]
+    if answers_singly(model) or answers_together(model):
+        routes.append(Route("/v1/completions", answering("text"), methods=["POST"]))
+        routes.append(Route("/v1/chat/completions", answering("chat"), methods=["POST"]))
+    if isinstance(model, EmbeddingModel):
+        routes.append(Route("/v1/embeddings", embedded, methods=["POST"]))
     inner = Starlette(routes=routes, exception_handlers={404: unknown, 405: unknown})
 
     async def in_run(scope: Any, receive: Any, send: Any) -> None:
@@ -141,6 +147,23 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
     except Exception as error:
         return _make_error_response(error)
     return Response(status_code=GONE) if reply is None else JSONResponse(envelope.whole(reply))
+
+
+async def _embed(model: Model | BatchModel, request: HttpRequest) -> Response:
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import JSONResponse, Response
+
+    async def work() -> Embeddings:
+        return await embed(model, asked.texts, dimensions=asked.dimensions)  # type: ignore[arg-type]  # else it has no such route
+
+    try:
+        asked = read_embedding_request(_parse_body(await _read_body(request)), model.name)
+        found = await _until_gone(request.receive, work())
+    except ClientDisconnect:
+        return Response(status_code=GONE)
+    except Exception as error:
+        return _make_error_response(error)
+    return Response(status_code=GONE) if found is None else JSONResponse(embeddings_document(found, asked))
 
 
 async def _read_body(request: HttpRequest) -> bytes:
