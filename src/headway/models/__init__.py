@@ -6,7 +6,7 @@
     reply = await models.sample(model, "12 + 30 =", n=4, max_tokens=4, seed=1)
 
 `base` defines what a model is; `openai.endpoint` and `local` are two kinds, and `reference` has the models that this project
-trained. `ask` and `streaming` call models; `openai.server` serves one over the OpenAI protocol. Importing this package needs no
+trained. `ask` and `streaming` call models; `serving` offers one over the OpenAI protocol. Importing this package needs no
 extra; using a model may.
 """
 
@@ -26,7 +26,7 @@ from headway.models.embedding import Embeddings as Embeddings
 from headway.models.embedding import embed as embed
 from headway.models.embedding import embedder as embedder
 from headway.models.limits import limit_model as limit_model
-from headway.models.local import Local as Local
+from headway.models.local.model import Local as Local
 from headway.models.messages import Audio as Audio
 from headway.models.messages import Image as Image
 from headway.models.messages import Message as Message
@@ -44,3 +44,8 @@ from headway.models.scoring import Scores as Scores
 from headway.models.scoring import ScoringModel as ScoringModel
 from headway.models.scoring import score as score
 from headway.models.streaming import stream as stream
+from headway.models.structured.answering import Answering as Answering
+from headway.models.structured.answering import answer as answer
+from headway.models.structured.forms import Form as Form
+from headway.models.structured.forms import FormError as FormError
+from headway.models.structured.forms import form_of as form_of

@@ -29,6 +29,7 @@ from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelError, UsageError
+from headway.models.abilities import check_abilities
 from headway.models.base import (
     BatchModel,
     Model,
@@ -170,8 +171,7 @@ def _find_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Model
 def _describe(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> ModelCall:
     if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
-    if (check := getattr(model, "check", None)) is not None:
-        check(request)
+    check_abilities(model, request)
     price = price_of(model)
     if price is None and bounds("money"):
         raise UsageError(

@@ -244,10 +244,13 @@ class Model(Protocol):
     """A language model that answers one request at a time.
 
     It may have `price` (a `Price`; else the list price counts), `count(prompt) -> int` (tokens of a prompt, at most) and `retry` (a
-    `headway.Retry`: how often it is asked). With a `check(request)` it raises `UsageError` for what it can't do, before anything is
-    reserved or sent. With `works_unseen = True` it says that its backend may work, and bill, without a piece
-    that says so. What such a request has cost is known only when a piece says so (`Piece.usage`). Until then it is booked at what
-    was counted, or at its reservation where nothing came, and marked as assumed.
+    `headway.Retry`: how often it is asked). What it can do besides answering text it says in `abilities`, a set of "tools",
+    "schema", "images", "audio", "names", "top_logprobs", "continues", "extra", "headers"; what asks for more is refused unsent.
+    With a `check(request)` it raises `UsageError` itself for what it can't do, before anything is reserved or sent.
+
+    With `works_unseen = True` it says that its backend may work, and bill, without a piece that says so. What such a request has
+    cost is known only when a piece says so (`Piece.usage`). Until then it is booked at what was counted, or at its reservation
+    where nothing came, and marked as assumed.
     """
 
     @property

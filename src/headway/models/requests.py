@@ -13,6 +13,7 @@ from headway.models.base import Request
 from headway.models.checking import fault_in, specs_of
 from headway.models.messages import Message, Schema, ToolSpec
 from headway.models.openai.conversation import read_message
+from headway.models.structured.forms import form_of
 
 Prompt = str | Sequence[Message | Mapping[str, Any]]
 
@@ -38,7 +39,7 @@ class Sampling(TypedDict, total=False):
         tools: what the model may ask for: `ToolSpec`s, or tools that have one as their `spec`.
         tool_choice: "auto", "none", "required" (at least one), a tool's name, or the names of those that it may ask for ("auto").
         parallel_tool_calls: whether it may ask for several at once (True).
-        schema: the form of the answer.
+        schema: the form of the answer: a `Schema`, or a type, whose form it is then. See `answer` for one that is read as well.
         top_logprobs: how many of the likeliest tokens are wanted at each place (0).
         continues: whether the sample goes on with the last message, an assistant's (False).
         extra: further fields of the body, for servers that know them.
@@ -55,7 +56,7 @@ class Sampling(TypedDict, total=False):
     tools: Sequence[ToolSpec | HasSpec]
     tool_choice: str | Sequence[str]
     parallel_tool_calls: bool
-    schema: Schema | None
+    schema: Schema | type | None
     top_logprobs: int
     continues: bool
     extra: Mapping[str, Any]
@@ -72,7 +73,7 @@ def make_request(prompt: Prompt, **options: Any) -> Request:
         raise UsageError(f"a prompt is text or a list of messages, not {type(prompt).__name__}; await a handle first")
     if unknown := options.keys() - Sampling.__annotations__.keys():
         raise UsageError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(Sampling.__annotations__)}")
-    stop, choice = options.get("stop"), options.get("tool_choice", "auto")
+    stop, choice, schema = options.get("stop"), options.get("tool_choice", "auto"), options.get("schema")
     tools = options.get("tools") or ()
     if not isinstance(tools, list | tuple):
         raise UsageError(f"a request with tools={tools!r:.80}: a list of models.ToolSpec")
@@ -80,6 +81,7 @@ def make_request(prompt: Prompt, **options: Any) -> Request:
         "stop": () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,),
         "tools": tuple(specs_of(tools)),
         "tool_choice": tuple(choice) if isinstance(choice, list | tuple) else choice,
+        "schema": schema if schema is None or isinstance(schema, Schema) else form_of(schema).schema,
     }
     request = Request(prompt=said, **{**options, **given})
     if wrong := fault_in(request):

@@ -17,6 +17,7 @@ from headway.engine.call import current
 from headway.engine.scopes.scopes import Parked
 from headway.engine.waiting.until import until
 from headway.errors import UsageError
+from headway.models.abilities import check_abilities
 from headway.models.ask import AnyModel, begin, open_stream
 from headway.models.base import CallPiece, Piece, Reply, Request, answers_singly
 from headway.models.collect import ReplyCollector
@@ -91,6 +92,7 @@ async def _listen_outside(model: AnyModel, request: Request) -> AsyncGenerator[P
     while isinstance(plain, LimitedModel):
         plain = plain.model
     if answers_singly(plain):
+        check_abilities(plain, request)
         made = ReplyCollector(request.n, 0, request=request)
         async with aclosing(open_stream(plain, request)) as pieces:
             async for piece in pieces:

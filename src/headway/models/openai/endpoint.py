@@ -18,6 +18,7 @@ from typing import Any, Literal
 from headway.engine.outcomes.retry import Retry
 from headway.errors import UsageError
 from headway.extras import require
+from headway.models.abilities import ALL
 from headway.models.base import Piece, Request
 from headway.models.checking import fault_of_extra, fault_of_headers
 from headway.models.embedding import Embeddings
@@ -141,6 +142,7 @@ class Endpoint:
         return f"Endpoint({self.name!r})"
 
     works_unseen = True
+    abilities = ALL
 
     def check(self, request: Request) -> None:
         """Refuse what the server can't do.
