@@ -69,7 +69,7 @@ class Local:
     """
 
     price = FREE
-    abilities = frozenset({"tools", "schema", "top_logprobs", "continues", "extra"})
+    abilities = frozenset({"tools", "schema", "names", "top_logprobs", "continues", "extra"})
 
     def __init__(
         self, path: str | Path | None = None, *, slots: int = 4, context: int = 2048, threads: int | None = None, name: str = ""
@@ -112,6 +112,21 @@ class Local:
             self._server = None
         self._pool = ThreadPoolExecutor(self._settings[1], thread_name_prefix="headway-local")
 
+    def check(self, request: Request) -> None:
+        """Refuse what llama.cpp would ignore.
+
+        Args:
+            request: what is asked.
+
+        Raises:
+            UsageError: it asks for something of that kind.
+        """
+        if unknown := sorted(request.extra.keys() - _EXTRA):
+            raise UsageError(f"{self.name}: llama.cpp takes no {unknown[0]!r} besides; {near_misses(unknown[0], _EXTRA)}")
+        last = None if isinstance(request.prompt, str) else request.prompt[-1]
+        if last is not None and last.role == "assistant" and not request.continues:
+            raise UsageError(f"{self.name}: the last message is the assistant's own: continues=True goes on with it")
+
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """Make the samples. Closing the generator frees their slots.
 
@@ -122,10 +137,9 @@ class Local:
             The pieces, as they are made.
 
         Raises:
-            UsageError: it asks for what this model can't do.
+            UsageError: llama.cpp can't hold the model to its schema or its tools.
             ModelError: the request can't be answered.
         """
-        _check(self.name, request)
         loop = asyncio.get_running_loop()
         said: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         unwanted = threading.Event()
@@ -191,15 +205,6 @@ class Local:
             if self._server is None:
                 self._server = _load(*self._settings)
         return self._server
-
-
-def _check(name: str, request: Request) -> None:
-    """Raises UsageError for what llama.cpp would ignore."""
-    if unknown := sorted(request.extra.keys() - _EXTRA):
-        raise UsageError(f"{name}: llama.cpp takes no {unknown[0]!r} besides; {near_misses(unknown[0], _EXTRA)}")
-    last = None if isinstance(request.prompt, str) else request.prompt[-1]
-    if last is not None and last.role == "assistant" and not request.continues:
-        raise UsageError(f"{name}: the last message is the assistant's own: continues=True goes on with it")
 
 
 def _try_grammar(name: str, server: Any, grammar: str) -> None:
