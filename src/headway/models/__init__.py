@@ -26,6 +26,7 @@ from headway.models.embedding import Embeddings as Embeddings
 from headway.models.embedding import embed as embed
 from headway.models.embedding import embedder as embedder
 from headway.models.limits import limit_model as limit_model
+from headway.models.local.embedder import LocalEmbedder as LocalEmbedder
 from headway.models.local.model import Local as Local
 from headway.models.messages import Audio as Audio
 from headway.models.messages import Image as Image
