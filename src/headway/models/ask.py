@@ -42,7 +42,7 @@ from headway.models.base import (
     answers_together,
     identity_of,
 )
-from headway.models.bounds import prompt_bound
+from headway.models.bounds import prompt_bound, sound_bound
 from headway.models.collect import ReplyCollector, check_samples, is_count
 from headway.models.limits import LimitedModel
 from headway.models.prices import Price, price_of
@@ -69,6 +69,7 @@ class ModelCall:
     prompt_bound: int = field(compare=False, repr=False)
     prompt_counted: bool = field(compare=False, repr=False)
     price: Price | None = field(compare=False, repr=False)
+    sound: int = field(default=0, compare=False, repr=False)
     listener: Callable[[Piece], None] | None = field(default=None, compare=False, repr=False)
 
     def __headway_label__(self) -> str:
@@ -79,7 +80,7 @@ class ModelCall:
     @property
     def bound(self) -> Usage:
         """The tokens that it costs at most."""
-        return Usage(self.prompt_bound, self.request.n * self.request.max_tokens)
+        return Usage(self.prompt_bound, self.request.n * self.request.max_tokens, audio=min(self.sound, self.prompt_bound))
 
     @property
     def reserved(self) -> dict[str, float]:
@@ -95,6 +96,8 @@ class ModelCall:
         if assumed:
             amounts["assumed_tokens"] = assumed
         if self.price is not None:
+            if self.sound and not usage.audio:  # the server does not say how much of it was sound
+                usage = dataclasses.replace(usage, audio=min(self.sound, usage.read))
             amounts["money"] = self.price.of(usage)
         return amounts
 
@@ -176,7 +179,7 @@ def _describe(model: Model | BatchModel, request: Request, listener: Callable[[P
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
         )
     bound, counted = prompt_bound(model, request)
-    return ModelCall(model.name, identity_of(model), request, model, bound, counted, price, listener)
+    return ModelCall(model.name, identity_of(model), request, model, bound, counted, price, sound_bound(request), listener)
 
 
 async def _ask_outside(asked: ModelCall) -> Reply:

@@ -163,6 +163,7 @@ class Usage:
         cached: how many of those read came from the provider's cache.
         reasoning: how many of those written were thoughts.
         stored: how many of those read were put into the provider's cache, which some charge for.
+        audio: how many of those read were sound, which some charge for.
     """
 
     read: int
@@ -170,6 +171,7 @@ class Usage:
     cached: int = 0
     reasoning: int = 0
     stored: int = 0
+    audio: int = 0
 
     @property
     def tokens(self) -> int:
@@ -188,7 +190,7 @@ class Usage:
         if before is None:
             return self
         read, written = (self if self.read else before), (self if self.written else before)
-        return Usage(read.read, written.written, read.cached, written.reasoning, read.stored)
+        return Usage(read.read, written.written, read.cached, written.reasoning, read.stored, read.audio)
 
 
 @dataclass(frozen=True, slots=True)

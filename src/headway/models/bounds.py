@@ -57,6 +57,20 @@ def prompt_bound(model: Model | BatchModel, request: Request) -> tuple[int, bool
     return sum(map(_bound_of_message, request.prompt)) + ROUND_A_PROMPT + around, False
 
 
+def sound_bound(request: Request) -> int:
+    """How many of the tokens that are read may be sound, which some charge more for.
+
+    Args:
+        request: what is asked.
+
+    Returns:
+        The tokens at most.
+    """
+    said = () if isinstance(request.prompt, str) else request.prompt
+    parts = [part for message in said if not isinstance(message.content, str) for part in message.content]
+    return sum(_bound_of_part(part) for part in parts if isinstance(part, Audio))
+
+
 def _bound_of_message(message: Message) -> int:
     said = sum(len(text.encode()) for text in (message.name, message.call_id, message.thoughts))
     parts = (Text(message.content),) if isinstance(message.content, str) else message.content

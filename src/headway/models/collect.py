@@ -43,7 +43,7 @@ class ReplyCollector:
         if not 0 <= piece.index < len(self._parts):
             raise ModelFault(f"the model streams a piece of sample {piece.index}, but {len(self._parts)} were asked for, from 0 on")
         said = piece.usage or Usage(0, 0)
-        if not all(map(is_count, (piece.tokens, said.read, said.written, said.cached, said.reasoning, said.stored))):
+        if not all(map(is_count, (piece.tokens, *dataclasses.astuple(said)))):
             raise ModelFault(f"the model streams a count of tokens that is no whole number from 0 on: {piece}")
         self.begun = self.begun or bool(
             piece.text
