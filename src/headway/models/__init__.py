@@ -21,10 +21,6 @@ from headway.models.base import Reply as Reply
 from headway.models.base import Request as Request
 from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
-from headway.models.embedding import EmbeddingModel as EmbeddingModel
-from headway.models.embedding import Embeddings as Embeddings
-from headway.models.embedding import embed as embed
-from headway.models.embedding import embedder as embedder
 from headway.models.limits import limit_model as limit_model
 from headway.models.local.embedder import LocalEmbedder as LocalEmbedder
 from headway.models.local.model import Local as Local
@@ -36,14 +32,18 @@ from headway.models.messages import Schema as Schema
 from headway.models.messages import Text as Text
 from headway.models.messages import ToolCall as ToolCall
 from headway.models.messages import ToolSpec as ToolSpec
+from headway.models.numbers.embedding import EmbeddingModel as EmbeddingModel
+from headway.models.numbers.embedding import Embeddings as Embeddings
+from headway.models.numbers.embedding import embed as embed
+from headway.models.numbers.embedding import embedder as embedder
+from headway.models.numbers.scoring import Scores as Scores
+from headway.models.numbers.scoring import ScoringModel as ScoringModel
+from headway.models.numbers.scoring import score as score
 from headway.models.openai.endpoint import Endpoint as Endpoint
 from headway.models.opening import open as open  # noqa: A004 - as a file is opened
 from headway.models.prices import FREE as FREE
 from headway.models.prices import Price as Price
 from headway.models.requests import Sampling as Sampling
-from headway.models.scoring import Scores as Scores
-from headway.models.scoring import ScoringModel as ScoringModel
-from headway.models.scoring import score as score
 from headway.models.streaming import stream as stream
 from headway.models.structured.answering import Answering as Answering
 from headway.models.structured.answering import answer as answer

@@ -42,7 +42,7 @@ from headway.models.base import (
     answers_together,
     identity_of,
 )
-from headway.models.bounds import prompt_bound, sound_bound
+from headway.models.checks.bounds import prompt_bound, sound_bound
 from headway.models.collect import ReplyCollector, check_samples, is_count
 from headway.models.limits import LimitedModel
 from headway.models.prices import Price, price_of

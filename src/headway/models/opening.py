@@ -13,8 +13,8 @@ from pathlib import Path
 from headway.errors import UsageError
 from headway.extras import explain_missing
 from headway.models.base import BatchModel, Model
-from headway.models.embedding import EmbeddingModel
 from headway.models.local.model import Local
+from headway.models.numbers.embedding import EmbeddingModel
 from headway.models.openai.endpoint import Endpoint
 from headway.pools.program import load_object
 

@@ -13,8 +13,8 @@ from reading import vector_of
 import headway as hw
 from headway import models
 from headway.methods.search.parts import vectors_of
+from headway.models.numbers.reading import parts_of
 from headway.models.prices import OPENAI, list_price, reading_price_of
-from headway.models.reading import parts_of
 
 PRICE = models.Price(read=1_000_000, written=1_000_000)
 TEXTS = ["one", "three", "seventeen"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import headway as hw
 from headway import models
 from headway.models import Audio, Image, Message, Schema, Text, ToolCall, ToolSpec
-from headway.models.bounds import AUDIO, IMAGE, ROUND_THE_TOOLS, prompt_bound, sound_bound
+from headway.models.checks.bounds import AUDIO, IMAGE, ROUND_THE_TOOLS, prompt_bound, sound_bound
 from headway.models.requests import make_request
 
 HI = [Message("user", "Hi")]

@@ -20,9 +20,11 @@ from headway.errors import UsageError
 from headway.extras import require
 from headway.models.abilities import ALL
 from headway.models.base import Piece, Request
-from headway.models.checking import fault_of_extra, fault_of_headers
-from headway.models.embedding import Embeddings
+from headway.models.checks.requests import fault_of_extra, fault_of_headers
 from headway.models.messages import Message
+from headway.models.numbers.embedding import Embeddings
+from headway.models.numbers.reading import MOST_TEXTS
+from headway.models.numbers.scoring import Scores
 from headway.models.openai import numbers, protocol, responses
 from headway.models.openai.cap import Cap, CapWarning
 from headway.models.openai.connection import OPENAI, Connection
@@ -30,9 +32,7 @@ from headway.models.openai.failures import hide_secrets, make_protocol_error
 from headway.models.openai.numbers import Scoring
 from headway.models.openai.protocol import Continuing
 from headway.models.prices import Price, price_of
-from headway.models.reading import MOST_TEXTS
 from headway.models.retrying import retry_of
-from headway.models.scoring import Scores
 
 _CONTINUING: Mapping[str, Continuing] = {"api.mistral.ai": "prefix", "api.deepseek.com": "prefix"}
 

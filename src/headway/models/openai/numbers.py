@@ -12,10 +12,10 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from headway.models.embedding import Embeddings
+from headway.models.numbers.embedding import Embeddings
+from headway.models.numbers.scoring import Scores
 from headway.models.openai.failures import make_protocol_error
 from headway.models.openai.usage import usage_in
-from headway.models.scoring import Scores
 
 Document = dict[str, Any]
 Scoring = Literal["score", "rerank", "pooling"]

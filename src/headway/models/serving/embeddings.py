@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headway.models.embedding import Embeddings
+from headway.models.numbers.embedding import Embeddings
 from headway.models.serving.bodies import Document, Refused, read_body
 from headway.near import near_misses
 

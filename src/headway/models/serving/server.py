@@ -26,9 +26,9 @@ from headway.engine.identity.signature import unkeyed
 from headway.errors import ModelUnavailable, NotInRun
 from headway.models.ask import begin
 from headway.models.base import BatchModel, CallPiece, Model, Piece, Reply, Request, answers_singly, answers_together
-from headway.models.bounds import prompt_bound
+from headway.models.checks.bounds import prompt_bound
 from headway.models.collect import ReplyCollector
-from headway.models.embedding import EmbeddingModel, Embeddings, embed
+from headway.models.numbers.embedding import EmbeddingModel, Embeddings, embed
 from headway.models.openai.calls import calls_before, invented_id
 from headway.models.serving.answers import Envelope, error_of, models_document
 from headway.models.serving.bodies import ClientRequest, Kind, Refused, read_request

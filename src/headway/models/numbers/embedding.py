@@ -20,7 +20,7 @@ from headway.engine.identity.signature import unkeyed
 from headway.errors import UsageError
 from headway.models.base import ModelFault
 from headway.models.limits import LimitedModel
-from headway.models.reading import ReadingCall, begin, check_texts, describe, parts_of, read, unlimited
+from headway.models.numbers.reading import ReadingCall, begin, check_texts, describe, parts_of, read, unlimited
 from headway.task import task
 
 S = TypeVar("S")

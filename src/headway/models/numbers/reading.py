@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.models.base import ModelFault, Usage
-from headway.models.bounds import ROUND_A_MESSAGE
-from headway.models.checking import HALF, is_sendable
+from headway.models.checks.bounds import ROUND_A_MESSAGE
+from headway.models.checks.requests import HALF, is_sendable
 from headway.models.limits import LimitedModel
 from headway.models.prices import Price, reading_price_of
 from headway.models.retrying import retry_of

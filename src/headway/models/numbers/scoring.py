@@ -18,9 +18,9 @@ from headway.engine.handle import Handle
 from headway.engine.identity.signature import unkeyed
 from headway.errors import UsageError
 from headway.models.base import ModelFault
-from headway.models.checking import is_sendable
+from headway.models.checks.requests import is_sendable
 from headway.models.limits import LimitedModel
-from headway.models.reading import MOST_TEXTS, ReadingCall, begin, check_texts, describe, parts_of, read, unlimited
+from headway.models.numbers.reading import MOST_TEXTS, ReadingCall, begin, check_texts, describe, parts_of, read, unlimited
 from headway.task import task
 
 

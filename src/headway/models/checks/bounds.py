@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 
 from headway.models.base import BatchModel, Model, ModelFault, Request
-from headway.models.checking import json_of
+from headway.models.checks.requests import json_of
 from headway.models.messages import Audio, Image, Message, Part, Text, ToolCall, ToolSpec
 
 ROUND_A_MESSAGE = 8  # tokens that a chat template puts around a message, at most
