@@ -25,6 +25,7 @@ from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
+from known.bugs_of_models import OF_MODELS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
@@ -51,6 +52,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_SEARCHES,
+    *OF_MODELS,
 )
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)

@@ -22,6 +22,7 @@ from headway.models.base import Request as Request
 from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
 from headway.models.limits import limit_model as limit_model
+from headway.models.local.embedder import LocalEmbedder as LocalEmbedder
 from headway.models.local.model import Local as Local
 from headway.models.messages import Audio as Audio
 from headway.models.messages import Image as Image
