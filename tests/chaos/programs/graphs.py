@@ -68,8 +68,8 @@ def live() -> None:
     builder.add_conditional_edges("count", lambda state: "fork" if state["step"] < STEPS else END)
     with KilledSaver(sys.argv[1]) as saver:
         graph = builder.compile(checkpointer=saver)
-        begun = graph.get_state(CONFIG).next
-        said = graph.invoke(None if begun else {"done": [], "step": 0}, CONFIG)
+        begins = saver.get_tuple(CONFIG) is None
+        said = graph.invoke({"done": [], "step": 0} if begins else None, CONFIG)
     Path(sys.argv[2]).write_text(" ".join(said["done"]))
 
 
