@@ -1,4 +1,4 @@
-"""The catalogue of methods: every row names what there is, and the pages are what the command prints."""
+"""The catalogues of methods and agents: every row names what there is, and the pages are what the command prints."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from benchmarks.methods import all_rows, page
+from benchmarks.agents import AGENTS
+from benchmarks.methods import METHODS, page
+from benchmarks.methods.catalogue import Catalogue
+from benchmarks.methods.measuring import measure_here
 from benchmarks.methods.row import Pair, Row, compare
 
 ROOT = Path(__file__).parents[1]
-ROWS, HELD = all_rows()
+CATALOGUES = (METHODS, AGENTS)
+ROWS, HELD = METHODS.all_rows()
+AGENT_ROWS, AGENT_HELD = AGENTS.all_rows()
+TESTS = {row.test for row in (*ROWS, *AGENT_ROWS)} | {test for held in (*HELD, *AGENT_HELD) for test in held.tests}
 
 
-def test_every_row_has_a_name_of_its_own() -> None:
-    assert [name for name, times in Counter(row.name for row in ROWS).items() if times > 1] == []
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda each: each.package)
+def test_every_row_has_a_name_of_its_own(catalogue: Catalogue) -> None:
+    rows, _ = catalogue.all_rows()
+    assert [name for name, times in Counter(row.name for row in rows).items() if times > 1] == []
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -23,7 +31,12 @@ def test_a_row_names_what_implements_it_and_its_paper(row: Row) -> None:
     assert page.paper_of(row.function)
 
 
-@pytest.mark.parametrize("test", sorted({row.test for row in ROWS} | {test for held in HELD for test in held.tests}))
+@pytest.mark.parametrize("row", AGENT_ROWS, ids=lambda row: row.name)
+def test_a_row_of_agents_names_what_implements_it(row: Row) -> None:
+    assert page.find(row.function) is not None
+
+
+@pytest.mark.parametrize("test", sorted(TESTS))
 def test_a_row_names_a_test_that_there_is(test: str) -> None:
     file, _, names = test.partition("::")
     found: list[ast.stmt] = ast.parse((ROOT / file).read_text()).body
@@ -38,11 +51,23 @@ def test_the_pages_are_what_the_command_prints() -> None:
     assert page.COMPUTE.read_text() == page.compute(), "run: python -m benchmarks.methods --write-docs"
 
 
-def test_every_row_was_measured_on_its_seeds() -> None:
+def test_the_page_of_agents_is_what_the_command_prints() -> None:
+    assert page.AGENTS_PAGE.read_text() == page.agents(), "run: python -m benchmarks.agents --write-docs"
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda each: each.package)
+def test_every_row_was_measured_on_its_seeds(catalogue: Catalogue) -> None:
     """But for those that take minutes: where they have no figure, the page says so."""
-    results = page.load()
-    pairs = {row.name: results[row.name].pairs if row.name in results else {} for row in ROWS}
-    assert [row.name for row in ROWS if not row.slow and set(row.numbers) - set(pairs[row.name])] == []
+    rows, results = catalogue.all_rows()[0], page.load(catalogue.results)
+    pairs = {row.name: results[row.name].pairs if row.name in results else {} for row in rows}
+    assert [row.name for row in rows if not row.slow and set(row.numbers) - set(pairs[row.name])] == []
+
+
+def test_a_row_is_measured_by_its_name_in_its_catalogue() -> None:
+    row = next(row for row in ROWS if row.exact)
+    assert measure_here(METHODS.package, row.name, 0) == row.measure(0)
+    with pytest.raises(KeyError):
+        measure_here(AGENTS.package, row.name, 0)
 
 
 def test_a_ratio_is_averaged_by_its_logarithm_and_a_difference_as_it_is() -> None:

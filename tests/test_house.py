@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (  # from the ground up; rooms on one floo
     ("engine",),
     ("task", "joins", "scopes", "collection", "context", "run", "steer", "resume", "by_hand", "view", "observe"),
     ("checkpoint", "models", "train"),
+    ("tools",),
     ("methods",),
     ("reference",),
     ("integrations",),

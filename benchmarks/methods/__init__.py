@@ -1,24 +1,14 @@
-"""The catalogue of methods: what each paper claims, and what was measured here: `python -m benchmarks.methods`."""
+"""The catalogue of methods: what each paper claims, and what was measured here: `python -m benchmarks.methods`.
+
+`row`, `measuring` and `page` serve the other catalogues, too.
+"""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+from benchmarks.methods.catalogue import Catalogue
 
-from benchmarks.methods.row import Held, Row
-
-ROOMS = ("search", "allocate", "schedule", "workloads")
-_OWN = ("__main__", "row", "page", "measuring", "solvers")  # the other modules hold rows
-
-
-def all_rows() -> tuple[list[Row], list[Held]]:
-    """The rows of all modules of this folder, by room, and the promises that tests alone hold."""
-    found = [row for rows in rows_by_module().values() for row in rows]
-    found.sort(key=lambda row: ROOMS.index(row.item))
-    return [row for row in found if isinstance(row, Row)], [row for row in found if isinstance(row, Held)]
-
-
-def rows_by_module() -> dict[str, list[Row | Held]]:
-    """What each module of this folder lists."""
-    modules = sorted(each.name for each in pkgutil.iter_modules(__path__) if each.name not in _OWN)
-    return {module: importlib.import_module(f"{__name__}.{module}").ROWS for module in modules}
+METHODS = Catalogue(
+    "benchmarks.methods",
+    tuple((room, room.capitalize()) for room in ("search", "allocate", "schedule", "workloads")),
+    others=("__main__", "catalogue", "row", "page", "measuring", "solvers"),
+)

@@ -15,45 +15,46 @@ import platform
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.table import Table
 
 import headway as hw
-from benchmarks.methods import ROOMS, all_rows, page
+from benchmarks.methods import METHODS, page
+from benchmarks.methods.catalogue import Catalogue
 from benchmarks.methods.measuring import Asked, Measured, measure_rows
 from benchmarks.methods.row import Pair, Row
 from benchmarks.sides import ROOT
 from benchmarks.tables import terminal
 
-STORE = ROOT / "build" / "methods"
 
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.methods", description=(__doc__ or "").split("\n")[0])
+def arguments(catalogue: Catalogue, about: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m {catalogue.package}", description=about.split("\n")[0])
     parser.add_argument("words", nargs="*", metavar="NAME", help="rows whose names contain this; repeat for more")
-    parser.add_argument("--room", choices=ROOMS, help="the rows of one room")
+    parser.add_argument("--room", choices=[room for room, _ in catalogue.rooms], help="the rows of one room")
     parser.add_argument("--slow", action="store_true", help="measure the rows that take minutes, too")
     parser.add_argument("--list", action="store_true", help="measure nothing, list the rows and their figures")
     parser.add_argument("--write-docs", action="store_true", help="measure nothing, render the pages")
     return parser.parse_args()
 
 
-def main() -> int:
-    options, console = arguments(), terminal()
+def main(catalogue: Catalogue, write: Callable[[], Sequence[Path]], about: str) -> int:
+    """Measure a catalogue as its command line says, or `write` its pages."""
+    options, console = arguments(catalogue, about), terminal()
     if options.write_docs:
-        for path in page.write():
+        for path in write():
             console.print(f"wrote {path.relative_to(ROOT)}", highlight=False)
         return 0
-    results = page.load()
-    rows = choose(all_rows()[0], options, results)
+    results = page.load(catalogue.results)
+    rows = choose(catalogue.all_rows()[0], options, results)
     failed: list[Measured] = []
     if not options.list and rows:
-        found = run(rows)
+        found = run(rows, catalogue)
         failed = [each for each in found if each.pair is None]
         results = results | collect(found)
-        page.keep(results)
+        page.keep(results, catalogue)
     console.print(show(rows, results))
     for each in failed:
         console.print(f"{each.row}, seed {each.seed}: {each.error}", style="red", highlight=False, markup=False)
@@ -70,11 +71,12 @@ def choose(rows: Sequence[Row], options: argparse.Namespace, results: Mapping[st
     return [row for row in found if (options.slow or not row.slow) and row.name not in results]
 
 
-def run(rows: Sequence[Row]) -> list[Measured]:
+def run(rows: Sequence[Row], catalogue: Catalogue) -> list[Measured]:
     """Measure rows. The same rows of the same commit are one run, which goes on when it was killed."""
-    asked = [Asked(row.name, seed) for row in rows for seed in row.numbers]
+    asked = [Asked(row.name, seed, catalogue.package) for row in rows for seed in row.numbers]
+    room = catalogue.package.rpartition(".")[2]
     name = hashlib.blake2b(repr((commit(), asked)).encode(), digest_size=6).hexdigest()
-    return hw.run(measure_rows, asked, store=str(STORE), run_id=f"methods-{name}", progress=True)
+    return hw.run(measure_rows, asked, store=str(ROOT / "build" / room), run_id=f"{room}-{name}", progress=True)
 
 
 def collect(found: Sequence[Measured]) -> dict[str, page.Result]:
@@ -109,4 +111,4 @@ def show(rows: Sequence[Row], results: Mapping[str, page.Result]) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(METHODS, page.write_methods, __doc__ or ""))

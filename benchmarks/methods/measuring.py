@@ -1,7 +1,7 @@
 """Measures rows as a run of Headway: each row and seed is a call, so a killed measurement goes on where it stopped.
 
-A row is measured in a Python of its own (`python -m benchmarks.methods.measuring ROW SEED`) that is no worker of the run: so rows
-can open runs and blocks like any program.
+A row is measured in a Python of its own (`python -m benchmarks.methods.measuring PACKAGE ROW SEED`) that is no worker of the run:
+so rows can open runs and blocks like any program.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import headway as hw
-from benchmarks.methods import all_rows
-from benchmarks.methods.row import Pair, Row
+from benchmarks.agents import AGENTS
+from benchmarks.methods import METHODS
+from benchmarks.methods.row import Pair
 from benchmarks.sides import ROOT
 
 
 class Asked(NamedTuple):
-    """A row and a seed."""
+    """A row of a catalogue, and a seed."""
 
     row: str
     seed: int
+    package: str = METHODS.package
 
 
 class Measured(NamedTuple):
@@ -40,7 +41,7 @@ async def measure_rows(asked: Sequence[Asked]) -> list[Measured]:
     """Measure rows, each for a seed."""
     found: list[Measured] = []
     async for end in hw.map(measure, asked, failed="keep"):
-        row, seed = asked[len(found)]
+        row, seed, _ = asked[len(found)]
         found.append(Measured(row, seed, end.value) if end.ok else Measured(row, seed, None, f"{end.error!r:.500}"))
         hw.progress(len(found), len(asked))
     return found
@@ -49,18 +50,18 @@ async def measure_rows(asked: Sequence[Asked]) -> list[Measured]:
 @hw.task(pool="process")
 def measure(asked: Asked) -> Pair:
     """Measure one row for one seed."""
-    command = [sys.executable, "-m", "benchmarks.methods.measuring", asked.row, str(asked.seed)]
+    command = [sys.executable, "-m", "benchmarks.methods.measuring", asked.package, asked.row, str(asked.seed)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError((done.stderr.strip() or f"it ended with {done.returncode}")[-400:])
     return Pair(*json.loads(done.stdout.splitlines()[-1]))
 
 
-@cache
-def rows_by_name() -> dict[str, Row]:
-    """All rows by their names."""
-    return {row.name: row for row in all_rows()[0]}
+def measure_here(package: str, row: str, seed: int) -> Pair:
+    """Measure a row of a catalogue in this process."""
+    (catalogue,) = (each for each in (METHODS, AGENTS) if each.package == package)
+    return catalogue.row(row).measure(seed)
 
 
 if __name__ == "__main__":
-    print(json.dumps([float(figure) for figure in rows_by_name()[sys.argv[1]].measure(int(sys.argv[2]))]))
+    print(json.dumps([float(figure) for figure in measure_here(sys.argv[1], sys.argv[2], int(sys.argv[3]))]))

@@ -1,7 +1,8 @@
-"""Renders the catalogue from docstrings, rows and kept results, so that nothing on its pages is typed by hand.
+"""Renders the catalogues from docstrings, rows and kept results, so that nothing on their pages is typed by hand.
 
 `docs/methods.md` says of each method what its paper claims, what we compare it with, what was measured and where it departs.
-`docs/results/compute.md` has every row with its interval, seeds and test, and whether it is reached.
+`docs/results/compute.md` has every row with its interval, seeds and test, and whether it is reached; `docs/results/agents.md` has
+the same of the catalogue of agents.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.methods import ROOMS, all_rows, rows_by_module
+from benchmarks.agents import AGENTS
+from benchmarks.methods import METHODS
+from benchmarks.methods.catalogue import Catalogue
 from benchmarks.methods.row import Interval, Pair, Row, compare, interval
 from benchmarks.sides import ROOT
 from benchmarks.tables import number
 
-RESULTS = ROOT / "benchmarks" / "results" / "methods"
 CATALOGUE = ROOT / "docs" / "methods.md"
 COMPUTE = ROOT / "docs" / "results" / "compute.md"
+AGENTS_PAGE = ROOT / "docs" / "results" / "agents.md"
 
 CATALOGUE_HEAD = """# Catalogue of methods
 
@@ -45,6 +48,19 @@ last columns have the mean of that comparison, its 95 % interval (Student's t ov
 the bound of the interval. Made by `python -m benchmarks.methods --write-docs`.
 """
 
+AGENTS_HEAD = """# Results: agents
+
+Each row is a property that must be shown, with the test that holds it. Ours is compared with the baseline seed by seed, or round by
+round where a time is measured; the last columns have the mean of that comparison, its 95 % interval (Student's t), and whether the
+property is reached by the bound of the interval. What has no number is held by tests alone. Print it again:
+
+```
+python -m benchmarks.agents                  # measure what has no figure yet; a killed measurement goes on
+python -m benchmarks.agents toolbox MCP      # measure some again
+python -m benchmarks.agents --write-docs     # this page
+```
+"""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -64,16 +80,17 @@ class Result:
         return {"when": self.when, "commit": self.commit, "machine": self.machine, "pairs": pairs}
 
 
-def load(folder: Path = RESULTS) -> dict[str, Result]:
+def load(folder: Path) -> dict[str, Result]:
     """The kept results by the names of their rows; none where there are no files."""
     files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     return {name: Result.from_json(data) for file in files for name, data in file.items()}
 
 
-def keep(results: Mapping[str, Result], folder: Path = RESULTS) -> None:
+def keep(results: Mapping[str, Result], catalogue: Catalogue) -> None:
     """Write the results of the rows that there are: a file for each module, a line for each row."""
+    folder = catalogue.results
     folder.mkdir(parents=True, exist_ok=True)
-    for module, rows in rows_by_module().items():
+    for module, rows in catalogue.rows_by_module().items():
         names = sorted(row.name for row in rows if isinstance(row, Row) and row.name in results)
         lines = [f"{json.dumps(name)}: {json.dumps(results[name].to_json())}" for name in names]
         path = folder / f"{module}.json"
@@ -83,9 +100,17 @@ def keep(results: Mapping[str, Result], folder: Path = RESULTS) -> None:
             path.unlink(missing_ok=True)
 
 
-def write() -> list[Path]:
-    """Render both pages; their paths."""
-    texts = {CATALOGUE: catalogue(), COMPUTE: compute()}
+def write_methods() -> list[Path]:
+    """Render the pages of the catalogue of methods; their paths."""
+    return _write({CATALOGUE: catalogue(), COMPUTE: compute()})
+
+
+def write_agents() -> list[Path]:
+    """Render the page of the catalogue of agents; its path."""
+    return _write({AGENTS_PAGE: agents()})
+
+
+def _write(texts: Mapping[Path, str]) -> list[Path]:
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -94,14 +119,14 @@ def write() -> list[Path]:
 
 def catalogue() -> str:
     """The page for people: a section for each room, and in it one for each method."""
-    rows, _ = all_rows()
-    results = load()
+    rows, _ = METHODS.all_rows()
+    results = load(METHODS.results)
     lines = [CATALOGUE_HEAD]
-    for room in ROOMS:
+    for room, title in METHODS.rooms:
         methods = _by_method(row for row in rows if row.item == room)
         if not methods:
             continue
-        lines += [f"## {room.capitalize()}", ""]
+        lines += [f"## {title}", ""]
         for method, of in methods.items():
             lines += [f"### {method}", "", *_about(of), ""]
             lines += ["| must hold | baseline | ours | baseline | compared | |", "|---|---|---:|---:|---:|---|"]
@@ -111,18 +136,28 @@ def catalogue() -> str:
 
 
 def compute() -> str:
+    """The page of all rows of methods."""
+    return _all_rows(METHODS, COMPUTE_HEAD)
+
+
+def agents() -> str:
+    """The page of all rows of agents."""
+    return _all_rows(AGENTS, AGENTS_HEAD)
+
+
+def _all_rows(catalogue: Catalogue, head: str) -> str:
     """The page of all rows, and of the promises that tests alone hold."""
-    rows, held = all_rows()
-    results = load()
+    rows, held = catalogue.all_rows()
+    results = load(catalogue.results)
     reached = sum(_is_reached(row, results) is True for row in rows)
     machines = ", ".join(dict.fromkeys(found.machine for found in results.values()))
     said = f"{len(rows)} rows, {reached} reached; {len(held)} promises without a number. Measured on {machines}."
-    lines = [COMPUTE_HEAD, said, ""]
-    for room in ROOMS:
+    lines = [head, said, ""]
+    for room, title in catalogue.rooms:
         of = [row for row in rows if row.item == room]
         promises = [each for each in held if each.item == room]
         if of or promises:
-            lines += [f"## {room.capitalize()}", ""]
+            lines += [f"## {title}", ""]
         if of:
             lines += ["| row | baseline | ours | baseline's | ours / baseline's or difference | | seeds | measured | test |"]
             lines += ["|---|---|---:|---:|---:|---|---:|---|---|", *(_row(row, results) for row in of), ""]

@@ -41,7 +41,9 @@ def served() -> Iterator[Callable[[str], Server]]:
 def asked(misbehaving):
     """Ask a server that answers as it is told, and tell the reply or the error, and what was booked."""
 
-    def ask(kind: str, said: Any = "", *, calls: int = 9, chat: bool = True, seconds: float = 60, n: int = 1) -> Any:
+    def ask(
+        kind: str, said: Any = "", *, calls: int = 9, chat: bool = True, seconds: float = 60, n: int = 1, **options: Any
+    ) -> Any:
         model = models.Endpoint(f"{kind}-{abs(hash(str(said)))}", base_url=misbehaving.url, price=PRICE, timeout=20)
         text = said if isinstance(said, str) else json.dumps(said)
 
@@ -51,7 +53,8 @@ def asked(misbehaving):
             with hw.budget(tokens=100_000, money=1e12, calls=calls) as spent:
                 try:
                     with hw.deadline(seconds=seconds):
-                        got = await models.sample(model, [models.Message("user", text)] if chat else text, max_tokens=RESERVED, n=n)
+                        prompt = [models.Message("user", text)] if chat else text
+                        got = await models.sample(model, prompt, max_tokens=RESERVED, n=n, **options)
                 except (hw.ModelError, hw.BudgetExceeded, hw.DeadlineExceeded) as error:
                     got = error
             return got, spent.spent

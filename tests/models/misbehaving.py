@@ -145,7 +145,11 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         model = body["model"]
         ASKED[model] += 1
         key = next((line for line in head.split("\r\n") if line.lower().startswith("authorization")), "")
-        LOG.append({"model": model, "what": "asked", "at": time.monotonic(), "body": body, "path": head.split()[1], "key": key})
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head.split("\r\n")[1:]) if name
+        }
+        told = {"at": time.monotonic(), "body": body, "path": head.split()[1], "key": key, "headers": headers}
+        LOG.append({"model": model, "what": "asked", **told})
         try:
             await connection.answer(model, ASKED[model], head.split()[1], body)
         except ConnectionError:  # with words on the way that nobody reads any more

@@ -13,7 +13,7 @@ from standins import StandInBatchModel, StandInModel
 
 import headway as hw
 import headway.models.collect
-import headway.models.openai.protocol
+import headway.models.openai.failures
 import headway.models.prices
 from headway import models
 from headway.models.collect import ReplyCollector, split
@@ -21,7 +21,7 @@ from headway.models.prices import OPENAI, list_price, price_of
 from headway.models.streaming import pieces_of
 
 
-@pytest.mark.parametrize("module", [headway.models.collect, headway.models.prices, headway.models.openai.protocol])
+@pytest.mark.parametrize("module", [headway.models.collect, headway.models.prices, headway.models.openai.failures])
 def test_the_examples_hold(module):
     ran = doctest.testmod(module)
     assert ran.attempted > 0

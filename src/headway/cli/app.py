@@ -8,6 +8,7 @@ import typer
 
 from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
+from headway.cli.commands.mcp import mcp
 from headway.cli.options import (
     Events,
     Gantt,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(ckpt)
 app.add_typer(bench)
+app.command()(mcp)
 
 
 @app.callback()

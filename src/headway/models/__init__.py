@@ -22,7 +22,7 @@ from headway.models.base import Request as Request
 from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
 from headway.models.limits import limit_model as limit_model
-from headway.models.local import Local as Local
+from headway.models.local.model import Local as Local
 from headway.models.messages import Audio as Audio
 from headway.models.messages import Image as Image
 from headway.models.messages import Message as Message
@@ -37,3 +37,8 @@ from headway.models.prices import FREE as FREE
 from headway.models.prices import Price as Price
 from headway.models.requests import Sampling as Sampling
 from headway.models.streaming import stream as stream
+from headway.models.structured.answering import Answering as Answering
+from headway.models.structured.answering import answer as answer
+from headway.models.structured.forms import Form as Form
+from headway.models.structured.forms import FormError as FormError
+from headway.models.structured.forms import form_of as form_of

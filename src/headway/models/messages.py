@@ -18,7 +18,11 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text, as a part of a message."""
+    """Text, as a part of a message.
+
+    Attributes:
+        text: what it says.
+    """
 
     text: str
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from headway.errors import UsageError
 from headway.extras import explain_missing
 from headway.models.base import BatchModel, Model
-from headway.models.local import Local
+from headway.models.local.model import Local
 from headway.models.openai.endpoint import Endpoint
 from headway.pools.program import load_object
 

@@ -26,9 +26,9 @@ from headway.engine.identity.signature import unkeyed
 from headway.errors import ModelUnavailable, NotInRun
 from headway.models.ask import begin
 from headway.models.base import BatchModel, Model, Piece, Reply
+from headway.models.bounds import prompt_bound
 from headway.models.collect import ReplyCollector
 from headway.models.openai.answers import ClientRequest, Envelope, Kind, Refused, error_of, models_document, read_request
-from headway.models.requests import prompt_bound
 from headway.models.streaming import listen
 from headway.task import task
 
@@ -193,7 +193,7 @@ async def _stream(model: Model | BatchModel, asked: ClientRequest, envelope: Env
     first = await _until_gone(receive, _take_next(pieces))
     if first is None:
         return Response(status_code=GONE)
-    made = ReplyCollector(asked.request.n, prompt_bound(model, asked.request.prompt)[0])
+    made = ReplyCollector(asked.request.n, prompt_bound(model, asked.request)[0])
     return StreamingResponse(
         _events(first, pieces, made, asked, envelope), media_type="text/event-stream", headers={"cache-control": "no-store"}
     )

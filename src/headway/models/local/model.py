@@ -9,6 +9,9 @@ stopped at its next token and frees its slot.
 Each sample is a request of its own with a seed of its own. With `slots=1` a seed gives the same sample every time, however many are
 asked for; no cache of earlier prompts is used. With more slots it may not: llama.cpp adds in another order when other samples are
 decoded beside it, and small models are sensitive to the last bits.
+
+Tools and schemas are held by a grammar (`grammar`), whatever the model's chat template knows: llama.cpp ignores tools, without a
+word, where the template knows none. It ignores a grammar that it can't use, too, so each is tried once before it is relied upon.
 """
 
 from __future__ import annotations
@@ -28,14 +31,25 @@ from typing import Any
 
 from headway.errors import ModelError, ModelUnavailable, UsageError
 from headway.extras import require
-from headway.models.base import Finish, Piece, Request, Usage
+from headway.models.base import Alternative, Finish, Piece, Request, Usage
+from headway.models.local.grammar import MARK, grammar_of, with_mark
+from headway.models.local.prompt import offered_tools, write_plainly
+from headway.models.local.reading import CallReader, ids_in
 from headway.models.openai.protocol import finish_of, request_body
 from headway.models.prices import FREE
+from headway.near import near_misses
 
 GEMMA = "gemma-3-270m"
 PRINT_BYTES, PRINT_PLACES, PRINT_BLOCK = 1 << 20, 1000, 4096
 _TO_LLAMA = {"top_k": 0, "min_p": 0.0, "timings_per_token": True}
 """Sample from the whole distribution; count every token."""
+_EXTRA = frozenset(
+    {"top_k", "min_p", "typical_p", "min_keep", "top_n_sigma", "repeat_penalty", "repeat_last_n", "presence_penalty"}
+    | {"frequency_penalty", "dynatemp_range", "dynatemp_exponent", "mirostat", "mirostat_tau", "mirostat_eta", "samplers"}
+    | {"dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers", "xtc_probability"}
+    | {"xtc_threshold", "logit_bias", "ignore_eos", "n_keep", "chat_template_kwargs"}
+)
+"""Fields that llama.cpp knows besides. What it does not know it ignores."""
 
 
 class Local:
@@ -55,6 +69,7 @@ class Local:
     """
 
     price = FREE
+    abilities = frozenset({"tools", "schema", "top_logprobs", "continues", "extra"})
 
     def __init__(
         self, path: str | Path | None = None, *, slots: int = 4, context: int = 2048, threads: int | None = None, name: str = ""
@@ -75,6 +90,7 @@ class Local:
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="headway-local")
         self._loading = threading.Lock()
         self._server: Any = None
+        self._held: set[str] = set()  # grammars that were tried
 
     def __headway_key__(self) -> object:
         path = self._settings[0]
@@ -106,8 +122,10 @@ class Local:
             The pieces, as they are made.
 
         Raises:
+            UsageError: it asks for what this model can't do.
             ModelError: the request can't be answered.
         """
+        _check(self.name, request)
         loop = asyncio.get_running_loop()
         said: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         unwanted = threading.Event()
@@ -133,19 +151,37 @@ class Local:
     def _sample(self, request: Request, index: int, unwanted: threading.Event, tell: Callable[[Piece | Exception], None]) -> None:
         """Make one sample, in a thread."""
         try:
-            server = self._loaded()
-            reading = _Reading(index, unwanted, tell)
+            server, grammar = self._loaded(), grammar_of(request)
+            if grammar and grammar not in self._held:
+                _try_grammar(self.name, server, grammar)
+                self._held.add(grammar)
+            reader = CallReader((tool.name for tool in offered_tools(request)), ids_in(request))
+            reading = _Reading(index, unwanted, tell, reader, top=request.top_logprobs)
             chat = not isinstance(request.prompt, str)
-            (server.handle_chat_completions if chat else server.handle_completions)(self._body(request, index), reading)
+            (server.handle_chat_completions if chat else server.handle_completions)(self._body(request, index, grammar), reading)
             reading.end(self.name)
         except Exception as error:
             tell(error)
 
-    def _body(self, request: Request, index: int) -> dict[str, Any]:
-        body = request_body(self.name, request, of_openai=False) | _TO_LLAMA
+    def _body(self, request: Request, index: int, grammar: str) -> dict[str, Any]:
+        plain = replace(
+            request,
+            prompt=write_plainly(request),
+            tools=(),
+            tool_choice="auto",
+            schema=None,
+            extra={},
+            top_logprobs=0,
+            continues=False,
+        )
+        body = request_body(self.name, plain, of_openai=False) | _TO_LLAMA | dict(request.extra)
         body.pop("n", None)
-        if request.logprobs and "messages" in body:
-            body["top_logprobs"] = 1
+        if request.top_logprobs or request.logprobs:
+            chat = "messages" in body
+            top = max(1, request.top_logprobs)
+            body |= {"logprobs": True, "top_logprobs": top} if chat else {"logprobs": top}
+        if grammar:
+            body["grammar"] = grammar
         body["cache_prompt"] = request.seed is None or self._settings[1] > 1
         body["seed"] = secrets.randbits(32) if request.seed is None else seed_of(request.seed, index)
         return body
@@ -155,6 +191,29 @@ class Local:
             if self._server is None:
                 self._server = _load(*self._settings)
         return self._server
+
+
+def _check(name: str, request: Request) -> None:
+    """Raises UsageError for what llama.cpp would ignore."""
+    if unknown := sorted(request.extra.keys() - _EXTRA):
+        raise UsageError(f"{name}: llama.cpp takes no {unknown[0]!r} besides; {near_misses(unknown[0], _EXTRA)}")
+    last = None if isinstance(request.prompt, str) else request.prompt[-1]
+    if last is not None and last.role == "assistant" and not request.continues:
+        raise UsageError(f"{name}: the last message is the assistant's own: continues=True goes on with it")
+
+
+def _try_grammar(name: str, server: Any, grammar: str) -> None:
+    """Raises UsageError where llama.cpp can't use a grammar, which it would ignore."""
+    asked = {"prompt": "1+1=", "max_tokens": 4, "temperature": 0, "grammar": with_mark(grammar), "cache_prompt": False}
+    try:
+        text = server.handle_completions(asked)["choices"][0]["text"]
+    except (TypeError, ValueError, KeyError, RuntimeError):
+        text = ""
+    if not text or not (text.startswith(MARK) or MARK.startswith(text)):
+        raise UsageError(
+            f"{name}: llama.cpp can't hold it to this schema (or these tools): a keyword in it is not known there, a $ref leads "
+            "nowhere, or it is too large. Make it simpler, or strict=False, which passes over keywords that are not known"
+        )
 
 
 def _remake(path: str | None, slots: int, context: int, threads: int | None, name: str) -> Local:
@@ -204,11 +263,17 @@ def seed_of(seed: int, index: int) -> int:
     return int.from_bytes(drawn, "big") % (2**32 - 1)
 
 
+def _alternatives(given: list[dict[str, Any]]) -> tuple[Alternative, ...]:
+    return tuple(Alternative(one["token"], float(one["logprob"])) for one in given)
+
+
 class _Reading:
     """Turns llama.cpp's events about one sample into pieces."""
 
-    def __init__(self, index: int, unwanted: threading.Event, tell: Callable[[Piece | Exception], None]) -> None:
-        self._index, self._unwanted, self._tell = index, unwanted, tell
+    def __init__(
+        self, index: int, unwanted: threading.Event, tell: Callable[[Piece | Exception], None], calls: CallReader, *, top: int
+    ) -> None:
+        self._index, self._unwanted, self._tell, self._calls, self._top = index, unwanted, tell, calls, top
         self._counted = self._written = 0
         self._finish: Finish | None = None
         self._failed = False
@@ -231,10 +296,14 @@ class _Reading:
         self._written = int(usage.get("completion_tokens") or timings.get("predicted_n") or self._written)
         read = int(usage.get("prompt_tokens") or timings.get("prompt_n", 0) + timings.get("cache_n", 0))
         for choice in event["choices"]:
-            text = choice["delta"].get("content") if "delta" in choice else choice["text"]
+            said = choice.get("delta", {})
+            text = said.get("content") if "delta" in choice else choice["text"]
             content = (choice.get("logprobs") or {}).get("content") or ()
             self._finish = finish_of(choice["finish_reason"]) or self._finish
-            self._say(Piece(text or "", logprobs=tuple(float(token["logprob"]) for token in content)), read)
+            logprobs = tuple(float(token["logprob"]) for token in content)
+            top = tuple(_alternatives(token["top_logprobs"][: self._top]) for token in content) if self._top else ()
+            thoughts = said.get("reasoning_content") or ""
+            self._say(Piece(self._calls.read(text or ""), logprobs=logprobs, thoughts=thoughts, top=top), read)
 
     def _say(self, piece: Piece, read: int = 0) -> None:
         tokens, self._counted = self._written - self._counted, self._written
@@ -246,8 +315,9 @@ class _Reading:
             return
         if self._finish is None:
             self._fail(ModelUnavailable(f"{name}: llama.cpp ended sample {self._index} early"))
-        else:
-            self._say(Piece(finish=self._finish))
+            return
+        text, calls = self._calls.end()
+        self._say(Piece(text, calls=calls, finish="tool" if calls and self._finish == "stop" else self._finish))
 
     def _fail(self, error: Exception) -> None:
         self._failed = True
