@@ -94,7 +94,10 @@ def history(graph: Any, thread: str = "ada") -> list[Any]:
         texts = [message.content for message in values.get("messages", [])]
         return {**values, "messages": texts}
 
-    return [(plain(one.values), one.next, one.metadata["source"], one.metadata["step"]) for one in graph.get_state_history(config(thread))]
+    return [
+        (plain(one.values), one.next, one.metadata["source"], one.metadata["step"])
+        for one in graph.get_state_history(config(thread))
+    ]
 
 
 def test_a_graph_goes_the_same_way_as_on_langgraphs_own_checkpointer(store: Any) -> None:
@@ -139,7 +142,9 @@ def test_a_graph_waits_for_a_person_and_async_graphs_do_the_same(store: Any) -> 
 
 def test_a_channel_of_differences_is_rebuilt_from_what_was_written(store: Any) -> None:
     class State(TypedDict):
-        words: Annotated[list[str], DeltaChannel(lambda have, new: have + [one for part in new for one in part], snapshot_frequency=4)]
+        words: Annotated[
+            list[str], DeltaChannel(lambda have, new: have + [one for part in new for one in part], snapshot_frequency=4)
+        ]
 
     builder = StateGraph(State)
     builder.add_node("echo", lambda state: {"words": [state["words"][-1].upper()]})
@@ -159,11 +164,16 @@ def test_a_channel_of_differences_is_rebuilt_from_what_was_written(store: Any) -
 
 # --- values ----------------------------------------------------------------------------------------------------------
 
-plain = st.one_of(st.none(), st.booleans(), st.integers(-(2**40), 2**40), st.text(max_size=4), st.binary(max_size=4), st.floats(allow_nan=False))
+plain = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**40), 2**40), st.text(max_size=4), st.binary(max_size=4), st.floats(allow_nan=False)
+)
 nested = st.recursive(
     plain,
     lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=3), inner, max_size=4), st.tuples(inner, inner), st.sets(st.integers(0, 9))
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.text(max_size=3), inner, max_size=4),
+        st.tuples(inner, inner),
+        st.sets(st.integers(0, 9)),
     ),
     max_leaves=12,
 )
@@ -242,7 +252,10 @@ def test_a_checkpoint_is_whole_though_another_process_prunes_what_it_is_made_of(
     newest = keep(saver, {"a": ["one", "two"], "b": {"x": 1}}, old)
     assert other.get_tuple(newest) is not None  # it knows the thread as it was
     saver.prune(["ada"])
-    for before, values in ((newest, {"a": ["one", "two", "three"], "b": {"x": 1}}), (old, {"a": ["one", "2"], "b": {"x": 1, "y": 2}})):
+    for before, values in (
+        (newest, {"a": ["one", "two", "three"], "b": {"x": 1}}),
+        (old, {"a": ["one", "2"], "b": {"x": 1, "y": 2}}),
+    ):
         place = keep(other, values, before)
         for reader in (saver, other, HeadwaySaver(store)):
             found = reader.get_tuple(place)
