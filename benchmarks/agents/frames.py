@@ -117,7 +117,8 @@ ROWS = [
     ),
     Held(
         item="integrations",
-        promise="An agent of pydantic-ai that is killed with SIGKILL at 50 moments repeats no turn and no tool call that was recorded.",
+        promise="An agent of pydantic-ai that is killed with SIGKILL at 50 moments repeats no turn and no tool call that was "
+        "recorded.",
         tests=(
             "tests/chaos/test_agents.py::test_an_agent_that_is_killed_at_fifty_moments_repeats_nothing_recorded",
             "tests/chaos/test_agents.py::test_an_agent_that_is_killed_again_and_again_repeats_nothing_recorded",
@@ -133,8 +134,8 @@ ROWS = [
     ),
     Held(
         item="integrations",
-        promise="The checkpointer passes LangGraph's own conformance suite, on every store, and any history by two processes says what "
-        "it should.",
+        promise="The checkpointer passes LangGraph's own conformance suite, on every store, and any history by two processes "
+        "leaves what it says.",
         tests=(
             "tests/integrations/test_langgraph.py::test_it_passes_what_langgraph_asks_of_a_checkpointer",
             "tests/integrations/test_langgraph.py::test_any_history_by_two_processes_leaves_what_it_says",

@@ -1,7 +1,8 @@
 """An agent of pydantic-ai whose model and tools cost nothing: what is left is what its durability costs.
 
 Each turn asks for two tools at once. Under DBOS the agent runs in a workflow, its tools are steps (its adapter leaves that to the
-user) and the system database is SQLite as DBOS sets it up. Under Headway tools start as effects, when what asked for them is durable.
+user) and the system database is SQLite as DBOS sets it up. Under Headway tools are effects: they start when what asked for them is
+durable.
 Both sides have run a short agent before; printed are the seconds of the agent that is timed.
 """
 

@@ -90,7 +90,7 @@ class ThreadRecords:
         return next((found for found in self.numbers(ns) if self.is_whole(found)), None)
 
     def near(self, ns: str, checkpoint: str | None) -> int | None:
-        """The number of a checkpoint whose values are like those of one that is to come: the one that is asked for, else the newest.
+        """The number of a checkpoint whose values are like those of one that is to come: the one asked for, else the newest.
         LangGraph may bring what tasks wrote before it brings the checkpoint."""
         number = self.number_of.get((ns, checkpoint)) if checkpoint else None
         return number if number is not None and self.is_whole(number) else self.find(ns, None)
