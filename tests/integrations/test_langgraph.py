@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -15,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langgraph.channels import DeltaChannel
-from langgraph.checkpoint.base import empty_checkpoint
-from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, interrupt
+from talks import config, keep
 
 import headway as hw
 from headway.integrations.langgraph import HeadwaySaver
@@ -34,18 +36,6 @@ def store(request: Any, tmp_path: Path) -> Iterator[Any]:
     opened = hw.MemoryStore() if request.param == "memory" else hw.SqliteStore(tmp_path / "store")
     yield opened
     opened.close()
-
-
-def config(thread: str = "ada", **more: str) -> Any:
-    return {"configurable": {"thread_id": thread, "checkpoint_ns": "", **more}}
-
-
-def keep(saver: Any, values: dict[str, Any], before: Any = None, thread: str = "ada", versions: Any = None, **metadata: Any) -> Any:
-    """Put a checkpoint in which every channel has changed."""
-    said = {"source": "loop", "step": 1, **metadata}
-    now = versions or {name: uuid.uuid4().hex for name in values}
-    made = {**empty_checkpoint(), "id": str(uuid6()), "channel_values": values, "channel_versions": now}
-    return saver.put(before or config(thread), made, said, now)
 
 
 # --- what LangGraph asks ---------------------------------------------------------------------------------------------
@@ -205,6 +195,23 @@ def test_what_a_reader_does_to_a_value_does_not_change_what_is_recorded(store: A
         found.checkpoint["channel_values"]["a"][0].append(2)
 
 
+def test_values_may_be_encrypted(store: Any) -> None:
+    class Cipher:
+        def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+            return "turned", uuid.uuid4().bytes + plaintext[::-1]
+
+        def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+            assert ciphername == "turned"
+            return ciphertext[16:][::-1]
+
+    saver = HeadwaySaver(store, serde=EncryptedSerializer(Cipher()))
+    place = keep(saver, {"a": ["a secret", "another"]}, keep(saver, {"a": ["a secret"]}))
+    found = saver.get_tuple(place)
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"a": ["a secret", "another"]}
+    assert not any(b"a secret" in item.value for item in store.items("langgraph/ada"))
+
+
 def sizes(store: Any, thread: str = "ada") -> list[int]:
     return [len(item.value) + sum(len(store.get_blob(name)) for name in item.blobs) for item in store.items(f"langgraph/{thread}")]
 
@@ -246,6 +253,34 @@ def test_threads_that_share_a_checkpointer_lose_nothing(store: Any) -> None:
             assert one.pending_writes == [(f"task {which}", "a", step)]
 
 
+APPENDS = """
+import sys
+from headway.integrations.langgraph import HeadwaySaver
+sys.path.insert(0, sys.argv[3])
+from talks import keep
+
+with HeadwaySaver(sys.argv[1]) as saver:
+    before = None
+    for step in range(10):
+        before = keep(saver, {"a": [f"{sys.argv[2]}.{k}" for k in range(step + 1)]}, before, who=sys.argv[2], step=step)
+        saver.put_writes(before, [("a", step)], "task")
+"""
+
+
+def test_processes_that_share_a_thread_lose_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", APPENDS, str(tmp_path / "store")]
+    with HeadwaySaver(tmp_path / "store"):
+        started = [subprocess.Popen([*command, who, str(Path(__file__).parent)]) for who in ("one", "two")]
+        assert [process.wait(120) for process in started] == [0, 0]
+    with HeadwaySaver(tmp_path / "store") as saver:
+        found = list(saver.list(config()))
+        assert len(found) == 20
+        for one in found:
+            who, step = one.metadata["who"], one.metadata["step"]
+            assert one.checkpoint["channel_values"] == {"a": [f"{who}.{k}" for k in range(step + 1)]}
+            assert one.pending_writes == [("task", "a", step)]
+
+
 def test_a_checkpoint_is_whole_though_another_process_prunes_what_it_is_made_of(store: Any) -> None:
     saver, other = HeadwaySaver(store), HeadwaySaver(store)
     old = keep(saver, {"a": ["one"], "b": {"x": 1}})
@@ -285,6 +320,34 @@ def test_garbage_of_a_deleted_thread_is_collected(tmp_path: Path) -> None:
         saver.delete_thread("ada")
     with hw.SqliteStore(tmp_path / "store") as store:
         assert gc(store, now=time.time() + 1, grace_s=0.0).blobs == 1
+
+
+def test_what_makes_no_sense_is_refused(store: Any) -> None:
+    for name in ("", "a/b", "a\n"):
+        with pytest.raises(hw.UsageError, match="a name of printable characters"):
+            HeadwaySaver(store, name=name)
+    with pytest.raises(hw.UsageError, match=r"prune\(strategy='newest'\): 'keep_latest' or 'delete'"):
+        HeadwaySaver(store).prune(["ada"], strategy="newest")
+
+
+def test_threads_of_two_applications_and_of_any_name_are_kept_apart(store: Any) -> None:
+    for name in ("langgraph", "shop"):
+        for thread in ("ada", "a/b", "ä %2F", ""):
+            keep(HeadwaySaver(store, name=name), {"a": f"{name} {thread}"}, thread=thread)
+    for name in ("langgraph", "shop"):
+        saver = HeadwaySaver(store, name=name)
+        found = {one.config["configurable"]["thread_id"]: one.checkpoint["channel_values"]["a"] for one in saver.list(None)}
+        assert found == {thread: f"{name} {thread}" for thread in ("ada", "a/b", "ä %2F", "")}
+
+
+def test_a_lost_item_is_told_of_and_not_read_as_if_it_were_whole(tmp_path: Path) -> None:
+    with HeadwaySaver(tmp_path / "store") as saver:
+        first = keep(saver, {"a": ["one"]})
+        second = keep(saver, {"a": ["one", "two"]}, first)
+    with hw.SqliteStore(tmp_path / "store") as store:
+        store.erase_items("langgraph/ada", 1)  # as a repair would leave it
+        with pytest.raises(hw.StoreDamaged, match="item 1 needs item 0, which is lost"):
+            HeadwaySaver(store).get_tuple(second)
 
 
 def test_a_copy_stands_by_itself(store: Any) -> None:
@@ -335,8 +398,8 @@ def test_any_history_by_two_processes_leaves_what_it_says(history: list[Any], tu
             model.puts[name] = ({"a": value, "b": {"n": len(value)}}, chosen, len(places) % 3)
             places[name] = place
         elif what == "write" and chosen:
-            saver.put_writes(places[chosen], [("a", value)], f"task {value}")
-            model.writes.setdefault(chosen, {}).setdefault(f"task {value}", value)
+            saver.put_writes(places[chosen], [("a", value)], f"task {which % 2}")
+            model.writes.setdefault(chosen, {}).setdefault(f"task {which % 2}", value)  # what a task wrote first stays
         elif what == "prune" and model.puts:
             saver.prune(["ada"])
             newest = max(model.puts)

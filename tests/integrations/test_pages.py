@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from test_guide import DOCS, fits, run_page, steps_of
 
 PAGES = sorted((DOCS / "integrations").glob("*.md"))
