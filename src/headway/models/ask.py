@@ -181,7 +181,9 @@ def _describe(model: Model | BatchModel, request: Request, listener: Callable[[P
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
         )
     bound, counted = prompt_bound(model, request)
-    return ModelCall(model.name, identity_of(model), condense(request), request, model, bound, counted, price, sound_bound(request), listener)
+    return ModelCall(
+        model.name, identity_of(model), condense(request), request, model, bound, counted, price, sound_bound(request), listener
+    )
 
 
 async def _ask_outside(asked: ModelCall) -> Reply:

@@ -28,8 +28,8 @@ from headway.models.limits import LimitedModel
 from headway.models.messages import ToolSpec
 from headway.scopes.budget import remaining
 from headway.task import task
+from headway.tools.faults import is_answer
 from headway.tools.parameters import ToolArgumentsError
-from headway.tools.running import is_raised
 from headway.tools.tool import AnyTool, Labels, Tool
 
 _DESCRIPTION = (
@@ -115,7 +115,7 @@ class _PartsParameters:
         try:
             read = msgspec.json.decode(arguments, type=_Parts)
         except msgspec.DecodeError as error:
-            raise ToolArgumentsError(f"{self._name}: {error}. Write {{\"tasks\": [\"…\"]}}.") from None
+            raise ToolArgumentsError(f'{self._name}: {error}. Write {{"tasks": ["…"]}}.') from None
         if not 1 <= len(read.tasks) <= self._most:
             raise ToolArgumentsError(f"{self._name}: {len(read.tasks)} parts: at least one, at most {self._most} at a time.")
         return {"tasks": read.tasks}
@@ -139,7 +139,7 @@ async def work_on_parts(brief: Brief, tasks: list[str]) -> list[str]:
             begun.append(work_on_part(brief, part))
     found = []
     for end in await settle(*begun):
-        if end.error is not None and is_raised(end.error):
+        if end.error is not None and not is_answer(end.error):
             raise end.error
         found.append(cast("str", end.value) if end.error is None else f"This helper failed: {describe_error(end.error)}")
     return found
