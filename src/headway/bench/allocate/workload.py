@@ -25,6 +25,7 @@ OUTCOMES = HERE / "outcomes.json"
 UNIT = "tokens"
 SOLVABLE = 0.2  # of the samples, by the best way
 GRAPHS = ("srasearch", "epigenomics", "genome", "montage")
+MODELS = ("countdown", "arithmetic")  # whose outcomes are recorded
 BUDGETS = (1.2, 1.6, 2.4, 4.0)  # multiples of the least that the steps cost on average
 DEADLINES = (1.35, 1.7, 2.5, 4.0)  # multiples of the least that the longest path takes on average
 
@@ -89,6 +90,15 @@ def make_mcpp(workload: Workload, rollouts: int = 512, variant: str = "better") 
         cancel=not paper,
         variant="paper" if paper else "better",
     )
+
+
+def name_step(model: str, place: int) -> str:
+    """How a model's question is called in the table.
+
+    >>> name_step("countdown", 3)
+    'countdown 3'
+    """
+    return f"{model} {place}"
 
 
 def read_shapes() -> dict[str, list[list[int]]]:
