@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import platform
 from pathlib import Path
@@ -189,7 +190,11 @@ def scorer(
 @handle_errors
 def allocate(
     graph: Annotated[
-        list[str] | None, typer.Option("--graph", help="A workflow; repeat for more.  [default: srasearch, epigenomics]")
+        list[str] | None,
+        typer.Option("--graph", help="A workflow; repeat for more.  [default: srasearch, epigenomics, genome, montage]"),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Whose questions its steps are; repeat.  [default: countdown, arithmetic]")
     ] = None,
     budget: Annotated[
         list[float] | None,
@@ -199,8 +204,8 @@ def allocate(
         list[float] | None,
         typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5, 4]"),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 3,
-    episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 8,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 12,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 2,
     paper: Annotated[bool, typer.Option("--paper", help="Play the paper's own variant of MCPP, too.")] = False,
     outcomes: Annotated[
         str, typer.Option("--outcomes", metavar="FILE", help="A table that --record wrote.  [default: the shipped one]")
@@ -217,8 +222,8 @@ def allocate(
 ) -> None:
     """Compare policies on a grid of budgets and deadlines.
 
-    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are puzzles, with recorded outcomes of the model
-    that comes with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
+    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are questions, with recorded outcomes of the models
+    that come with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
     """
     from rich.console import Console
 
@@ -236,14 +241,15 @@ def allocate(
     with explain_missing("headway bench allocate", "numpy"):
         from headway.bench.allocate import program, report, workload
     grid = (
-        tuple(graph or workload.GRAPHS[:2]),
+        tuple(model or workload.read_models(outcomes)),
+        tuple(graph or workload.GRAPHS),
         tuple(sorted(budget or workload.BUDGETS)),
         tuple(sorted(deadline or workload.DEADLINES)),
         tuple(range(1, seeds + 1)),
     )
     asked = (*grid, episodes, outcomes, paper)
-    for name in grid[0]:
-        workload.make_workload(name, 1, outcomes)
+    for of, shape in itertools.product(*grid[:2]):
+        workload.make_workload(shape, 1, outcomes, of)
     name = run_id or f"allocate-{hashlib.blake2b(repr(asked).encode(), digest_size=4).hexdigest()}"
     found = hw.run(program.compare, *asked, store=store, run_id=name, progress=True)
     console.print(report.table(found))

@@ -128,8 +128,8 @@ async def drqa(
             tokens = share_quota(left, [len(batch) for batch in batches])
             plan = [(batch, given) for batch, given in zip(batches, tokens, strict=True) if given]
             refused = await gather(*(attempt(batch, given, asked + n) for n, (batch, given) in enumerate(plan)))
-            if all(refused):
-                raise refused[0]
+            if (refusal := refused[0]) is not None and all(refused):
+                raise refusal
             asked, rounds = asked + len(plan), rounds + 1
     failed.check(bool(found))
     return Answered({place: found[place] for place in sorted(found)}, rounds, block.stopped, failed.errors)
