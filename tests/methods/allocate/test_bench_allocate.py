@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -119,14 +120,11 @@ def test_of_one_workload_no_interval_is_known():
 
 
 def test_the_page_counts_the_cells_in_which_it_is_ahead_and_behind():
-    ahead, even, behind = [1.0, 1.0, 0.5], [0.5, 0.5, 0.5], [0.0, 0.0, 0.5]
-    cells = [
-        played(ours, fixed, Cell("m", "g", budget, 1.0))
-        for budget, ours, fixed in ((1.0, [1.0, 1.0, 1.0], behind), (2.0, even, even), (3.0, ahead, ahead))
-    ]
-    cells.append(played([0.0, 0.0, 0.0], [1.0, 1.0, 0.9], Cell("m", "g", 4.0, 1.0)))
+    always, never, tossed = [1.0, 1.0, 1.0, 0.9], [0.0] * 4, [1.0, 0.0, 1.0, 0.0]
+    pairs = {1.0: (always, never), 2.0: (tossed, tossed[::-1]), 3.0: (never, always)}
+    cells = [played(ours, fixed, Cell("m", "g", budget, 1.0)) for budget, (ours, fixed) in pairs.items()]
     page = report.page(Comparison(cells, 1, "a test"), "a machine")
-    assert "| m | g | 58% | 54% | +4 ± 18 | 0 of 4 | 1 |" in page
+    assert re.search(r"^\| m \| g \| 49% \| 49% \| \+0 ± \d+ \| 1 of 3 \| 1 \|$", page, re.MULTILINE)
 
 
 def test_the_picture_shows_every_cell_of_every_policy():

@@ -204,7 +204,7 @@ def allocate(
         list[float] | None,
         typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5, 4]"),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 12,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 8,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 2,
     paper: Annotated[bool, typer.Option("--paper", help="Play the paper's own variant of MCPP, too.")] = False,
     outcomes: Annotated[
