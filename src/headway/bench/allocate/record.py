@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import headway as hw
-from headway.bench.allocate.workload import MODELS, name_step
+from headway.bench.allocate.workload import name_step
 from headway.bench.search.solver import Solver, judge
 from headway.bench.search.workloads import WORKLOADS, Workload
 from headway.methods import search
@@ -23,8 +23,9 @@ from headway.reference.arithmetic.questions import MEASURED, make_questions
 from headway.reference.countdown.batches import make_held_out_puzzles
 
 SEED = 5  # of the questions
-SIZE = QUESTIONS, SAMPLES = 60, 96
-RUN_ID = f"outcomes-{QUESTIONS}-{SAMPLES}"
+SAMPLES = 96
+QUESTIONS = {"countdown": 60, "arithmetic": 36}  # a search of one of arithmetic takes ten times as long
+RUN_ID = "-".join(["outcomes", *map(str, QUESTIONS.values()), str(SAMPLES)])
 TOKEN_S = 0.01  # a token written after another
 TEMPERATURES = {"sharp": 0.3, "answer": 1.0}
 SEARCHES = {"search": 3}  # REBASE, with so many states
@@ -52,12 +53,12 @@ class Tried:
 
 
 @hw.task
-async def record_outcomes(questions: int, samples: int, models: tuple[str, ...] = MODELS) -> list[Observation]:
-    """Every way on every question of every model, so many times."""
+async def record_outcomes(questions: dict[str, int], samples: int) -> list[Observation]:
+    """Every way on so many questions of each model, so many times."""
     asked = [
-        Asked(model, place, questions, way, samples)
-        for model in models
-        for place in range(questions)
+        Asked(model, place, count, way, samples)
+        for model, count in questions.items()
+        for place in range(count)
         for way in (*TEMPERATURES, *SEARCHES)
     ]
     found: list[Observation] = []
@@ -104,7 +105,7 @@ async def _search(of: Workload, prompt: str, states: int, number: int) -> Tried:
 
 def make_table(seen: list[Observation]) -> Recorded:
     """The table of what was recorded, with where it is from."""
-    models = " and ".join(f"the {WORKLOADS[model].title} model {WORKLOADS[model].model.shipped().name}" for model in MODELS)
+    models = " and ".join(f"the {WORKLOADS[model].title} model {WORKLOADS[model].model.shipped().name}" for model in QUESTIONS)
     said = f"{models} on held-out questions of seed {SEED}; ways: " + ", ".join(
         [*(f"{way}: one answer at temperature {t:g}" for way, t in TEMPERATURES.items())]
         + [f"{way}: REBASE with {n} states" for way, n in SEARCHES.items()]

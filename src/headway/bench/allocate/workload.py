@@ -26,9 +26,8 @@ OUTCOMES = HERE / "outcomes.json"
 UNIT = "tokens"
 SOLVABLE = 0.2  # of the samples, by the best way
 GRAPHS = ("srasearch", "epigenomics", "genome", "montage")
-MODELS = ("countdown", "arithmetic")  # whose outcomes the shipped table has
-BUDGETS = (1.2, 1.6, 2.4, 4.0)  # multiples of the least that the steps cost on average
-DEADLINES = (1.35, 1.7, 2.5, 4.0)  # multiples of the least that the longest path takes on average
+BUDGETS = (1.2, 1.6, 2.4)  # multiples of the least that the steps cost on average
+DEADLINES = (1.35, 1.7, 2.5)  # multiples of the least that the longest path takes on average
 
 
 @dataclass(frozen=True, eq=False)

@@ -198,11 +198,11 @@ def allocate(
     ] = None,
     budget: Annotated[
         list[float] | None,
-        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.2, 1.6, 2.4, 4]"),
+        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.2, 1.6, 2.4]"),
     ] = None,
     deadline: Annotated[
         list[float] | None,
-        typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5, 4]"),
+        typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5]"),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 8,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 2,
@@ -234,7 +234,8 @@ def allocate(
     if record is not None:
         with explain_missing("headway bench allocate --record", "torch,solve"):
             from headway.bench.allocate import record as recording
-        seen = hw.run(recording.record_outcomes, *recording.SIZE, store=store, run_id=run_id or recording.RUN_ID, progress=True)
+        sizes = recording.QUESTIONS, recording.SAMPLES
+        seen = hw.run(recording.record_outcomes, *sizes, store=store, run_id=run_id or recording.RUN_ID, progress=True)
         recording.make_table(seen).save(record)
         console.print(f"wrote {record}", highlight=False, soft_wrap=True)
         return
