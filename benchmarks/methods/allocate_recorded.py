@@ -127,14 +127,14 @@ class RecordedTable(PlannedTable):
         return whole
 
 
-def _measure_tts(seed: int, *, bayes: bool) -> Pair:
+def compare_trials(seed: int, *, bayes: bool, tables: int = TABLES) -> Pair:
     """Mean trials to the optimum: guided, and by Bayesian optimisation or at random."""
-    tables = [(RecordedTable(f"{seed} {number}"), 100 * seed + number) for number in range(TABLES)]
+    drawn = [(RecordedTable(f"{seed} {number}"), 100 * seed + number) for number in range(tables)]
     trials = trials_bayes if bayes else trials_random
-    return Pair(fmean(trials_guided(table, of) for table, of in tables), fmean(trials(table, of) for table, of in tables))
+    return Pair(fmean(trials_guided(table, of) for table, of in drawn), fmean(trials(table, of) for table, of in drawn))
 
 
-measure_tts_bayes, measure_tts_random = partial(_measure_tts, bayes=True), partial(_measure_tts, bayes=False)
+measure_tts_bayes, measure_tts_random = partial(compare_trials, bayes=True), partial(compare_trials, bayes=False)
 
 _TEST = "tests/methods/allocate/agents/test_on_recorded_outcomes.py::"
 tts_row = partial(

@@ -28,5 +28,6 @@ def test_agent_tts_comes_to_the_optimum_of_the_recorded_ways_sooner_than_others(
     from benchmarks.methods import allocate_recorded as rows
 
     pytest.importorskip("optuna")
-    pairs = [rows.measure_tts_bayes(0), *map(rows.measure_tts_random, SEEDS)]
+    pairs = [rows.compare_trials(0, bayes=True, tables=1)]
+    pairs += [rows.compare_trials(seed, bayes=False, tables=1) for seed in SEEDS]
     assert all(ours < theirs for ours, theirs in pairs)
