@@ -12,8 +12,9 @@ extra; using a model may.
 
 from headway.models.ask import AnyModel as AnyModel
 from headway.models.ask import sample as sample
+from headway.models.base import Alternative as Alternative
 from headway.models.base import BatchModel as BatchModel
-from headway.models.base import Message as Message
+from headway.models.base import CallPiece as CallPiece
 from headway.models.base import Model as Model
 from headway.models.base import Piece as Piece
 from headway.models.base import Reply as Reply
@@ -22,6 +23,14 @@ from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
 from headway.models.limits import limit_model as limit_model
 from headway.models.local import Local as Local
+from headway.models.messages import Audio as Audio
+from headway.models.messages import Image as Image
+from headway.models.messages import Message as Message
+from headway.models.messages import Part as Part
+from headway.models.messages import Schema as Schema
+from headway.models.messages import Text as Text
+from headway.models.messages import ToolCall as ToolCall
+from headway.models.messages import ToolSpec as ToolSpec
 from headway.models.openai.endpoint import Endpoint as Endpoint
 from headway.models.opening import open as open  # noqa: A004 - as a file is opened
 from headway.models.prices import FREE as FREE

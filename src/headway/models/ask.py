@@ -71,7 +71,7 @@ class ModelCall:
 
     def __headway_label__(self) -> str:
         prompt = self.request.prompt
-        text = prompt if isinstance(prompt, str) else prompt[-1].content
+        text = prompt if isinstance(prompt, str) else prompt[-1].text
         return f"{self.name}, {text if len(text) <= 32 else '…' + text[-31:]!r}" + f", n={self.request.n}" * (self.request.n > 1)
 
     @property

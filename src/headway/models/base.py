@@ -10,31 +10,16 @@ anything with a `name` and a `stream` of pieces (`Model`); one whose backend gai
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeGuard, runtime_checkable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 
 from headway.errors import UsageError
+from headway.models.messages import Message, Schema, ToolCall, ToolSpec
 
 Finish = Literal["stop", "length", "filter", "refusal", "tool"]
 """Why a sample ended: the model or a stop string ended it, `max_tokens` did, or a provider's content filter; or the model refused,
-or asked for a tool, and gave no answer. A reply in which no sample is an answer is a ModelError."""
-
-
-Role = Literal["system", "user", "assistant"]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation.
-
-    Attributes:
-        role: "system", "user" or "assistant".
-        content: what was said.
-    """
-
-    role: Role
-    content: str
+or asked for tools. A reply in which no sample is an answer, or asks for a tool that was offered, is a ModelError."""
 
 
 class ModelFault(UsageError):
@@ -56,6 +41,15 @@ class Request:
         seed: sample i of a request draws from (seed, i); None draws anew.
         n: how many samples.
         logprobs: whether each token's log-probability is wanted; `Sample.logprob` is their sum.
+        tools: what the model may ask for.
+        tool_choice: "auto", "none", "required" (at least one), the name of the tool that it must ask for, or the names of those
+            that it may.
+        parallel_tool_calls: whether it may ask for several at once.
+        schema: the form of the answer.
+        top_logprobs: how many of the likeliest tokens are wanted at each place, with their log-probabilities.
+        continues: whether the sample goes on with the last message, an assistant's, instead of answering it.
+        extra: further fields of the body, for servers that know them.
+        headers: further headers. They may be secret, so they are no part of the key, and are not recorded.
     """
 
     prompt: str | tuple[Message, ...]
@@ -66,6 +60,27 @@ class Request:
     seed: int | None = None
     n: int = 1
     logprobs: bool = False
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: str | tuple[str, ...] = "auto"
+    parallel_tool_calls: bool = True
+    schema: Schema | None = None
+    top_logprobs: int = 0
+    continues: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that a model might have written at a place.
+
+    Attributes:
+        token: its text.
+        logprob: its log-probability, in nats.
+    """
+
+    token: str
+    logprob: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,9 @@ class Sample:
         logprobs: that of each token, in nats.
         said: what the model said instead, where this one among several samples is no answer: why it refused, or which tool it
             wants. Of an answer: why the server says it ended, where that is a word that nobody here knows.
+        calls: what it asks of tools; the finish is "tool" then.
+        thoughts: what it thought, where the server tells.
+        top: the likeliest tokens at each place, where they were wanted.
     """
 
     text: str
@@ -88,6 +106,14 @@ class Sample:
     logprob: float | None = None
     logprobs: tuple[float, ...] = ()
     said: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    thoughts: str = ""
+    top: tuple[tuple[Alternative, ...], ...] = ()
+
+    @property
+    def message(self) -> Message:
+        """It as a turn of the conversation, to go on from."""
+        return Message("assistant", self.text, self.calls, thoughts=self.thoughts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +192,23 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A part of what a model asks of a tool, as it is made.
+
+    Attributes:
+        place: which of its sample's calls it belongs to, from 0 on.
+        id: the call's id, in its first part.
+        name: the tool's name, in its first part.
+        arguments: what is new of the arguments' JSON.
+    """
+
+    place: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A part of a sample as it is made. What was counted when a request is cancelled is what it has cost.
 
@@ -177,6 +220,9 @@ class Piece:
         logprobs: their log-probabilities in nats, where wanted.
         usage: what the backend counted for the whole request so far, where it says so.
         said: what the model said instead of answering (why it refused, which tool it asked for), or why it ended.
+        calls: what is new of what it asks of tools.
+        thoughts: what is new of what it thinks.
+        top: the likeliest tokens at each place of `logprobs`, where they were wanted.
     """
 
     text: str = ""
@@ -186,6 +232,9 @@ class Piece:
     logprobs: tuple[float, ...] = ()
     usage: Usage | None = None
     said: str = ""
+    calls: tuple[CallPiece, ...] = ()
+    thoughts: str = ""
+    top: tuple[tuple[Alternative, ...], ...] = ()
 
 
 @runtime_checkable

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from headway.errors import UsageError
-from headway.models.base import BatchModel, Message, Model, ModelFault, Request
+from headway.models.base import BatchModel, Model, ModelFault, Request
+from headway.models.messages import Message, Schema, ToolSpec
 
-Prompt = str | Sequence[Message | Mapping[str, str]]
+Prompt = str | Sequence[Message | Mapping[str, Any]]
 MOST = 2**63 - 1  # what the protocol can count
 ROUND_A_MESSAGE = 8  # tokens that a chat template puts around a message, at most
 ROUND_A_PROMPT = 32  # and around all of them
@@ -26,6 +27,14 @@ class Sampling(TypedDict, total=False):
         stop: texts that end a sample; they are not part of it.
         seed: sample i draws from (seed, i); None draws anew.
         logprobs: whether each token's log-probability is wanted (False).
+        tools: what the model may ask for.
+        tool_choice: "auto", "none", "required" (at least one), a tool's name, or the names of those that it may ask for ("auto").
+        parallel_tool_calls: whether it may ask for several at once (True).
+        schema: the form of the answer.
+        top_logprobs: how many of the likeliest tokens are wanted at each place (0).
+        continues: whether the sample goes on with the last message, an assistant's (False).
+        extra: further fields of the body, for servers that know them.
+        headers: further headers; no part of the key, and not recorded.
     """
 
     n: int
@@ -35,6 +44,14 @@ class Sampling(TypedDict, total=False):
     stop: str | Sequence[str]
     seed: int | None
     logprobs: bool
+    tools: Sequence[ToolSpec]
+    tool_choice: str | Sequence[str]
+    parallel_tool_calls: bool
+    schema: Schema | None
+    top_logprobs: int
+    continues: bool
+    extra: Mapping[str, Any]
+    headers: Mapping[str, str]
 
 
 def make_request(prompt: Prompt, **options: Any) -> Request:
@@ -49,7 +66,13 @@ def make_request(prompt: Prompt, **options: Any) -> Request:
         raise UsageError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(Sampling.__annotations__)}")
     stop = options.get("stop")
     stops = () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,)
-    request = Request(prompt=said, **{**options, "stop": stops})
+    choice = options.get("tool_choice", "auto")
+    lists = {
+        "stop": stops,
+        "tools": tuple(options.get("tools", ())),
+        "tool_choice": choice if isinstance(choice, str) else tuple(choice),
+    }
+    request = Request(prompt=said, **{**options, **lists})
     if wrong := _wrong(request):
         raise UsageError(f"a request with {wrong}")
     return request
@@ -81,7 +104,7 @@ def _wrong(request: Request) -> str:
     if not all(map(_is_sendable, request.stop)):
         return f"stop={request.stop!r}: a half of a character (a lone surrogate) is no text that can be sent"
     prompt = request.prompt
-    if not all(map(_is_sendable, (prompt,) if isinstance(prompt, str) else (message.content for message in prompt))):
+    if not all(map(_is_sendable, (prompt,) if isinstance(prompt, str) else (message.text for message in prompt))):
         return "prompt: a half of a character (a lone surrogate) is no text that can be sent"
     return ""
 
@@ -109,4 +132,4 @@ def prompt_bound(model: Model | BatchModel, prompt: str | tuple[Message, ...]) -
         return tokens, True
     if isinstance(prompt, str):
         return len(prompt.encode()) + ROUND_A_MESSAGE, False
-    return sum(len(message.content.encode()) + ROUND_A_MESSAGE for message in prompt) + ROUND_A_PROMPT, False
+    return sum(len(message.text.encode()) + ROUND_A_MESSAGE for message in prompt) + ROUND_A_PROMPT, False

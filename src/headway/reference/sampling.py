@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from headway.errors import UsageError
-from headway.models.base import Finish, Message, Reply, Request, Sample
+from headway.models.base import Finish, Reply, Request, Sample
+from headway.models.messages import Message
 from headway.reference.language import Language
 from headway.reference.network import Cache, Network
 from headway.reference.weights import name_of, read
@@ -219,7 +220,7 @@ def _read_prompt(language: Language, prompt: str | tuple[Message, ...]) -> list[
         UsageError: the model can't read it.
     """
     try:
-        return language.encode(prompt if isinstance(prompt, str) else language.read(prompt[-1].content))
+        return language.encode(prompt if isinstance(prompt, str) else language.read(prompt[-1].text))
     except ValueError as error:
         raise UsageError(str(error)) from None
 

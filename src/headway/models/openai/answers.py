@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headway.errors import ModelError, UsageError
-from headway.models.base import Message, ModelFault, Piece, Reply, Request, Role, Sample, Usage
+from headway.models.base import ModelFault, Piece, Reply, Request, Sample, Usage
+from headway.models.messages import Message, Role
 from headway.models.requests import make_request
 from headway.near import near_misses
 

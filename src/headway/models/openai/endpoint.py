@@ -24,7 +24,8 @@ from weakref import WeakKeyDictionary
 from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.extras import require
-from headway.models.base import Message, Piece, Request
+from headway.models.base import Piece, Request
+from headway.models.messages import Message
 from headway.models.openai.protocol import (
     has_choices,
     hide_secrets,
