@@ -15,7 +15,7 @@ from headway.observe import words
 from headway.observe.pictures.svg import Drawing
 
 GRID = "allocate-grid.svg"
-_SIZE, _LEFT, _TOP, _GAP = 56, 34, 64, 18  # pixels: of a cell, left of a grid, above it, between a model's grids and the next
+_SIZE, _LEFT, _TOP, _GAP = 64, 34, 78, 22  # pixels: of a cell, left of a grid, above it, between a model's grids and the next
 _NAMES = {"mcpp": "MCPP", "fixed": "best fixed", "paper": "paper's MCPP"}
 _AHEAD, _BEHIND = "#2e7d32", "#c62828"
 
@@ -113,8 +113,9 @@ def draw_grid(found: Comparison) -> str:
         for place, model in enumerate(models):
             for column, name in enumerate(policies):
                 x, y = 16 + place * of_model + column * wide + _LEFT, 76 + row * high + _TOP
-                drawing.text(x, y - 38, f"{model} {graph}".strip() if column == 0 else "", "title")
-                drawing.text(x, y - 20, _NAMES[name], "sub")
+                if column == 0:
+                    drawing.text(x, y - 42, f"{model} {graph}".strip(), "title")
+                drawing.text(x, y - 22, _NAMES[name], "sub")
                 for at, deadline in enumerate(deadlines):
                     drawing.text(x + (at + 0.5) * _SIZE, y - 5, f"{deadline:g}", "tick")
                 for at, budget in enumerate(budgets):
@@ -131,9 +132,9 @@ def _draw_cell(drawing: Drawing, at: tuple[float, float], played: CellPlayed, na
     said = f"{share:.0%}" if name != "fixed" else f"{share:.0%} by {played.fixed}"
     title = f"budget {played.cell.budget:g}, deadline {played.cell.deadline:g}: {said}; MCPP {gain}"
     drawing.rect(x + 1, y + 1, _SIZE - 2, _SIZE - 2, f'fill="#4c78a8" fill-opacity="{0.06 + 0.94 * share:.3f}"', title)
-    drawing.text(x + 6, y + _SIZE / 2 - 3, f"{share:.0%}", "on")
+    drawing.text(x + 7, y + _SIZE / 2 - 3, f"{share:.0%}", "on")
     if name == "mcpp":
-        drawing.text(x + 6, y + _SIZE / 2 + 13, str(gain), "on")
+        drawing.text(x + 7, y + _SIZE / 2 + 13, str(gain), "on")
         if gain.side:
             frame = f'fill="none" stroke="{_AHEAD if gain.side > 0 else _BEHIND}" stroke-width="2.5" pointer-events="none"'
             drawing.rect(x + 2.5, y + 2.5, _SIZE - 5, _SIZE - 5, frame)
