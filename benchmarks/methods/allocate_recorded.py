@@ -14,7 +14,7 @@ from statistics import fmean
 
 from benchmarks.methods.allocate_steps import answer_in_batches, answer_one_by_one, drqa_row, scale_row
 from benchmarks.methods.allocate_tuning import PlannedTable, trials_bayes, trials_guided, trials_random
-from benchmarks.methods.row import Pair, Row
+from benchmarks.methods.row import Held, Pair, Row
 from headway.bench.allocate.workload import OUTCOMES, name_step
 from headway.methods.allocate import Recorded
 from headway.methods.allocate import Row as Outcome
@@ -182,5 +182,16 @@ ROWS = [
         shows="on recorded outcomes, in fewer trials than at random",
         baseline="random plans within the budget",
         measure=measure_tts_random,
+    ),
+    Held(
+        item="allocate",
+        promise="Killed at any record under a tight quota, DRQA answers the same, or goes on within what the crash has left it.",
+        tests=tuple(
+            f"tests/methods/allocate/agents/test_drqa.py::{test}"
+            for test in (
+                "test_one_that_dies_anywhere_under_a_tight_quota_ends_the_same",
+                "test_what_a_crash_costs_is_missing_to_its_own_batch_alone",
+            )
+        ),
     ),
 ]
