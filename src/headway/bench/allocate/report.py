@@ -72,6 +72,8 @@ def table(found: Comparison) -> Table:
 def page(found: Comparison, machine: str) -> str:
     """The page for people: what was compared, what came of it, the picture, the table."""
     paper = ["paper's MCPP"] if _has_paper(found) else []
+    graphs = dict.fromkeys(each.cell.graph for each in found.cells)
+    command = " ".join(["headway bench allocate", *(f"--graph {graph}" for graph in graphs)])
     cell = ["model", "graph", "budget", "deadline", "MCPP", *paper, "fixed", "difference", "the fixed policy"]
     lines = [
         "# Policies on a grid of budgets and deadlines",
@@ -80,7 +82,7 @@ def page(found: Comparison, machine: str) -> str:
         f"multiples of the least that it takes on average. A cell is the share of {_count(found)} that was done. The",
         "fixed policy is the best of all base and one-shot policies in its cell, chosen on other workloads. Policies estimate from",
         "half of the outcomes and are played on the other half, on the same draws. Differences are in points, with their 95 %",
-        f"intervals over workloads. Made by `headway bench allocate` on {machine}.",
+        f"intervals over workloads. Made by `{command}` on {machine}.",
         "",
         f"Outcomes: {found.provenance}.",
         "",
