@@ -83,13 +83,21 @@ _row = partial(
 )
 
 
-def _rows(model: str, where: str) -> list[Row]:
+_ONE_WAY = (
+    "an answer at temperature 0.3 costs least for each success on all 29 questions of arithmetic that can be solved, so there is "
+    "little to choose: MCPP's mean is above the fixed policy's, by less than five seeds can tell from chance"
+)
+
+
+def _rows(model: str, where: str, reason: str = "") -> list[Row]:
+    """The rows of one model; the reason is why those against fixed policies are not reached."""
     return [
         _row(
             claim="never worse than its best base policy",
             shows=f"done at least as often as the best fixed policy of each cell, over the grid{where}",
             baseline="the fixed policy chosen in each cell on other seeds",
             measure=partial(measure_grid, model=model),
+            reason=reason,
             reached=lambda low, high: low > -0.02,
         ),
         _row(
@@ -97,6 +105,7 @@ def _rows(model: str, where: str) -> list[Row]:
             shows=f"done more often than the best fixed policy in tight cells chosen on other seeds{where}",
             baseline="the fixed policy chosen in each cell on other seeds",
             measure=partial(measure_tight, model=model),
+            reason=reason,
             reached=lambda low, high: low > 0,
         ),
         _row(
@@ -111,7 +120,7 @@ def _rows(model: str, where: str) -> list[Row]:
 
 ROWS = [
     *_rows("countdown", ""),
-    *_rows("arithmetic", ", on arithmetic"),
+    *_rows("arithmetic", ", on arithmetic", _ONE_WAY),
     Row(
         method="Spending under a policy",
         function="headway.methods.allocate.run_plan",
