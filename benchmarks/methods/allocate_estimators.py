@@ -25,10 +25,9 @@ RECORDED = "tests/methods/allocate/test_recorded_outcomes.py"
 @cache
 def _table() -> allocate.Recorded:
     """The outcomes of Countdown, puzzle 3 as "p3"."""
-    rows = allocate.Recorded.load(OUTCOMES).rows
-    return allocate.Recorded(
-        {(f"p{step.split()[1]}", way): of for (step, way), of in rows.items() if step.split()[0] == "countdown"}
-    )
+    rows = allocate.Recorded.load(OUTCOMES).rows.items()
+    named = {(step.replace("countdown ", "p"), way): of for (step, way), of in rows if step.startswith("countdown ")}
+    return allocate.Recorded(named)
 
 
 def _split(seed: int, seen: int) -> Iterator[tuple[tuple[str, str], list[allocate.Row], list[allocate.Row]]]:
