@@ -66,6 +66,7 @@ from headway.errors import StoreError as StoreError
 from headway.errors import StoreFull as StoreFull
 from headway.errors import StoreOnLoop as StoreOnLoop
 from headway.errors import StoreVersion as StoreVersion
+from headway.errors import ToolArgumentsError as ToolArgumentsError
 from headway.errors import UnknownRun as UnknownRun
 from headway.errors import UsageError as UsageError
 from headway.errors import WorkerDied as WorkerDied
@@ -225,6 +226,7 @@ __all__ = [
     "task",
     "testing",
     "time_left",
+    "ToolArgumentsError",
     "unkeyed",
     "UnknownRun",
     "UsageError",

@@ -62,6 +62,7 @@ class Toolbox:
         maximum alone is too little: all texts together count more.
 
     Example:
+        >>> import asyncio
         >>> from headway import tools
         >>> async def area(country: str) -> float:
         ...     '''The area of a country.'''
@@ -198,7 +199,7 @@ def catalogue_tokens(tools: Sequence[Tool | ToolSpec]) -> int:
     Example:
         >>> from headway import models
         >>> catalogue_tokens([models.ToolSpec("now", "The time.")])
-        98
+        69
     """
     specs = [each.spec if isinstance(each, Tool) else each for each in tools]
     return sum(len(msgspec.json.encode([spec.name, spec.description, spec.parameters])) + ROUND_A_TOOL for spec in specs)
