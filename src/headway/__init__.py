@@ -67,6 +67,7 @@ from headway.errors import StoreFull as StoreFull
 from headway.errors import StoreOnLoop as StoreOnLoop
 from headway.errors import StoreVersion as StoreVersion
 from headway.errors import ToolArgumentsError as ToolArgumentsError
+from headway.errors import ToolUnavailable as ToolUnavailable
 from headway.errors import UnknownRun as UnknownRun
 from headway.errors import UsageError as UsageError
 from headway.errors import WorkerDied as WorkerDied
@@ -228,6 +229,7 @@ __all__ = [
     "time_left",
     "ToolArgumentsError",
     "unkeyed",
+    "ToolUnavailable",
     "UnknownRun",
     "UsageError",
     "view",

@@ -29,6 +29,7 @@ from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelError, UsageError
+from headway.models.abilities import check_abilities
 from headway.models.base import (
     BatchModel,
     Model,
@@ -41,10 +42,12 @@ from headway.models.base import (
     answers_together,
     identity_of,
 )
+from headway.models.checks.bounds import prompt_bound, sound_bound
 from headway.models.collect import ReplyCollector, check_samples, is_count
+from headway.models.condensed import Condensed, condense
 from headway.models.limits import LimitedModel
 from headway.models.prices import Price, price_of
-from headway.models.requests import Prompt, Sampling, make_request, prompt_bound
+from headway.models.requests import Prompt, Sampling, make_request
 from headway.models.retrying import PATIENT as PATIENT
 from headway.models.retrying import retry_of
 from headway.scopes.budget import bounds, charge
@@ -58,15 +61,17 @@ LINGER_S = 0.002
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """A call of a model: what names it (the model's name and identity, and the request), and what is needed to make it."""
+    """A call of a model: what names it (the model's name and identity, and what is asked), and what is needed to make it."""
 
     name: str
     identity: object
-    request: Request
+    asked: Request | Condensed
+    request: Request = field(compare=False, repr=False)
     model: Model | BatchModel = field(compare=False, repr=False)
     prompt_bound: int = field(compare=False, repr=False)
     prompt_counted: bool = field(compare=False, repr=False)
     price: Price | None = field(compare=False, repr=False)
+    sound: int = field(default=0, compare=False, repr=False)
     listener: Callable[[Piece], None] | None = field(default=None, compare=False, repr=False)
 
     def __headway_label__(self) -> str:
@@ -77,7 +82,7 @@ class ModelCall:
     @property
     def bound(self) -> Usage:
         """The tokens that it costs at most."""
-        return Usage(self.prompt_bound, self.request.n * self.request.max_tokens)
+        return Usage(self.prompt_bound, self.request.n * self.request.max_tokens, audio=min(self.sound, self.prompt_bound))
 
     @property
     def reserved(self) -> dict[str, float]:
@@ -93,6 +98,8 @@ class ModelCall:
         if assumed:
             amounts["assumed_tokens"] = assumed
         if self.price is not None:
+            if self.sound and not usage.audio:  # the server does not say how much of it was sound
+                usage = dataclasses.replace(usage, audio=min(self.sound, usage.read))
             amounts["money"] = self.price.of(usage)
         return amounts
 
@@ -166,21 +173,24 @@ def _find_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Model
 def _describe(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> ModelCall:
     if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
+    check_abilities(model, request)
     price = price_of(model)
     if price is None and bounds("money"):
         raise UsageError(
             f"{model.name} has no price, so a bound of money can't hold for it: give it one, as in "
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
         )
-    bound, counted = prompt_bound(model, request.prompt)
-    return ModelCall(model.name, identity_of(model), request, model, bound, counted, price, listener)
+    bound, counted = prompt_bound(model, request)
+    return ModelCall(
+        model.name, identity_of(model), condense(request), request, model, bound, counted, price, sound_bound(request), listener
+    )
 
 
 async def _ask_outside(asked: ModelCall) -> Reply:
     """Without a run: the same request, made once."""
     if answers_together(asked.model):
         (found,) = await asyncio.to_thread(_answer_all, asked.model, [asked.request], lambda _: False)
-        if isinstance(answer := _answer(asked.name, found), Exception):
+        if isinstance(answer := _answer(asked.name, found, asked.request), Exception):
             raise answer
         return answer
     return await ask_one.fn(asked)  # type: ignore[no-any-return]  # checked above
@@ -194,7 +204,9 @@ async def ask_one(asked: ModelCall) -> Reply:
     """One request to a model that answers requests one at a time."""
     assert answers_singly(asked.model)
     unseen = bool(getattr(asked.model, "works_unseen", False))
-    made = ReplyCollector(asked.request.n, asked.prompt_bound, prompt_counted=asked.prompt_counted, unseen=unseen)
+    made = ReplyCollector(
+        asked.request.n, asked.prompt_bound, prompt_counted=asked.prompt_counted, unseen=unseen, request=asked.request
+    )
     spent: tuple[Usage, int] | None = None
     try:
         async with aclosing(open_stream(asked.model, asked.request)) as pieces:
@@ -207,8 +219,8 @@ async def ask_one(asked: ModelCall) -> Reply:
         if not made.begun:
             spent = made.unsaid(asked.bound.written) if error.may_have_cost else (Usage(0, 0), 0)
         raise
-    except BaseException:  # it is stopped, and its server may have worked in silence
-        if unseen and not made.begun:
+    except BaseException as error:  # it is stopped, and its server may have worked in silence
+        if unseen and not made.begun and (isinstance(error, ModelFault) or not isinstance(error, UsageError)):
             spent = made.unsaid(asked.bound.written)
         raise
     finally:
@@ -238,7 +250,7 @@ def ask_together(asked: list[ModelCall]) -> list[Reply]:
         found = _answer_all(model, requests, lambda at, places=places: stopping(places[at]))  # type: ignore[misc]
         for place, answer in zip(places, found, strict=True):
             charge(place, **asked[place].amounts(Usage(0, 0) if isinstance(answer, Exception) else answer.usage))
-            answers[place] = _answer(model.name, answer)
+            answers[place] = _answer(model.name, answer, asked[place].request)
     return answers
 
 
@@ -291,12 +303,12 @@ def _check_reply(model: BatchModel, request: Request, reply: object) -> Reply | 
     return reply
 
 
-def _answer(name: str, found: Reply | Exception) -> Reply | Exception:
+def _answer(name: str, found: Reply | Exception, request: Request) -> Reply | Exception:
     """A reply with an answer in it, or the error of one in which there is none. It is paid all the same."""
     if isinstance(found, Exception):
         return found
     try:
-        check_samples(name, found.samples)
+        check_samples(name, found.samples, request)
     except ModelError as error:
         return error
     return found

@@ -3,45 +3,34 @@
 Whatever happens to a request (it ends, it is cancelled, its connection breaks), what was counted until then is what it cost.
 Backends count in two ways: tokens piece by piece, and a total at the end. The total is right; the pieces say how the samples share
 it. If nobody counted, the booked amount is a guess, and `assumed` says how much of it is.
+
+Whether a sample asks for tools is decided by the calls that are there, never by why it ended: servers end calls with "stop" and
+texts with "tool_calls". `checks.answers` says which are answers.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from headway.errors import ModelError, ModelUnavailable
-from headway.models.base import Finish, ModelFault, Piece, Reply, Sample, Usage
-
-SAID = 300  # characters of what a model said instead of an answer
-
-
-@dataclass(slots=True)
-class _Part:
-    text: list[str] = field(default_factory=list)
-    tokens: int = 0
-    finish: Finish | None = None
-    logprobs: list[float] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-
-    @property
-    def answered(self) -> bool:
-        """Whether it is an answer. What ended without a text, for a reason that is none to end a text, is not."""
-        if self.finish == "tool" and self.said:
-            return False
-        return any(self.text) or (self.finish in ("stop", "length") and not self.said)
+from headway.models.base import ModelFault, Piece, Reply, Request, Sample, Usage
+from headway.models.checks.answers import Asked, Part, asked_by, check_answers
 
 
 class ReplyCollector:
     """The samples of one request as they grow.
 
     prompt_bound: stands for the tokens of the prompt until the backend says them; `prompt_counted` tells whether the model counted
-        it, or it is a bound. unseen: whether the backend may write more than its pieces say (`Model.works_unseen`).
+        it, or it is a bound. unseen: whether the backend may write more than its pieces say (`Model.works_unseen`). request: what
+        was asked, which says whether a call of a tool is an answer; without it none is.
     """
 
-    def __init__(self, n: int, prompt_bound: int, *, prompt_counted: bool = False, unseen: bool = False) -> None:
-        self._parts = [_Part() for _ in range(n)]
+    def __init__(
+        self, n: int, prompt_bound: int, *, prompt_counted: bool = False, unseen: bool = False, request: Request | None = None
+    ) -> None:
+        self._asked = Asked() if request is None else asked_by(request)
+        self._parts = [Part() for _ in range(n)]
         self._prompt_bound, self._prompt_counted, self._unseen = prompt_bound, prompt_counted, unseen
         self._usage: Usage | None = None
         self.begun = False
@@ -54,20 +43,20 @@ class ReplyCollector:
         if not 0 <= piece.index < len(self._parts):
             raise ModelFault(f"the model streams a piece of sample {piece.index}, but {len(self._parts)} were asked for, from 0 on")
         said = piece.usage or Usage(0, 0)
-        if not all(map(is_count, (piece.tokens, said.read, said.written, said.cached, said.reasoning, said.stored))):
+        if not all(map(is_count, (piece.tokens, *dataclasses.astuple(said)))):
             raise ModelFault(f"the model streams a count of tokens that is no whole number from 0 on: {piece}")
         self.begun = self.begun or bool(
-            piece.text or piece.tokens or piece.finish or piece.said or (piece.usage is not None and piece.usage.written)
+            piece.text
+            or piece.tokens
+            or piece.finish
+            or piece.said
+            or piece.calls
+            or piece.thoughts
+            or (piece.usage is not None and piece.usage.written)
         )
         if piece.usage is not None:
             self._usage = piece.usage.or_before(self._usage)
-        part = self._parts[piece.index]
-        part.text.append(piece.text)
-        part.tokens += piece.tokens
-        part.logprobs += piece.logprobs
-        part.said += [piece.said] if piece.said else []
-        if piece.finish is not None and part.finish not in ("tool", "refusal"):  # a "stop" after a tool's name takes nothing back
-            part.finish = piece.finish
+        self._parts[piece.index].add(piece)
 
     @property
     def usage(self) -> Usage:
@@ -118,15 +107,15 @@ class ReplyCollector:
             ended = ModelUnavailable(f"{model}: the stream ended before {open_ones} of {len(self._parts)} samples did")
             ended.may_have_cost = True
             raise ended
-        _check_answers(model, self._parts)
+        check_answers(model, self._parts, self._asked)
         usage = self.usage
         tokens = split(usage.written, [part.tokens for part in self._parts])
-        samples = tuple(map(_sample, self._parts, tokens))
+        samples = tuple(part.sample(count, self._asked) for part, count in zip(self._parts, tokens, strict=True))
         return Reply(samples, usage.read, model, usage.cached, usage.reasoning, usage.stored)
 
     def answers(self, index: int) -> bool:
         """Whether a sample is an answer, by what has come of it."""
-        return self._parts[index].answered
+        return self._parts[index].answers(self._asked)
 
 
 def is_count(value: object) -> bool:
@@ -141,36 +130,9 @@ def is_count(value: object) -> bool:
         return False
 
 
-def check_samples(model: str, samples: Sequence[Sample]) -> None:
-    """Raises ModelError where none of these is an answer."""
-    _check_answers(model, [_Part([one.text], finish=one.finish, said=[one.said] if one.said else []) for one in samples])
-
-
-def _check_answers(model: str, parts: Sequence[_Part]) -> None:
-    """Raises ModelError where no sample is an answer: an empty text would pass for one."""
-    if any(part.answered for part in parts):
-        return
-    part = parts[0]
-    instead = "".join(part.said)[:SAID]
-    if part.finish == "tool":
-        raise ModelError(
-            f"{model} asked for a tool instead of answering ({instead or 'it did not say which'}), but a request offers no "
-            "tools: ask a server that has none built in, or say in the prompt that there are none"
-        )
-    if part.finish == "filter":
-        raise ModelError(f"{model}: a content filter of the server held the answer back")
-    if part.finish == "refusal":
-        raise ModelError(f"{model} refused to answer{f': {instead}' if instead else ''}")
-    raise ModelError(f"{model} gave no answer: {instead}")
-
-
-def _sample(part: _Part, tokens: int) -> Sample:
-    assert part.finish is not None
-    instead = "".join(part.said)[:SAID]
-    if part.answered and part.finish in ("tool", "refusal"):
-        part.finish, instead = "stop", ""  # it said something besides, or asked for a tool without naming one
-    logprob = sum(part.logprobs) if part.logprobs else None
-    return Sample("".join(part.text), tokens, part.finish, logprob, tuple(part.logprobs), instead)
+def check_samples(model: str, samples: Sequence[Sample], request: Request | None = None) -> None:
+    """Raises ModelError where none of these is an answer to the request."""
+    check_answers(model, list(map(Part.of, samples)), Asked() if request is None else asked_by(request))
 
 
 def split(total: int, counted: Sequence[int]) -> list[int]:

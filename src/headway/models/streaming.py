@@ -17,8 +17,9 @@ from headway.engine.call import current
 from headway.engine.scopes.scopes import Parked
 from headway.engine.waiting.until import until
 from headway.errors import UsageError
+from headway.models.abilities import check_abilities
 from headway.models.ask import AnyModel, begin, open_stream
-from headway.models.base import Piece, Reply, Request, answers_singly
+from headway.models.base import CallPiece, Piece, Reply, Request, answers_singly
 from headway.models.collect import ReplyCollector
 from headway.models.limits import LimitedModel
 from headway.models.requests import Prompt, Sampling, make_request
@@ -91,7 +92,8 @@ async def _listen_outside(model: AnyModel, request: Request) -> AsyncGenerator[P
     while isinstance(plain, LimitedModel):
         plain = plain.model
     if answers_singly(plain):
-        made = ReplyCollector(request.n, 0)
+        check_abilities(plain, request)
+        made = ReplyCollector(request.n, 0, request=request)
         async with aclosing(open_stream(plain, request)) as pieces:
             async for piece in pieces:
                 made.add(piece)
@@ -131,5 +133,6 @@ class _PieceQueue:
 def pieces_of(reply: Reply) -> Iterator[Piece]:
     """A whole reply as a stream: a piece for each sample."""
     for index, one in enumerate(reply.samples):
-        yield Piece(one.text, index, one.finish, one.tokens, one.logprobs, said=one.said)
+        calls = tuple(CallPiece(place, call.id, call.name, call.arguments) for place, call in enumerate(one.calls))
+        yield Piece(one.text, index, one.finish, one.tokens, one.logprobs, None, one.said, calls, one.thoughts, one.top)
     yield Piece(usage=reply.usage)

@@ -11,7 +11,8 @@ from standins import StandInBatchModel, StandInModel
 import headway as hw
 from headway import models
 from headway.models.base import Piece
-from headway.models.requests import prompt_bound
+from headway.models.checks.bounds import prompt_bound
+from headway.models.requests import make_request
 
 
 def test_concurrent_requests_to_a_batch_model_are_answered_together_and_paid_apart(go):
@@ -237,7 +238,7 @@ def test_a_model_that_can_not_count_is_told_so(counted, tokens):
         def count(self, prompt):
             return counted
 
-    assert tokens is None or prompt_bound(Guesses(), "a") == (tokens, True)
+    assert tokens is None or prompt_bound(Guesses(), make_request("a")) == (tokens, True)
     if tokens is None:
         with pytest.raises(hw.UsageError, match=r"stand-in: count\(prompt\) gave"):
             models.sample(Guesses(), "a")

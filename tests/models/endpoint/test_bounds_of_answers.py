@@ -7,6 +7,7 @@ from documents import PRICE, RESERVED, USAGE, bound, chunk, counted
 
 import headway as hw
 from headway import models
+from headway.models.openai.connection import Connection
 from headway.models.openai.protocol import request_body
 from headway.models.requests import make_request
 
@@ -24,12 +25,12 @@ from headway.models.requests import make_request
     ],
 )
 def test_the_bound_is_sent_under_the_name_that_the_server_obeys(monkeypatch, base, env, name):
-    from headway.models.openai.endpoint import _is_openai
-
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     if env:
         monkeypatch.setenv("OPENAI_BASE_URL", env)
-    body = request_body("m", make_request([models.Message("user", "Hi")], max_tokens=5), of_openai=_is_openai(base))
+    body = request_body(
+        "m", make_request([models.Message("user", "Hi")], max_tokens=5), of_openai=Connection("m", base, "sk-none", 1, {}).of_openai
+    )
     assert {key: value for key, value in body.items() if "tokens" in key} == {name: 5}
 
 

@@ -13,7 +13,8 @@ import pytest
 import headway as hw
 from headway import models
 from headway.models.collect import ReplyCollector
-from headway.models.openai.protocol import request_body, retry_after
+from headway.models.openai.failures import retry_after
+from headway.models.openai.protocol import request_body
 from headway.models.requests import make_request
 
 PRICE = models.Price(read=1_000_000, written=1_000_000)

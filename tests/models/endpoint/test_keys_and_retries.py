@@ -15,7 +15,7 @@ from standins import StandInBatchModel, StandInModel
 
 import headway as hw
 from headway import models
-from headway.models.openai.protocol import hide_secrets, retry_after
+from headway.models.openai.failures import hide_secrets, retry_after
 from headway.models.retrying import PATIENT, retry_of
 
 SECRETS = ("hunter-2-and-more", "basic-user", "basic-word", "query-key")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import headway as hw
 from headway import models
 from headway.cli.app import app
-from headway.models.openai.protocol import usage_in
+from headway.models.openai.usage import usage_in
 
 
 @pytest.mark.parametrize("chat", [True, False])
@@ -301,7 +301,7 @@ def test_an_endpoint_reserves_what_its_tokenizer_counts(misbehaving):
 def test_what_was_never_sent_has_not_cost_anything(failure):
     import openai
 
-    from headway.models.openai.protocol import model_error
+    from headway.models.openai.failures import model_error
 
     error: Any = openai.APITimeoutError if failure.endswith("Timeout") else openai.APIConnectionError
     error = error(request=None)

@@ -1,23 +1,29 @@
-"""The client's side of the OpenAI protocol: turns requests into bodies, events into pieces, and failures into errors that say
-whether to retry."""
+"""The client's side of `/completions` and `/chat/completions`: turns requests into bodies, and events into pieces.
+
+Servers differ in what they send, and an answer that was paid is not thrown away for it: whatever can be understood is. What can't
+is a ModelError in the server's words. `calls` reads what is asked of tools, `usage` what was counted, `failures` what went wrong.
+"""
 
 from __future__ import annotations
 
-import email.utils
 import json
-import math
-import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from headway.errors import ModelError, ModelUnavailable
-from headway.models.base import Finish, Piece, Request, Usage
+from headway.errors import UsageError
+from headway.models.base import Alternative, Finish, Piece, Request
+from headway.models.messages import Schema, ToolSpec
+from headway.models.openai.calls import CallReader, readers_of
+from headway.models.openai.conversation import say_messages
+from headway.models.openai.failures import make_protocol_error, make_unavailable
+from headway.models.openai.strict import strict_form
+from headway.models.openai.usage import usage_in
 
-AGAIN = (408, 429)
-OUT_OF_MONEY = "insufficient_quota"  # a 429 that waiting does not fix
-SHOWN = 300  # characters of what a server said
-LONG_S = 60.0  # a pause long enough to mention
+Document = dict[str, Any]
+Continuing = Literal["flags", "prefix", "last"]
+"""How a server is told to go on with an assistant's message: by flags beside the messages (vLLM, SGLang, `headway serve`), by
+`prefix` in the message (Mistral, DeepSeek), or by nothing but its place (llama.cpp, Ollama)."""
+
 _THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what a model thinks: no part of the answer, but paid
 _THINKING = ("thinking", "redacted_thinking", "reasoning")  # the same, as parts of a content
 _SAYING: Mapping[str, Literal["text", "refusal"]] = {"text": "text", "output_text": "text", "refusal": "refusal"}
@@ -33,17 +39,32 @@ _FINISHES: Mapping[str, Finish] = {
 _GOES_ON = ("", "null", "none")  # as such a word: the sample has not ended
 BROKEN = ("error", "abort", "aborted", "cancelled", "failed", "timeout", "insufficient_system_resource")
 """As such a word: the server could not go on."""
-GATEWAYS = (408, 502, 504, 520, 522, 524, 598, 599)  # a proxy does not know whether the server behind it works on
-UNWORKED = (429, 503, 529)  # a server that is too busy has not begun
-_TRANSPORTS = ("httpx", "httpx2", "httpcore")
-_LIKE_A_KEY = re.compile(r"\b(?:(bearer\s+)|(?:sk|gsk|hf|xai|pk)[-_])[\w.\-]{12,}", re.IGNORECASE)
 
 
-def request_body(model: str, request: Request, *, of_openai: bool) -> dict[str, Any]:
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def request_body(
+    model: str, request: Request, *, of_openai: bool, thoughts: str = "", continuing: Continuing = "flags"
+) -> Document:
     """A request as the protocol says it. OpenAI's own server has another name for `max_tokens` in chats, and some of its models
-    refuse a `top_p` even of 1, which is their default; other servers have other defaults, so they are told."""
+    refuse a `top_p` even of 1, which is their default; other servers have other defaults, so they are told.
+
+    Args:
+        model: its name at the server.
+        request: what is asked.
+        of_openai: whether the server is OpenAI's own.
+        thoughts: the field in which the server wants an assistant's thoughts back; empty where it wants none.
+        continuing: how the server is told to go on with an assistant's message.
+
+    Returns:
+        The body, in which `request.extra` is.
+
+    Raises:
+        UsageError: the server can't do what is asked.
+    """
     chat = not isinstance(request.prompt, str)
-    body: dict[str, Any] = {
+    body: Document = {
         "model": model,
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -53,7 +74,7 @@ def request_body(model: str, request: Request, *, of_openai: bool) -> dict[str, 
     if isinstance(request.prompt, str):
         body["prompt"] = request.prompt
     else:
-        body["messages"] = [{"role": message.role, "content": message.content} for message in request.prompt]
+        body["messages"] = say_messages(request.prompt, thoughts=thoughts, of_openai=of_openai)
     if request.top_p < 1 or not of_openai:
         body["top_p"] = request.top_p
     if request.n > 1:
@@ -62,90 +83,153 @@ def request_body(model: str, request: Request, *, of_openai: bool) -> dict[str, 
         body["stop"] = list(request.stop)
     if request.seed is not None:
         body["seed"] = request.seed
-    if request.logprobs:
-        body["logprobs"] = True if chat else 1
-    return body
+    if request.logprobs or request.top_logprobs:
+        body["logprobs"] = True if chat else max(1, request.top_logprobs)
+    if request.top_logprobs and chat:
+        body["top_logprobs"] = request.top_logprobs
+    _say_schema(body, request, model, of_openai)
+    _say_tools(body, request, of_openai)
+    if request.continues:
+        _say_continuing(body, model, of_openai, continuing)
+    return body | dict(request.extra)
 
 
-def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
-    """The pieces of one event, or of a whole answer. Raises ModelError where it is not one of the protocol."""
-    choices = chunk.choices if has_choices(chunk) else ()
-    try:
-        if broken := [choice.finish_reason for choice in choices if str(choice.finish_reason).lower() in BROKEN]:
-            raise _make_unavailable(f"{model}: the server ended a sample with {broken[0]!r}", may_have_cost=True)
-        pieces = [_piece(choice) for choice in choices]
-        if (usage := usage_in(getattr(chunk, "usage", None))) is not None:
-            pieces.append(Piece(usage=usage))
-        if any(not 0 <= piece.index < request.n for piece in pieces):
-            raise ValueError(f"a sample beyond the {request.n} that were asked for")
-    except (AttributeError, TypeError, ValueError) as error:
-        raise make_protocol_error(model, f"an event is not of its kind ({error})") from None
-    yield from pieces
+def _say_schema(body: Document, request: Request, model: str, of_openai: bool) -> None:
+    if request.schema is None:
+        return
+    if of_openai and isinstance(request.prompt, str):
+        raise UsageError(f"{model}: OpenAI's servers hold no text that they continue to a schema: ask with messages")
+    form = say_schema(request.schema, of_openai=of_openai)
+    body["response_format"] = {"type": "json_schema", "json_schema": form}
 
 
-def has_choices(chunk: Any) -> bool:
-    """Whether an event, or a whole answer, is one of samples. Servers send others between them (`{"type": "ping"}`)."""
-    return getattr(chunk, "choices", None) is not None
+def say_schema(schema: Schema, *, of_openai: bool) -> Document:
+    """The form of an answer: its name, its schema, and whether it is held to."""
+    return {
+        "name": schema.name,
+        "schema": strict_form(schema.schema, f"the schema {schema.name}", needed=of_openai)
+        if schema.strict
+        else dict(schema.schema),
+        "strict": schema.strict,
+    }
 
 
-def words_in(chunk: Any) -> str:
-    """What a server said, as JSON."""
-    return json.dumps(chunk, default=lambda part: part.to_dict() if hasattr(part, "to_dict") else vars(part), ensure_ascii=False)
+def _say_tools(body: Document, request: Request, of_openai: bool) -> None:
+    """Tools, and what may be chosen of them. Servers other than OpenAI's know no list of those allowed: they are told of no
+    others."""
+    choice, tools = request.tool_choice, request.tools
+    if not tools:
+        return
+    if isinstance(choice, tuple) and not of_openai:
+        tools = tuple(tool for tool in tools if tool.name in choice)
+        choice = "auto"
+    body["tools"] = [{"type": "function", "function": say_tool(tool, of_openai=of_openai)} for tool in tools]
+    if isinstance(choice, tuple):
+        named = [{"type": "function", "function": {"name": name}} for name in choice]
+        body["tool_choice"] = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": named}}
+    elif choice in ("none", "required"):
+        body["tool_choice"] = choice
+    elif choice != "auto":
+        body["tool_choice"] = {"type": "function", "function": {"name": choice}}
+    if not (request.parallel_tool_calls and of_openai):  # elsewhere the default is not always to allow it
+        body["parallel_tool_calls"] = request.parallel_tool_calls
 
 
-def usage_in(given: Any) -> Usage | None:
-    """What a server counted, as far as it says so.
+def say_tool(tool: ToolSpec, *, of_openai: bool) -> Document:
+    """What a server is told of a tool."""
+    parameters = strict_form(tool.parameters, f"the tool {tool.name}", needed=of_openai) if tool.strict else dict(tool.parameters)
+    strict = {"strict": True} if tool.strict else {}
+    described = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **described, "parameters": parameters, **strict}
 
-    Servers send it early, late, in parts, as nulls and as nonsense. An answer is worth more than its bill, so what can't be used is
-    passed over, and the pieces are counted instead.
+
+def _say_continuing(body: Document, model: str, of_openai: bool, continuing: Continuing) -> None:
+    if of_openai:
+        raise UsageError(f"{model}: OpenAI's servers can't go on with an assistant's message (continues=True); ask without it")
+    if continuing == "flags":
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
+    elif continuing == "prefix":
+        body["messages"][-1]["prefix"] = True
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class EventReader:
+    """Reads the events of one request.
+
+    Args:
+        model: its name, for errors.
+        request: what was asked.
     """
-    read, written = _first(given, "prompt_tokens", "input_tokens"), _first(given, "completion_tokens", "output_tokens")
-    details = _field(given, "prompt_tokens_details") or _field(given, "input_tokens_details")
-    found, put = _first(given, "cache_read_input_tokens"), _first(given, "cache_creation_input_tokens")
-    cached = _first(details, "cached_tokens") or _first(given, "prompt_cache_hit_tokens") or found
-    stored = _first(details, "cache_write_tokens", "cache_creation_tokens") or put
-    total = _first(given, "total_tokens")
-    if found + put and (found + put > read or total == read + written + found + put or not _first(given, "prompt_tokens")):
-        read += found + put  # some count the cache beside the prompt, some within it
-    if total > read > 0:
-        written = max(written, total - read)  # some leave thoughts out of what was written
-    if not read + written:
-        return None
-    thought = _field(given, "completion_tokens_details") or _field(given, "output_tokens_details")
-    cached = min(cached, read)
-    return Usage(read, written, cached, min(_first(thought, "reasoning_tokens"), written), min(stored, read - cached))
+
+    def __init__(self, model: str, request: Request) -> None:
+        self._model, self._request = model, request
+        self._calls: Sequence[CallReader] = readers_of(request)
+        self._begun = request.prompt[-1].text if request.continues and not isinstance(request.prompt, str) else ""
+        self.answered = False
+        """Whether an event was one of samples. Servers send others between them (`{"type": "ping"}`)."""
+
+    def read(self, event: Any) -> list[Piece]:
+        """The pieces of one event, or of a whole answer.
+
+        Args:
+            event: JSON, as it came.
+
+        Returns:
+            Its pieces; none for an event of another kind.
+
+        Raises:
+            ModelError: it is not one of the protocol.
+            ModelUnavailable: the server could not go on.
+        """
+        choices = (event.get("choices") if isinstance(event, Mapping) else None) or ()
+        self.answered = self.answered or (isinstance(event, Mapping) and event.get("choices") is not None)
+        try:
+            if broken := [reason for choice in choices if str(reason := choice.get("finish_reason")).lower() in BROKEN]:
+                raise make_unavailable(f"{self._model}: the server ended a sample with {broken[0]!r}", may_have_cost=True)
+            pieces = [self._piece(choice) for choice in choices]
+            if isinstance(event, Mapping) and (usage := usage_in(event.get("usage"))) is not None:
+                pieces.append(Piece(usage=usage))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise make_protocol_error(self._model, f"an event is not of its kind ({error})") from None
+        return pieces
+
+    def _piece(self, choice: Mapping[str, Any]) -> Piece:
+        """What an event, or a whole answer, says of one sample."""
+        index = int(choice["index"])
+        if not 0 <= index < self._request.n:
+            raise ValueError(f"a sample beyond the {self._request.n} that were asked for")
+        whole = not choice.get("delta")
+        said: Mapping[str, Any] = choice.get("delta") or choice.get("message") or {}
+        parts = list(_parts(said.get("content") if said or "text" not in choice else choice["text"]))
+        text, refused, thoughts = ("".join(part for kind, part in parts if kind == wanted) for wanted in _KINDS)
+        if whole and self._begun:  # llama.cpp repeats what it goes on with, but not in a stream
+            text = text.removeprefix(self._begun)
+        thoughts += next((str(said[name]) for name in _THOUGHTS if said.get(name)), "")
+        calls = self._calls[index].read(said, whole=whole)
+        reason = choice.get("finish_reason")
+        finish, instead = finish_of(reason), ""
+        if refusal := refused or said.get("refusal"):
+            finish, instead = "refusal", str(refusal)
+        elif finish == "stop" and self._calls[index].any:
+            finish = "tool"
+        elif finish and str(reason).lower() not in _FINISHES:
+            instead = f"it ended for {reason!r}"
+        logprobs, top = _logprobs(choice.get("logprobs"))
+        thought = thoughts or any(kind == "thought" for kind, _ in parts)
+        tokens = len(logprobs) or (1 if text or thought or instead or calls else 0)
+        return Piece(
+            text, index, finish, tokens, logprobs, None, instead, calls, thoughts, top if self._request.top_logprobs else ()
+        )
 
 
-def _field(given: Any, name: str) -> Any:
-    """A part of what a server sent, which the client gives as objects where it knows the part and as dictionaries where not."""
-    return given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
+def words_in(event: Any) -> str:
+    """What a server said, as JSON."""
+    return json.dumps(event, ensure_ascii=False)
 
 
-def _first(given: Any, *names: str) -> int:
-    """The first of these fields that is a count, 0 where none is."""
-    for name in names:
-        value = _field(given, name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf and value == int(value):
-            return int(value)
-    return 0
-
-
-def _piece(choice: Any) -> Piece:
-    """What an event, or a whole answer, says of one sample."""
-    said = getattr(choice, "delta", None) or getattr(choice, "message", None)
-    parts = list(_parts(choice.text if said is None else said.content))
-    text, refused = ("".join(part for kind, part in parts if kind == wanted) for wanted in ("text", "refusal"))
-    thought = any(kind == "thought" for kind, _ in parts) or any(getattr(said, name, None) for name in _THOUGHTS)
-    finish, instead = finish_of(choice.finish_reason), ""
-    if tools := _tools_in(said):
-        finish, instead = "tool", tools
-    elif refusal := refused or getattr(said, "refusal", None):
-        finish, instead = "refusal", str(refusal)
-    elif finish and choice.finish_reason.lower() not in _FINISHES:
-        instead = f"it ended for {choice.finish_reason!r}"
-    logprobs = _logprobs(choice.logprobs) if getattr(choice, "logprobs", None) is not None else ()
-    tokens = len(logprobs) or (1 if text or thought or instead else 0)
-    return Piece(text, int(choice.index), finish, tokens, logprobs, said=instead)
+_KINDS = ("text", "refusal", "thought")
 
 
 def _parts(content: Any) -> Iterator[tuple[Literal["text", "thought", "refusal"], str]]:
@@ -156,30 +240,41 @@ def _parts(content: Any) -> Iterator[tuple[Literal["text", "thought", "refusal"]
     if not isinstance(content, list):
         raise TypeError(f"a content that is a {type(content).__name__}")
     for part in content:
-        named = _field(part, "type")
+        named = part.get("type") if isinstance(part, Mapping) else None
         if named in _THINKING:
-            yield "thought", ""
+            yield "thought", _thoughts_in(part)
             continue
         kind = _SAYING.get(named) if isinstance(named, str) else None
         if kind is None:
             raise TypeError(f"a part of a content that is {named!r:.80}")
-        said = _field(part, kind)
+        said = part.get(kind)
         if not isinstance(said, str):
             raise TypeError(f"a part of a content whose {kind} is a {type(said).__name__}")
         yield kind, said
 
 
-def _tools_in(said: Any) -> str:
-    """The calls of tools in a message or a part of one: `search({"q": "sky"})`, or as much of it as there is."""
-    calls = [getattr(call, "function", None) for call in getattr(said, "tool_calls", None) or ()]
-    calls += [call for call in (getattr(said, "function_call", None),) if call is not None]
-    return "".join(f"{getattr(call, 'name', None) or ''}{getattr(call, 'arguments', None) or ''}" or "a tool" for call in calls)
+def _thoughts_in(part: Mapping[str, Any]) -> str:
+    """The text of a part that holds thoughts; empty where it is hidden."""
+    said = part.get("thinking") or part.get("reasoning") or part.get("text") or ""
+    if isinstance(said, list):
+        return "".join(_thoughts_in(inner) if isinstance(inner, Mapping) else "" for inner in said)
+    return said if isinstance(said, str) else ""
 
 
-def _logprobs(given: Any) -> tuple[float, ...]:
-    if (content := getattr(given, "content", None)) is not None:  # of a chat
-        return tuple(float(token.logprob) for token in content)
-    return tuple(float(value) for value in given.token_logprobs or () if value is not None)
+def _logprobs(given: Any) -> tuple[tuple[float, ...], tuple[tuple[Alternative, ...], ...]]:
+    """The log-probabilities of the tokens, and of those that were likeliest at their places."""
+    if not given:
+        return (), ()
+    if (content := given.get("content")) is not None:  # of a chat
+        values = tuple(float(token["logprob"]) for token in content)
+        return values, tuple(tuple(map(_alternative, token.get("top_logprobs") or ())) for token in content)
+    values = tuple(float(value) for value in given.get("token_logprobs") or () if value is not None)
+    top = [one or {} for one in given.get("top_logprobs") or ()]
+    return values, tuple(tuple(Alternative(token, float(value)) for token, value in one.items()) for one in top)
+
+
+def _alternative(given: Mapping[str, Any]) -> Alternative:
+    return Alternative(str(given["token"]), float(given["logprob"]))
 
 
 def finish_of(reason: str | None) -> Finish | None:
@@ -187,109 +282,3 @@ def finish_of(reason: str | None) -> Finish | None:
     if reason is None or reason.lower() in _GOES_ON:
         return None
     return _FINISHES.get(reason.lower(), "stop")
-
-
-# --- failures --------------------------------------------------------------------------------------------------------
-
-
-def make_protocol_error(model: str, what: str) -> ModelError:
-    """What a server did that another attempt would not mend. It has answered, so it may have worked."""
-    error = ModelError(f"{model}: the server does not speak the OpenAI protocol: {what}")
-    error.may_have_cost = True
-    return error
-
-
-def hide_secrets(text: str, secrets: Sequence[str] = ()) -> str:
-    """A text without these secrets, and without what looks like a key, as far as it is shown. Errors are journaled and shown, and
-    servers repeat in them what they were sent.
-
-    >>> hide_secrets("no access for Bearer 0123456789abcdef or sk-proj-0123456789abcdef, not with hunter2", ["hunter2"])
-    'no access for Bearer *** or ***, not with ***'
-    """
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _LIKE_A_KEY.sub(lambda found: f"{found[1] or ''}***", text)[:SHOWN]
-
-
-def model_error(model: str, error: Exception, secrets: Sequence[str] = ()) -> ModelError | None:
-    """What an exception of the client means; None where it is not one that talking to a server explains. `secrets` are not
-    repeated."""
-    import openai
-
-    said = getattr(error, "message", None) or str(error) or type(error).__name__
-    if isinstance(error, openai.APIStatusError):
-        said = hide_secrets(_quote(error.status_code, said, error.body), secrets)
-        return _status_error(model, error.status_code, error.code, said, error.response.headers)
-    if isinstance(error, openai.APITimeoutError):
-        return _make_unavailable(f"{model}: the server said nothing in time", may_have_cost=not _was_unsent(error))
-    if isinstance(error, openai.APIConnectionError) or type(error).__module__.partition(".")[0] in _TRANSPORTS:
-        why = str(error.__cause__ or error) or "closed"
-        return _make_unavailable(
-            f"{model}: the connection failed: {hide_secrets(why, secrets)}", may_have_cost=not _was_unsent(error)
-        )
-    said = hide_secrets(said, secrets)
-    if isinstance(error, openai.APIResponseValidationError | ValueError):
-        return make_protocol_error(model, said)
-    if isinstance(error, openai.APIError):  # an error in the middle of a stream
-        status = int(error.code) if str(error.code).isdigit() else 500  # type: ignore[arg-type]  # digits, as the test says
-        failed = _status_error(model, status, error.code, said, {})
-        failed.may_have_cost = status >= 500 and status not in UNWORKED
-        return failed
-    return None
-
-
-def _quote(status: int, message: str, body: object) -> str:
-    """What a server said of an error: its message, or all that it said where that is not in OpenAI's form."""
-    return message.removeprefix(f"Error code: {status}").removeprefix(" - ") or str(body or "no reason given")
-
-
-def _was_unsent(error: Exception) -> bool:
-    """Whether the connection failed before there was one: nobody was there, none was free, or what was to be sent can't be."""
-    name = type(error.__cause__ or error).__name__
-    return name.startswith("Connect") or name in ("PoolTimeout", "LocalProtocolError", "UnsupportedProtocol")
-
-
-def _status_error(model: str, status: int, code: str | None, said: str, headers: Mapping[str, str]) -> ModelError:
-    text, rest_s = f"{model}: {status}: {said}", retry_after(headers, time.time())
-    if (status not in AGAIN and status < 500) or code == OUT_OF_MONEY:
-        refused = ModelError(text)
-        refused.status = status
-        return refused
-    if rest_s > LONG_S:
-        text += f" (it asks to be left alone for {rest_s:,.0f} s)"
-    return _make_unavailable(text, status=status, retry_after_s=rest_s, may_have_cost=status in GATEWAYS)
-
-
-def _make_unavailable(
-    text: str, *, status: int | None = None, retry_after_s: float = 0.0, may_have_cost: bool = False
-) -> ModelUnavailable:
-    error = ModelUnavailable(text)
-    error.status, error.retry_after_s, error.may_have_cost = status, retry_after_s, may_have_cost
-    return error
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float:
-    """Seconds for which a server asks to be left alone: `retry-after-ms`, or `retry-after` in seconds or as a date.
-    A date is read by the server's own clock (`date`), and by ours where it does not tell.
-
-    >>> retry_after({"retry-after": "7"}, 0.0), retry_after({"retry-after-ms": "250"}, 0.0), retry_after({}, 0.0)
-    (7.0, 0.25, 0.0)
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        return seconds if 0.0 < seconds < math.inf else 0.0
-    until = _date(headers.get("retry-after", ""))
-    sent = _date(headers.get("date", ""))
-    return max(0.0, until - (now if sent is None else sent)) if until is not None else 0.0
-
-
-def _date(text: str) -> float | None:
-    """Seconds since 1970 of a date in a header; None where it is no date."""
-    try:
-        found = email.utils.parsedate_tz(text)
-        return None if found is None else float(email.utils.mktime_tz(found))
-    except (ValueError, OverflowError):  # no real date
-        return None
