@@ -34,7 +34,7 @@ def test_the_names_of_the_page_are_there() -> None:
 
 
 def test_every_public_name_has_a_place_in_the_reference() -> None:
-    reference = (DOCS / "reference" / "tools.md").read_text()
+    reference = "".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
     named = set(re.findall(r"^::: headway\.tools\.\S+\.(\w+)$", reference, re.MULTILINE))
     public = {name for name, value in vars(tools).items() if callable(value) and not name.startswith("_")}
     assert public - named == {"AnyTool", "ToolArgumentsError"}  # a type alias, and one of the errors

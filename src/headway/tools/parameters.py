@@ -22,7 +22,8 @@ from typing import Any, Protocol
 import msgspec
 
 from headway.engine.identity.signature import Unkeyed
-from headway.errors import ToolArgumentsError, UsageError
+from headway.errors import ToolArgumentsError as ToolArgumentsError
+from headway.errors import UsageError
 from headway.near import near_sentence
 from headway.tools.kinds import Kinds
 
