@@ -34,6 +34,7 @@ from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
 from known.bugs_of_the_store import OF_THE_STORE
+from known.bugs_of_tools import OF_TOOLS
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
 from rich.console import Console
@@ -54,6 +55,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_ALLOCATION,
+    *OF_TOOLS,
     *OF_SEARCHES,
     *OF_MODELS,
     *OF_FRAMEWORKS,
