@@ -34,8 +34,8 @@ ROWS = [
     ),
     Held(
         "models",
-        "Twenty-one ways in which servers send calls (index 0 for all, a new id with each fragment, arguments as objects, no ids, the "
-        "end in another word …) give the calls that were meant, from a stream and from a whole answer",
+        "Twenty-one ways in which servers send calls (index 0 for all, a new id with each fragment, arguments as objects, no ids, "
+        "another word at the end …) give the calls that were meant, from a stream and from a whole answer",
         (
             f"{_SENT}::test_calls_are_told_apart_however_a_server_sends_them",
             f"{_SENT}::test_a_stream_hands_out_the_calls_that_the_reply_has",
@@ -114,7 +114,7 @@ ROWS = [
     ),
     Held(
         "models",
-        "Embeddings and scores of reward models and rerankers are calls: in parts, journaled, priced, from llama.cpp's own server too",
+        "Embeddings, and scores of reward models and rerankers, are calls: in parts, journaled, priced, also from llama.cpp's server",
         (
             f"{_NUMBERS}::test_there_is_a_vector_for_each_text_in_its_order",
             f"{_NUMBERS}::test_a_long_list_goes_out_in_parts_and_a_crash_loses_none_that_came_back",
