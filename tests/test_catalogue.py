@@ -7,11 +7,24 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from benchmarks.methods import all_rows, page
+from benchmarks.methods import ROOMS, all_rows, figures, page
+from benchmarks.methods.parts import PARTS, REFUSED, SHOWN, Line
 from benchmarks.methods.row import Pair, Row, compare
 
 ROOT = Path(__file__).parents[1]
 ROWS, HELD = all_rows()
+LOOKED_FOR = (
+    *("ETS", "DeepPrune", "OPE", "ParaThinker", "GroundedPRM", "When to solve, when to verify", "Scaling without verification"),
+    *("To backtrack or not", "MRT", "MBR", "X-MBR", "CHOPS", "Hedged sampling", "BatchPrompt", "DRAG and IterDRAG", "CGRS"),
+    *("Inference scaling for RAG, the predictor", "RewardBench 2", "Test halves of equal difficulty"),
+    *("Beta outcomes", "Recorded outcomes", "TTSPM", "Kinetics", "LLM-based algorithms", "MCPP", "BATS", "SALE", "AgentTTS"),
+    *("Agent-REINFORCE", "SCALE", "DRQA", "Knapsack", "KISS shares", "Bayesian optimisation", "Multi-fidelity optimisation"),
+    *("ALP-GMM", "Covar-GMM", "RIAC", "ADR", "Solved tasks leave (ScaleZero)", "Spending under a policy"),
+    *("R-ConstraintBench's ramp", "List schedules", "EDD", "MDD", "EDDC", "MDDC", "Critical path", "Longest processing time"),
+    *("CP-SAT", "Two-stage learned assignment", "Balanced partition", "Water filling", "Pipeline stages"),
+    *("`hw.run(order=)`", "`headway predict --order`"),
+    *("A workload that tells methods apart", "A learned verifier of honest quality"),
+)
 
 
 def test_every_row_has_a_name_of_its_own() -> None:
@@ -38,9 +51,31 @@ def test_the_pages_are_what_the_command_prints() -> None:
     assert page.COMPUTE.read_text() == page.compute(), "run: python -m benchmarks.methods --write-docs"
 
 
+def test_a_method_that_people_look_for_has_a_row() -> None:
+    methods = {row.method for row in ROWS}
+    assert [name for name in LOOKED_FOR if name not in methods] == []
+
+
+@pytest.mark.parametrize("line", [*SHOWN, *REFUSED], ids=lambda line: line.says)
+def test_what_must_be_shown_and_refused_has_rows(line: Line) -> None:
+    names = [each.name for each in (*ROWS, *HELD)]
+    assert [named for named in line.rows if not any(name.startswith(named) for name in names)] == []
+    assert line.of(HELD) if line in REFUSED else line.of(ROWS) or line.of(HELD)
+
+
+def test_every_part_has_rows_or_promises() -> None:
+    assert tuple(PARTS) == ROOMS
+    assert {each.item for each in (*ROWS, *HELD)} == set(ROOMS)
+
+
+def test_a_row_that_is_missed_says_why() -> None:
+    results = figures.load()
+    assert [row.name for row in ROWS if figures.is_reached(row, results) is False and not row.reason] == []
+
+
 def test_every_row_was_measured_on_its_seeds() -> None:
     """But for those that take minutes: where they have no figure, the page says so."""
-    results = page.load()
+    results = figures.load()
     pairs = {row.name: results[row.name].pairs if row.name in results else {} for row in ROWS}
     assert [row.name for row in ROWS if not row.slow and set(row.numbers) - set(pairs[row.name])] == []
 

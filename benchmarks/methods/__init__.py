@@ -7,8 +7,8 @@ import pkgutil
 
 from benchmarks.methods.row import Held, Row
 
-ROOMS = ("search", "allocate", "schedule", "workloads")
-_OWN = ("__main__", "row", "page", "measuring", "solvers")  # the other modules hold rows
+ROOMS = ("search", "allocate", "schedule", "workloads", "catalogue")
+_OWN = ("__main__", "row", "figures", "page", "compute", "parts", "measuring", "solvers", "keeping")  # the other modules hold rows
 
 
 def all_rows() -> tuple[list[Row], list[Held]]:

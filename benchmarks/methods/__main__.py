@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 import headway as hw
-from benchmarks.methods import ROOMS, all_rows, page
+from benchmarks.methods import ROOMS, all_rows, figures, page
 from benchmarks.methods.measuring import Asked, Measured, measure_rows
 from benchmarks.methods.row import Pair, Row
 from benchmarks.sides import ROOT
@@ -46,21 +46,21 @@ def main() -> int:
         for path in page.write():
             console.print(f"wrote {path.relative_to(ROOT)}", highlight=False)
         return 0
-    results = page.load()
+    results = figures.load()
     rows = choose(all_rows()[0], options, results)
     failed: list[Measured] = []
     if not options.list and rows:
         found = run(rows)
         failed = [each for each in found if each.pair is None]
         results = results | collect(found)
-        page.keep(results)
+        figures.keep(results)
     console.print(show(rows, results))
     for each in failed:
         console.print(f"{each.row}, seed {each.seed}: {each.error}", style="red", highlight=False, markup=False)
     return 1 if failed else 0
 
 
-def choose(rows: Sequence[Row], options: argparse.Namespace, results: Mapping[str, page.Result]) -> list[Row]:
+def choose(rows: Sequence[Row], options: argparse.Namespace, results: Mapping[str, figures.Result]) -> list[Row]:
     """The rows that are asked for: by name, or all that have no figure."""
     words = [word.casefold() for word in options.words]
     found = [row for row in rows if not options.room or row.item == options.room]
@@ -77,7 +77,7 @@ def run(rows: Sequence[Row]) -> list[Measured]:
     return hw.run(measure_rows, asked, store=str(STORE), run_id=f"methods-{name}", progress=True)
 
 
-def collect(found: Sequence[Measured]) -> dict[str, page.Result]:
+def collect(found: Sequence[Measured]) -> dict[str, figures.Result]:
     """The results of the rows of which no seed failed."""
     pairs: defaultdict[str, dict[int, Pair]] = defaultdict(dict)
     for each in found:
@@ -85,7 +85,7 @@ def collect(found: Sequence[Measured]) -> dict[str, page.Result]:
             pairs[each.row][each.seed] = each.pair
     failed = {each.row for each in found if each.pair is None}
     when, at, here = datetime.now(UTC).isoformat(timespec="seconds"), commit(), machine()
-    return {row: page.Result(of, when, at, here) for row, of in pairs.items() if row not in failed}
+    return {row: figures.Result(of, when, at, here) for row, of in pairs.items() if row not in failed}
 
 
 def commit() -> str:
@@ -100,11 +100,11 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def show(rows: Sequence[Row], results: Mapping[str, page.Result]) -> Table:
+def show(rows: Sequence[Row], results: Mapping[str, figures.Result]) -> Table:
     """The rows with their figures, for a terminal."""
     table = Table("row", "ours", "baseline", "compared", "", title=f"{len(rows)} rows", title_justify="left")
     for row in rows:
-        table.add_row(f"{row.name} ({row.unit})", *page.figures_of(row, results))
+        table.add_row(f"{row.name} ({row.unit})", *figures.figures_of(row, results))
     return table
 
 
