@@ -34,8 +34,9 @@ ROWS = [
     ),
     Held(
         item="models",
-        promise="Twenty ways in which servers send calls (index 0 for all, a new id with each fragment, arguments as objects, no ids, "
-        "another word at the end …) give the calls that were meant, from a stream and from a whole answer",
+        promise="Twenty ways in which servers send calls (index 0 for all, a new id with each fragment, arguments as "
+        "objects, no ids, another word at the end …) give the calls that were meant, from a stream and from a "
+        "whole answer",
         tests=(
             f"{_SENT}::test_calls_are_told_apart_however_a_server_sends_them",
             f"{_SENT}::test_a_stream_hands_out_the_calls_that_the_reply_has",
@@ -74,8 +75,8 @@ ROWS = [
     ),
     Held(
         item="models",
-        promise="The tokens of tools, schemas, pictures and sounds are reserved too; thoughts, sound and caches are charged as the list of "
-        "genai-prices itself computes, for all models of eight providers",
+        promise="The tokens of tools, schemas, pictures and sounds are reserved too; thoughts, sound and caches are "
+        "charged as the list of genai-prices itself computes, for all models of eight providers",
         tests=(
             f"{_COSTS}::test_a_catalogue_costs_no_more_however_a_template_prints_it",
             f"{_COSTS}::test_a_catalogue_that_does_not_fit_the_budget_is_refused_before_anything_is_sent",
@@ -96,7 +97,8 @@ ROWS = [
     ),
     Held(
         item="models",
-        promise="Further fields are part of the key and headers are not; no secret reaches a store or an error; deployments are told apart",
+        promise="Further fields are part of the key and headers are not; no secret reaches a store or an error; "
+        "deployments are told apart",
         tests=(
             f"{_FURTHER}::test_a_header_is_no_part_of_the_key_and_a_further_field_is",
             f"{_FURTHER}::test_what_headers_hold_is_hidden_in_errors",
@@ -105,7 +107,8 @@ ROWS = [
     ),
     Held(
         item="models",
-        promise="The Responses API: calls, thoughts and texts come whole however much of them is streamed, and from llama.cpp's own server",
+        promise="The Responses API: calls, thoughts and texts come whole however much of them is streamed, and from "
+        "llama.cpp's own server",
         tests=(
             f"{_RESPONSES}::test_calls_and_thoughts_come_whole_however_much_of_them_is_streamed",
             f"{_RESPONSES}::test_what_the_api_can_not_do_is_refused_before_anything_is_sent",

@@ -6,7 +6,7 @@ from seeded import Bug, bug
 
 _SENT = "models/tools/test_what_servers_send.py"
 
-OF_MODELS: tuple[Bug, ...] = (
+OF_THE_WIRE: tuple[Bug, ...] = (
     bug(
         "the tools that a request offers are not reserved",
         "checks.bounds:prompt_bound",
