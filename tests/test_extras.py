@@ -46,9 +46,29 @@ CASES = [
     ("obstore", "hw.Checkpoints('s3://b/r')", "the object store s3://b/r needs obstore: pip install 'headway[objects]'"),
     ("openai", "hw.models.Endpoint('gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),
     ("openai", "hw.models.open('openai:gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),
+    (
+        "mcp",
+        "__import__('headway.tools').tools.McpServer(name='a', url='http://a/mcp')",
+        "tools.McpServer needs mcp: pip install 'headway[mcp]'",
+    ),
+    (
+        "mcp",
+        "__import__('headway.tools.mcp.offering', fromlist=['all']).make_server([])",
+        "headway mcp needs mcp: pip install 'headway[mcp]'",
+    ),
     ("xllamacpp", "hw.models.Local()", "models.Local needs xllamacpp: pip install 'headway[local]'"),
     ("starlette", "command('serve', 'countdown')", "headway serve needs starlette: pip install 'headway[ui]'"),
     ("uvicorn", "command('serve', 'countdown')", "headway serve needs uvicorn: pip install 'headway[ui]'"),
+    (
+        "pydantic_ai",
+        "__import__('headway.integrations.pydantic_ai', fromlist=['x']).HeadwayDurability",
+        "headway.integrations.pydantic_ai.HeadwayDurability needs pydantic_ai: pip install 'headway[agents]'",
+    ),
+    (
+        "langgraph",
+        "__import__('headway.integrations.langgraph', fromlist=['x']).HeadwaySaver",
+        "headway.integrations.langgraph.HeadwaySaver needs langgraph: pip install 'headway[langgraph]'",
+    ),
     (
         "reasoning_gym",
         "judge.solves('9 3 2 -> 24\\n9+3=12\\n12*2=24\\n')",

@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (  # from the ground up; rooms on one floo
     ("tools",),
     ("methods",),
     ("reference",),
+    ("integrations",),
     ("bench",),
     ("sim", "testing"),
     ("cli", "__main__"),

@@ -1,16 +1,17 @@
 """A thousand documented functions as tools, with what their documentation says of them, for `toolbox`.
 
 They are those of the standard library, numpy, pandas and torch, as installed. A function's document is its name, the first line of
-its docstring and the names of its parameters. Every other sentence of its docstring (of at least five words, no code, without the
-function's name) is somebody's way to speak of it that the document does not have: some are held out as requests, the others play
-the part of synthetic queries. A sentence that several functions have belongs to none, and one is no request if it shares more than
-half of its words with the document or with a sentence that is indexed.
+its docstring and the names of its parameters. Every other sentence of its docstring (5 to 40 words, no code, without the function's
+name) is somebody's way to speak of it that the document does not have: one is held out as a request, up to 20 others play the part
+of synthetic queries. A sentence that several functions have belongs to none of them. One that has more than half of its words from
+the document's first line is left out, and no request has more than four fifths of its words from one that is indexed.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import random
 import re
 import warnings
@@ -20,6 +21,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import headway as hw
+from benchmarks.methods.row import Held, Row
 from headway import models, tools
 from headway.tools.finding.bm25 import split_words
 
@@ -45,8 +47,10 @@ CLASSES = (
     "zipfile",
 )  # whose methods count
 FUNCTIONS = 1_000
+COPIED, ALIKE = 0.5, 0.8  # shares of a sentence's words: from the document at most, and from a synthetic query
 FEWEST, MOST = 5, 40  # words of a sentence
 SENTENCES = 2  # that a function has at least
+REQUESTS = 500  # of a split
 QUERIES = 20  # for each tool, as in the paper
 _HEADING = re.compile(r"^\s*[-=~^.]{3,}\s*$|^\s*(>>>|\.\.\.|\.\. |In \[|Out\[|:\w+:|\|)|^\s*\w+ : ")
 _MARKUP = re.compile(r":\w+:`[^`]*`|`+[^`]*`+|\*\*?|\\\w+|[{}$]|https?://\S+|\[\w+\]_?")
@@ -96,8 +100,6 @@ class ByName:
         self.schema = {"type": "object", "properties": {name: {} for name in function.parameters}}
 
     def parse(self, arguments: str) -> dict[str, Any]:
-        import json
-
         return dict(json.loads(arguments))
 
     def place(self, values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -157,7 +159,7 @@ def describe(name: str, own: str, docstring: str, function: Any) -> Function:
         if FEWEST <= len(sentence.split()) <= MOST and sentence[-1] in ".!?"
     )
     mine = split_words(own)
-    kept = tuple(each for each in sentences if not set(mine) <= set(split_words(each)) and _new(each, [summary]))
+    kept = tuple(each for each in sentences if not set(mine) <= set(split_words(each)) and _is_new(each, [summary], COPIED))
     return Function(name, summary, _parameters(function), kept)
 
 
@@ -172,10 +174,10 @@ def _parameters(function: Any) -> tuple[str, ...]:
         return ()
 
 
-def _new(sentence: str, others: Sequence[str]) -> bool:
-    """Whether no other text has more than half of a sentence's words."""
+def _is_new(sentence: str, others: Sequence[str], most: float) -> bool:
+    """Whether no other text has more than this share of a sentence's words."""
     words = set(split_words(sentence))
-    return all(len(words & set(split_words(other))) <= len(words) / 2 for other in others)
+    return all(len(words & set(split_words(other))) <= most * len(words) for other in others)
 
 
 def make_split(seed: int) -> Split:
@@ -189,9 +191,9 @@ def make_split(seed: int) -> Split:
         sentences = rng.sample(function.sentences, len(function.sentences))
         held, told = sentences[0], sentences[1 : 1 + QUERIES]
         queries[tool.name] = told
-        if _new(held, told):
+        if _is_new(held, told, ALIKE):
             requests.append((held, tool.name))
-    return Split(offered, queries, requests)
+    return Split(offered, queries, rng.sample(requests, REQUESTS))
 
 
 def _locate(name: str) -> Any:
@@ -205,3 +207,6 @@ def _locate(name: str) -> Any:
             found = getattr(found, part)
         return found
     raise LookupError(name)
+
+
+ROWS: list[Row | Held] = []  # those of `toolbox` use it

@@ -66,6 +66,7 @@ from headway.errors import StoreError as StoreError
 from headway.errors import StoreFull as StoreFull
 from headway.errors import StoreOnLoop as StoreOnLoop
 from headway.errors import StoreVersion as StoreVersion
+from headway.errors import ToolUnavailable as ToolUnavailable
 from headway.errors import UnknownRun as UnknownRun
 from headway.errors import UsageError as UsageError
 from headway.errors import WorkerDied as WorkerDied
@@ -226,6 +227,7 @@ __all__ = [
     "testing",
     "time_left",
     "unkeyed",
+    "ToolUnavailable",
     "UnknownRun",
     "UsageError",
     "view",

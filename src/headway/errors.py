@@ -155,6 +155,10 @@ class ModelUnavailable(ModelError):
     retry_after_s: float = 0.0
 
 
+class ToolUnavailable(CallError):
+    """A tool could not be reached this time: its server could not be opened, or its connection broke."""
+
+
 # --- a run cannot start, go on or end --------------------------------------------------------------------------------
 
 

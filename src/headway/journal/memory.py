@@ -273,6 +273,11 @@ class MemoryStore:
                 raise too_short(name, len(shelf), until, self.url)
             return shelf[after:until]
 
+    def erase_items(self, name: str, until: int) -> None:
+        with self._lock:
+            shelf = self._shelves.items.get(name, [])
+            shelf[:until] = [item.without_value() for item in shelf[:until]]
+
     def collections(self) -> list[CollectionInfo]:
         with self._lock:
             return [CollectionInfo(name, len(items)) for name, items in sorted(self._shelves.items.items())]

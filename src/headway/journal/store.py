@@ -125,6 +125,10 @@ class Store(Protocol):
         """The items of a collection from number `after` to the one before `until`, verified. Raises StoreDamaged where one is not
         what was written or is gone."""
 
+    def erase_items(self, name: str, until: int) -> None:
+        """Forget the values of the items before number `until`, in one durable transaction. Their places and tokens stay, so that
+        no number is given twice: they read as lost."""
+
     def collections(self) -> list[CollectionInfo]:
         """All collections that have items, by name."""
 

@@ -44,6 +44,7 @@ from headway.models.base import (
 )
 from headway.models.checks.bounds import prompt_bound, sound_bound
 from headway.models.collect import ReplyCollector, check_samples, is_count
+from headway.models.condensed import Condensed, condense
 from headway.models.limits import LimitedModel
 from headway.models.prices import Price, price_of
 from headway.models.requests import Prompt, Sampling, make_request
@@ -60,11 +61,12 @@ LINGER_S = 0.002
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """A call of a model: what names it (the model's name and identity, and the request), and what is needed to make it."""
+    """A call of a model: what names it (the model's name and identity, and what is asked), and what is needed to make it."""
 
     name: str
     identity: object
-    request: Request
+    asked: Request | Condensed
+    request: Request = field(compare=False, repr=False)
     model: Model | BatchModel = field(compare=False, repr=False)
     prompt_bound: int = field(compare=False, repr=False)
     prompt_counted: bool = field(compare=False, repr=False)
@@ -179,7 +181,9 @@ def _describe(model: Model | BatchModel, request: Request, listener: Callable[[P
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
         )
     bound, counted = prompt_bound(model, request)
-    return ModelCall(model.name, identity_of(model), request, model, bound, counted, price, sound_bound(request), listener)
+    return ModelCall(
+        model.name, identity_of(model), condense(request), request, model, bound, counted, price, sound_bound(request), listener
+    )
 
 
 async def _ask_outside(asked: ModelCall) -> Reply:

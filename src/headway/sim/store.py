@@ -222,6 +222,10 @@ class SimStore(MemoryStore):
         self._check_alive()
         return super().append_items(name, items)
 
+    def erase_items(self, name: str, until: int) -> None:
+        self._check_alive()
+        super().erase_items(name, until)
+
     # --- what others do ----------------------------------------------------------------------------------------------
 
     def request_cancel(self, run_id: str, now: float) -> None:

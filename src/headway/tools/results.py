@@ -54,7 +54,11 @@ def failed(call: ToolCall, said: str, most_bytes: int = MOST_BYTES) -> ToolResul
 
 
 def returned(call: ToolCall, value: Any, most_bytes: int) -> ToolResult:
-    """The result of a call that returned a value."""
+    """The result of a call that returned a value. One that says itself what is shown of it (`__headway_show__`) gives the content,
+    and whether it is an error."""
+    if (says := getattr(value, "__headway_show__", None)) is not None:
+        content, is_error = says()
+        return bound(ToolResult(call, content, value, is_error), most_bytes)
     try:
         return ToolResult(call, show(value, most_bytes), value)
     except Unshowable as error:

@@ -110,7 +110,7 @@ class Tool:
         return f"<tool {self.name}>"
 
     def __headway_key__(self) -> object:
-        return ("tool", self.task, self.spec)
+        return ("tool", self.task, self.spec, *getattr(self.parameters, "identity", ()))
 
 
 AnyTool = Tool | Task[..., Any] | Callable[..., Any]

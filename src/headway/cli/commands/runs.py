@@ -83,7 +83,7 @@ def run_program(
 
 def load_task(target: str) -> Task[..., Any]:
     """The task that `program.py:task` names."""
-    _import_from_here()
+    import_from_here()
     task = load_object(target)
     if not isinstance(task, Task):
         raise UsageError(f"{target} is {type(task).__name__}, not a task: decorate it with @hw.task")
@@ -198,7 +198,7 @@ def _load_program_of(run_id: str, store: str) -> RunInfo:
         opened.close()
     spec = info.spec
     if "." in spec.module:
-        _import_from_here()
+        import_from_here()
         try:
             importlib.import_module(spec.module)
         except ModuleNotFoundError as error:
@@ -208,7 +208,7 @@ def _load_program_of(run_id: str, store: str) -> RunInfo:
     return info
 
 
-def _import_from_here() -> None:
+def import_from_here() -> None:
     """Let modules be imported from the current folder too, as `python -m` does."""
     if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - as it is spelled on sys.path
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as it is spelled on sys.path

@@ -4,8 +4,8 @@ An item carries a token, which its caller makes of the call that appends it. A c
 append that is made again, by a resumed run or by a driver that lost its lease, finds its item and gets the same number. Items never
 change and never move: the first n of a collection are the same for ever, which makes n a version of it.
 
-Where a repair could not save an item its place stays, without a value. This file must never give a number twice, and never return
-an item whose checksum it did not compare.
+Where a repair could not save an item, or it was erased, its place stays, without a value. This file must never give a number twice,
+and never return an item whose checksum it did not compare.
 """
 
 from __future__ import annotations
@@ -38,8 +38,12 @@ class Item(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_lost(self) -> bool:
-        """Whether a repair kept nothing of it but its place."""
+        """Whether nothing of it is left but its place: a repair could not save the rest, or it was erased."""
         return not self.value and not self.blobs
+
+    def without_value(self) -> Item:
+        """What stays of it when it is erased."""
+        return Item(self.token)
 
 
 class CollectionInfo(NamedTuple):
@@ -150,6 +154,14 @@ class SharedCollections:
                     )
                 found.append(item)
         return found
+
+    def erase_items(self, name: str, until: int) -> None:
+        with self.writing() as connection:
+            query = "SELECT number, token FROM item WHERE collection=? AND number<?"
+            for number, token in connection.execute(query, (name, until)).fetchall():
+                body = _encode(Item(token))
+                changed = (body, _crc(name, number, token, body), name, number)
+                connection.execute("UPDATE item SET body=?, crc=? WHERE collection=? AND number=?", changed)
 
     def collections(self) -> list[CollectionInfo]:
         query = "SELECT collection, MAX(number)+1 FROM item GROUP BY collection ORDER BY collection"
