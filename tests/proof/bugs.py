@@ -33,6 +33,7 @@ from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
 from known.bugs_of_the_store import OF_THE_STORE
+from known.bugs_of_the_wire import OF_THE_WIRE
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
 from rich.console import Console
@@ -55,6 +56,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_SERVING,
     *OF_SEARCHES,
     *OF_FRAMEWORKS,
+    *OF_THE_WIRE,
 )
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)
