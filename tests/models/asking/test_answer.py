@@ -174,7 +174,7 @@ def test_two_types_of_one_schema_are_two_answers(go):
         name: str
         people: int
 
-    Town.__name__ = "City"
+    Town.__name__, Town.__doc__ = City.__name__, City.__doc__
     wanted: list[type] = [City, Town]
     model = Held(RIGHT, RIGHT)
 
