@@ -27,10 +27,10 @@ from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
-from known.bugs_of_models import OF_MODELS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
+from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
 from known.bugs_of_the_store import OF_THE_STORE
@@ -59,6 +59,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_TOOLS,
     *OF_SEARCHES,
     *OF_MODELS,
+    *OF_SERVING,
     *OF_FRAMEWORKS,
     *OF_THE_WIRE,
 )
