@@ -141,4 +141,14 @@ ROWS = [
             "tests/integrations/test_langgraph.py::test_any_history_by_two_processes_leaves_what_it_says",
         ),
     ),
+    Held(
+        item="integrations",
+        promise="The OpenAI Agents SDK, as it is, calls tools, streams and answers in a type through `headway serve`, and takes "
+        "tasks of `headway mcp` as its tools.",
+        tests=(
+            "tests/integrations/test_openai_agents.py::test_an_agent_of_the_sdk_calls_tools_through_headway_serve",
+            "tests/integrations/test_openai_agents.py::test_it_streams_and_answers_in_a_type",
+            "tests/integrations/test_openai_agents.py::test_tasks_that_headway_mcp_offers_are_tools_of_the_sdk_and_runs_of_a_store",
+        ),
+    ),
 ]
