@@ -111,7 +111,7 @@ def as_json(value: Any) -> str:
         raise Unshowable(f"{len(value)} bytes, which are no text")
     try:
         return msgspec.json.encode(value, enc_hook=_to_plain, order="deterministic").decode()
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+    except (TypeError, ValueError, NotImplementedError, RecursionError, OverflowError) as error:
         raise Unshowable(f"a {type(value).__name__}, which can't be written as JSON ({error})") from None
 
 
@@ -127,19 +127,13 @@ def _to_plain(value: Any) -> Any:
 
 
 def cut(text: str, most_bytes: int) -> str:
-    """A text that is no longer than a bound, with a note that says what is missing."""
-    if len(text) * 4 <= most_bytes or (size := len(text.encode("utf-8", "replace"))) <= most_bytes:
-        return text
-    kept = text[:most_bytes].encode("utf-8", "replace")[: max(0, most_bytes - _ROOM_FOR_NOTE)].decode("utf-8", "ignore")
+    """A text that is no longer than a bound, with a note that says what is missing. Halves of characters are written out."""
+    whole = text.encode("utf-8", "backslashreplace")
+    if (size := len(whole)) <= most_bytes:
+        return text if text.isascii() else whole.decode()
+    kept = whole[: max(0, most_bytes - _ROOM_FOR_NOTE)].decode("utf-8", "ignore")
     missing = size - len(kept.encode())
     return f"{kept}\n[cut here: {missing} of {size} bytes are missing. Ask for less at a time, or for another part.]"
-
-
-def describe_failure(name: str, error: BaseException) -> str:
-    """A tool's error in words for the model: those that a resumed run finds in its record."""
-    if isinstance(error, BaseExceptionGroup):
-        return f"{name} failed: " + "; ".join(describe_error(each) for each in error.exceptions)
-    return f"{name} failed: {describe_error(error)}"
 
 
 def bound(result: ToolResult, most_bytes: int) -> ToolResult:

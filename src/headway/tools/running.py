@@ -14,25 +14,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from headway.errors import (
-    CallCancelled,
-    CheckpointError,
-    NoCanonicalForm,
-    NotInRun,
-    RunError,
-    StoreError,
-    UsageError,
-    WrongArguments,
-)
+from headway.errors import NoCanonicalForm, UsageError, WrongArguments
 from headway.joins.base import Settled
-from headway.joins.bound import bound_of
 from headway.joins.gather import settle
 from headway.models.messages import ToolCall
 from headway.near import near_misses
 from headway.tools.approval import ask_approval, read_approval
+from headway.tools.faults import describe_failure, is_answer
 from headway.tools.finding.shelf import Shelf
 from headway.tools.parameters import ToolArgumentsError
-from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, describe_failure, failed, returned
+from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, failed, returned
 from headway.tools.tool import Tool
 
 
@@ -169,15 +160,6 @@ def _judge(call: ToolCall, end: Settled[Any], most_bytes: int) -> ToolResult:
         end = end.value
     if end.error is None:
         return bound(end.value, most_bytes) if isinstance(end.value, ToolResult) else returned(call, end.value, most_bytes)
-    if is_raised(end.error):
+    if not is_answer(end.error):
         raise end.error
     return failed(call, describe_failure(call.name, end.error), most_bytes)
-
-
-def is_raised(error: BaseException) -> bool:
-    """Whether an error is none of the tool's own, so that it is raised and no model hears of it."""
-    if not isinstance(error, Exception) or bound_of(error) is not None:
-        return True
-    if isinstance(error, StoreError):
-        return not isinstance(error, CheckpointError)
-    return isinstance(error, CallCancelled | RunError | NotInRun)
