@@ -23,6 +23,7 @@ from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
+from known.bugs_of_models import OF_MODELS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_stops import OF_STOPS
@@ -47,6 +48,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_POOLS,
     *OF_CHECKPOINTS,
     *OF_METHODS,
+    *OF_MODELS,
 )
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)

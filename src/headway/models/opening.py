@@ -14,6 +14,7 @@ from headway.errors import UsageError
 from headway.extras import explain_missing
 from headway.models.base import BatchModel, Model
 from headway.models.local.model import Local
+from headway.models.numbers.embedding import EmbeddingModel
 from headway.models.openai.endpoint import Endpoint
 from headway.pools.program import load_object
 
@@ -67,6 +68,6 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
 
 
 def _check_model(name: str, found: object) -> Model | BatchModel:
-    if not isinstance(found, Model | BatchModel) or isinstance(found, type):
-        raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream and no sample_batch")
-    return found
+    if not isinstance(found, Model | BatchModel | EmbeddingModel) or isinstance(found, type):
+        raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream, no sample_batch and no embed")
+    return found  # type: ignore[return-value]  # what only embeds says so when it is asked for more

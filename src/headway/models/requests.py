@@ -1,6 +1,6 @@
 """Builds requests from what a program writes, and checks every value before anything is sent or paid.
 
-`checking` says what is wrong with one, `bounds` how many tokens its prompt has at most.
+`checks.requests` says what is wrong with one, `checks.bounds` how many tokens its prompt has at most.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypedDict
 
 from headway.errors import UsageError
 from headway.models.base import Request
-from headway.models.checking import fault_in, specs_of
+from headway.models.checks.requests import fault_in, specs_of
 from headway.models.messages import Message, Schema, ToolSpec
 from headway.models.openai.conversation import read_message
 from headway.models.structured.forms import form_of

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 
 from headway.models.base import BatchModel, Model, ModelFault, Request
-from headway.models.checking import json_of
+from headway.models.checks.requests import json_of
 from headway.models.messages import Audio, Image, Message, Part, Text, ToolCall, ToolSpec
 
 ROUND_A_MESSAGE = 8  # tokens that a chat template puts around a message, at most
@@ -55,6 +55,20 @@ def prompt_bound(model: Model | BatchModel, request: Request) -> tuple[int, bool
     if isinstance(request.prompt, str):
         return len(request.prompt.encode()) + ROUND_A_MESSAGE + around, False
     return sum(map(_bound_of_message, request.prompt)) + ROUND_A_PROMPT + around, False
+
+
+def sound_bound(request: Request) -> int:
+    """How many of the tokens that are read may be sound, which some charge more for.
+
+    Args:
+        request: what is asked.
+
+    Returns:
+        The tokens at most.
+    """
+    said = () if isinstance(request.prompt, str) else request.prompt
+    parts = [part for message in said if not isinstance(message.content, str) for part in message.content]
+    return sum(_bound_of_part(part) for part in parts if isinstance(part, Audio))
 
 
 def _bound_of_message(message: Message) -> int:
