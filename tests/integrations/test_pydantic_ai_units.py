@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clerks import clerk, prompt, results
+from clerks import clerk, prompt, results, scripted
+from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext, TracerProvider
 from pydantic_ai import Agent, RunContext
+from pydantic_ai.capabilities import Instrumentation
 from pydantic_ai.durable_exec import ExternalEventError
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.external_events import wait_for_external_event
+from pydantic_ai.models.instrumented import InstrumentationSettings
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.settings import ModelSettings
 
@@ -235,6 +239,74 @@ def test_a_streamed_turn_is_one_recorded_call(go: Any) -> None:
         go(main)
     assert "".join(go(main)).split() == ["one", "two", "three"]
     assert seen == ["turn 0", "main"]
+
+
+def test_a_unit_sees_the_context_of_who_asked_for_it(go: Any) -> None:
+    who: ContextVar[str] = ContextVar("who", default="nobody")
+    heard: list[str] = []
+    agent = clerk(one_look, [])
+
+    @agent.tool_plain
+    async def look() -> str:
+        heard.append(who.get())
+        return "seen"
+
+    @hw.task
+    async def main() -> None:
+        who.set("ada")
+        await agent.run("look")
+
+    go(main)
+    assert heard == ["ada"]
+
+
+class Spans(TracerProvider):
+    """Keeps the names of spans that have ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def get_tracer(self, *args: Any, **named: Any) -> Any:
+        provider = self
+
+        class Named(NonRecordingSpan):
+            name = ""
+
+            def is_recording(self) -> bool:
+                return True
+
+            def end(self, end_time: int | None = None) -> None:
+                provider.ended.append(self.name)
+
+        class Namer(NoOpTracer):
+            def start_span(self, name: str, *args: Any, **named: Any) -> Any:
+                span = Named(SpanContext(1, 1, is_remote=False))
+                span.name = name
+                return span
+
+        return Namer()
+
+
+def test_what_is_answered_from_the_journal_leaves_no_second_span(go: Any) -> None:
+    spans = Spans()
+    instrumentation = Instrumentation(settings=InstrumentationSettings(tracer_provider=spans))
+    agent = Agent(scripted(one_look, []), name="clerk", capabilities=[HeadwayDurability(), instrumentation])
+    lives: list[int] = []
+
+    @agent.tool_plain
+    async def look() -> str:
+        if not lives:
+            lives.append(1)
+            raise OSError("down")
+        return "seen"
+
+    with pytest.raises(OSError, match="down"):
+        go(asking(agent))
+    before = len([name for name in spans.ended if name.startswith("chat")])
+    spans.ended.clear()
+    assert go(asking(agent)) == "look: ['seen']"
+    after = len([name for name in spans.ended if name.startswith("chat")])
+    assert (before, after) == (1, 1)  # a turn in each life, and the first is not told of again
 
 
 # --- waiting and stopping --------------------------------------------------------------------------------------------

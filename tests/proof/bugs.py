@@ -21,6 +21,7 @@ from pathlib import Path
 
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
+from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_models import OF_MODELS
@@ -49,6 +50,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_MODELS,
+    *OF_FRAMEWORKS,
 )
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)

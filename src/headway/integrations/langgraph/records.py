@@ -4,9 +4,9 @@
     writes   what a task wrote after a checkpoint
     cut      everything before a place is gone: the thread was deleted, or pruned
 
-A value that is a list or a dictionary is kept as its difference from the value of the same channel in another record: a conversation
-that grows by two messages adds two messages. Records refer to each other by number, never backwards in meaning: a record that is
-written stays right whatever is appended beside it.
+A value that is a list or a dictionary is kept as its difference from the value of the same channel in another record: a
+conversation that grows by two messages adds two messages. Records refer to each other by number, so whatever is appended beside a
+record leaves it right.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from headway.journal.store import Buffer, Store
 
 Typed = tuple[str, bytes]
 """A value as LangGraph's serializer gives it: the kind of bytes, and the bytes."""
+
+
+Parts = tuple[str, list[Typed]]
+"""The form of a value, and its parts."""
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,13 +55,13 @@ class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag="put", tag_field=
 
 
 class Writes(msgspec.Struct, frozen=True, omit_defaults=True, tag="writes", tag_field="kind"):
-    """What a task wrote after a checkpoint: `(place, channel, kind of bytes, bytes)`."""
+    """What a task wrote after a checkpoint: `(place, channel, value)`. A value may be cut from the channel's in the checkpoint."""
 
     ns: str
     checkpoint: str
     task: str
     path: str
-    writes: list[tuple[int, str, str, bytes]]
+    writes: list[tuple[int, str, Value]]
 
 
 class Cut(msgspec.Struct, frozen=True, tag="cut", tag_field="kind"):
