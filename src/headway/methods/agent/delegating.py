@@ -29,7 +29,7 @@ from headway.models.messages import ToolSpec
 from headway.scopes.budget import remaining
 from headway.task import task
 from headway.tools.parameters import ToolArgumentsError
-from headway.tools.running import is_raised
+from headway.tools.faults import is_answer
 from headway.tools.tool import AnyTool, Labels, Tool
 
 _DESCRIPTION = (
@@ -139,7 +139,7 @@ async def work_on_parts(brief: Brief, tasks: list[str]) -> list[str]:
             begun.append(work_on_part(brief, part))
     found = []
     for end in await settle(*begun):
-        if end.error is not None and is_raised(end.error):
+        if end.error is not None and not is_answer(end.error):
             raise end.error
         found.append(cast("str", end.value) if end.error is None else f"This helper failed: {describe_error(end.error)}")
     return found
