@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from scripted import Scripted, Turn, double, fail, send, turns
+from scripted import Scripted, Turn, double, fail, turns
 
 import headway as hw
-from headway import models, tools
+from headway import tools
 from headway.errors import ModelError, UsageError
 from headway.methods.agent import Answer, Called, Returned, Said, agent
 from headway.methods.agent.compacting import SUMMED_UP

@@ -128,18 +128,23 @@ def make_tools(tools: Sequence[AnyTool]) -> list[Tool]:
     return made
 
 
+def check_settings(options: Settings) -> None:
+    """Raises UsageError for settings that make no sense."""
+    if unknown := options.keys() - Settings.__annotations__.keys():
+        raise UsageError(f"agent has no {', '.join(sorted(unknown))}; it has {', '.join(Settings.__annotations__)}")
+    settings.at_least_one("agent", turns=options.get("turns", TURNS))
+    if options.get("room") is not None:
+        settings.at_least_one("agent", room=options["room"])
+    taken = {"tools", "tool_choice", "schema", "continues", "n"} & options.get("sampling", {}).keys()
+    if taken:
+        raise UsageError(f"agent: sampling has {', '.join(sorted(taken))}, which the loop sets itself")
+
+
 class _Agent:
     """One agent at work."""
 
     def __init__(self, model: AnyModel, tools: list[Tool], schema: Any, options: Settings) -> None:
-        if unknown := options.keys() - Settings.__annotations__.keys():
-            raise UsageError(f"agent has no {', '.join(sorted(unknown))}; it has {', '.join(Settings.__annotations__)}")
-        settings.at_least_one("agent", turns=options.get("turns", TURNS))
-        if options.get("room") is not None:
-            settings.at_least_one("agent", room=options["room"])
-        taken = {"tools", "tool_choice", "schema", "continues", "n"} & options.get("sampling", {}).keys()
-        if taken:
-            raise UsageError(f"agent: sampling has {', '.join(sorted(taken))}, which the loop sets itself")
+        check_settings(options)
         self._model, self._tools, self._options = model, tools, options
         self._form = None if schema is str else form_of(schema)
         self._turns = options.get("turns", TURNS)
