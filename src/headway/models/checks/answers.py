@@ -22,6 +22,10 @@ _MARKS = ("<tool_call", "<|tool_call", "<function=", "<|tool▁call", "[TOOL_CAL
 """How models write calls in their templates, where a server should have read them."""
 
 
+class AskedForTools(ModelError):
+    """A model asked for tools where the request offers none, or says that it must not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a request lets a sample be.
@@ -184,7 +188,7 @@ def check_answers(model: str, parts: Sequence[Part], asked: Asked) -> None:
 
 def _raise_for_tools(model: str, part: Part, asked: Asked) -> None:
     if not asked.tools:
-        raise ModelError(
+        raise AskedForTools(
             f"{model} asked for a tool instead of answering ({part.instead or 'it did not say which'}), but the request offers no "
             "tools: ask a server that has none built in, or say in the prompt that there are none"
         )
