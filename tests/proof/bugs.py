@@ -58,7 +58,6 @@ KNOWN: tuple[Bug, ...] = (
     *OF_ALLOCATION,
     *OF_TOOLS,
     *OF_SEARCHES,
-    *OF_MODELS,
     *OF_SERVING,
     *OF_FRAMEWORKS,
     *OF_THE_WIRE,
