@@ -19,7 +19,9 @@ from headway.extras import explain_missing
 
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _WORDY = re.compile(r"[a-z]+|[A-Z][a-z]*|[A-Z]+")
-_KEY_BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)", re.DOTALL)
+_KEY_BLOCK = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)", re.DOTALL
+)
 _OURS = re.compile(r"«(?:secret|redacted):[^»]*»")
 
 

@@ -196,9 +196,7 @@ class Vault(Mapping[str, str]):
 class _FilledParameters:
     """The parameters of a tool that may be given secrets."""
 
-    def __init__(
-        self, plain: Parameters, name: str, vault: Vault, rules: Mapping[str, frozenset[str]], filler: Filler
-    ) -> None:
+    def __init__(self, plain: Parameters, name: str, vault: Vault, rules: Mapping[str, frozenset[str]], filler: Filler) -> None:
         self._plain, self._name, self._vault, self._rules, self._filler = plain, name, vault, rules, filler
         self.identity = (*getattr(plain, "identity", ()), tuple((each, tuple(sorted(names))) for each, names in rules.items()))
 
@@ -227,9 +225,7 @@ class _FilledParameters:
                     raise ToolArgumentsError(f"{self._name}: {near_misses(secret, list(self._vault))}. There is no secret {secret}")
                 places = [each for each, names in self._rules.items() if secret in names]
                 may = f"It may be in: {', '.join(places)}." if places else f"{self._name} may be given no such secret."
-                raise ToolArgumentsError(
-                    f"{self._name}: {parameter} can't be given the secret {secret}. {may} Nothing was run."
-                )
+                raise ToolArgumentsError(f"{self._name}: {parameter} can't be given the secret {secret}. {may} Nothing was run.")
 
 
 def open_vault(source: Source = None, names: Sequence[str] | None = None, *, redact: bool = False) -> Vault:
