@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from clerks import clerk, prompt, results, scripted
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext, TracerProvider
-from pydantic_ai import Agent, RunContext
-from pydantic_ai.capabilities import Instrumentation
+from pydantic_ai import Agent, DeferredToolRequests, RunContext
+from pydantic_ai.capabilities import Instrumentation, RequestInput
 from pydantic_ai.durable_exec import ExternalEventError
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.external_events import wait_for_external_event
@@ -408,6 +408,40 @@ def test_a_wait_that_is_too_long_or_in_vain_says_so(go: Any, tmp_path: Path) -> 
         return await said
 
     assert go(main, run_id="refused") == "nobody: she said no"
+
+
+def test_an_approval_is_asked_for_once_and_waited_for_across_lives(go: Any, tmp_path: Path) -> None:
+    seen: list[str] = []
+    tokens: list[str] = []
+
+    async def ask(context: RunContext, requests: DeferredToolRequests, token: str) -> None:
+        seen.append(f"approve {requests.approvals[0].tool_name}?")
+        tokens.append(token)
+
+    agent = Agent(scripted(one_look, seen), name="clerk", capabilities=[HeadwayDurability(), RequestInput(ask)])
+
+    @agent.tool_plain(requires_approval=True)
+    async def look() -> str:
+        seen.append("look")
+        return "seen"
+
+    @hw.task
+    async def main() -> str:
+        said, _ = await hw.gather(asking(agent)(), dies())
+        return said
+
+    @hw.task
+    async def dies() -> None:
+        await hw.sleep(10)
+        if "died" not in seen:
+            seen.append("died")
+            raise OSError("down")
+
+    with pytest.raises(OSError, match="down"):
+        go(main)
+    resolve_event(tokens[0], {"approvals": {"call-0-0": True}}, store=tmp_path / "store")
+    assert go(main) == "look: ['seen']"
+    assert seen == ["turn 0", "approve look?", "died", "look", "turn 1"]
 
 
 def test_what_is_no_token_is_refused(tmp_path: Path) -> None:
