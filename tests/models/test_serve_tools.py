@@ -199,6 +199,28 @@ def test_nobody_probes_by_a_bias_of_tokens(server, path):
     assert (status, said) == (400, "logit_bias is not supported here: it would let a client compute what the model keeps to itself")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("chat", ASK | {"logprobs": True, "top_logprobs": 6}),
+        ("text", {"prompt": "tell", "logprobs": 6}),
+        ("chat", ASK | {"logit_bias": {"42": 100}}),
+        ("text", {"prompt": "tell", "logit_bias": {"42": -100}}),
+    ],
+)
+def test_what_is_kept_back_is_refused_when_a_body_is_read(kind, body):
+    with pytest.raises(hw.UsageError, match=r"from 0 to 5|logit_bias is not supported"):
+        read_request(kind, body, able)
+
+
+@pytest.mark.parametrize("where", ["https://example.com/s.json", "other.json#/a", "file:///etc/passwd"])
+def test_a_schema_that_leads_elsewhere_is_refused_when_it_is_read(where):
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"$ref": where}}}}
+    for more in (tool(parameters=schema), form(schema)):
+        with pytest.raises(hw.UsageError, match="leads out of the schema"):
+            read_request("chat", ASK | more, able)
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 

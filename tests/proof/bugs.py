@@ -21,18 +21,21 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
-from known.bugs_of_models import OF_MODELS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
+from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
 from known.bugs_of_the_store import OF_THE_STORE
+from known.bugs_of_the_wire import OF_THE_WIRE
+from known.bugs_of_tools import OF_TOOLS
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
 from rich.console import Console
@@ -52,9 +55,12 @@ KNOWN: tuple[Bug, ...] = (
     *OF_POOLS,
     *OF_CHECKPOINTS,
     *OF_METHODS,
+    *OF_ALLOCATION,
+    *OF_TOOLS,
     *OF_SEARCHES,
-    *OF_MODELS,
+    *OF_SERVING,
     *OF_FRAMEWORKS,
+    *OF_THE_WIRE,
 )
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)

@@ -19,7 +19,7 @@ from headway.engine.handle import Handle
 from headway.engine.tasks.callables import describe_error
 from headway.joins.gather import settle
 from headway.methods import settings
-from headway.methods.agent.loop import Settings, agent, make_tools
+from headway.methods.agent.loop import Settings, agent, check_settings, make_tools
 from headway.methods.agent.shares import DELEGATES
 from headway.methods.allocate.budgets.shares import child_budgets
 from headway.models.ask import AnyModel
@@ -93,6 +93,7 @@ def delegate(
         KISS Sorcar, arXiv 2604.23822, for the shares.
     """
     settings.at_least_one("delegate", most=most, depth=depth)
+    check_settings(options)
     made = make_tools(tools)
     if depth > 1:
         made.append(delegate(model, made, name=name, description=description, most=most, depth=depth - 1, **options))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from seeded import Bug, bug
 
-OF_MODELS: tuple[Bug, ...] = (
+OF_SERVING: tuple[Bug, ...] = (
     bug(
         "an answer of a type is mended for as long as it is wrong",
         "answering:answer_once",
         "second = await _write(asked, _show_fault(asked, first.text, str(wrong)))",
         "second = await answer_once.fn(asked)\nreturn second",
-        tests="models/asking/test_answer.py::test_no_bound_is_overdrawn_by_the_second_attempt",
+        tests="models/asking/test_answer.py::test_what_is_no_answer_is_said_as_what_it_is",
     ),
     bug(
         "an answer that was cut off is asked for again at the same length",
@@ -38,20 +38,20 @@ OF_MODELS: tuple[Bug, ...] = (
         "bodies:_read_logprobs",
         "0 <= top <= MOST_TOP",
         "0 <= top",
-        tests="models/test_serve_tools.py::test_no_more_than_the_likeliest_few_tokens_are_told",
+        tests="models/test_serve_tools.py::test_what_is_kept_back_is_refused_when_a_body_is_read",
     ),
     bug(
         "a client probes a served model by a bias of tokens",
         "bodies:_check_names",
         "_REFUSED[name](value)",
         "False",
-        tests="models/test_serve_tools.py::test_nobody_probes_by_a_bias_of_tokens",
+        tests="models/test_serve_tools.py::test_what_is_kept_back_is_refused_when_a_body_is_read",
     ),
     bug(
         "a client's schema may refer to another document",
         "schemas:_check_reference",
         "not reference.startswith('#')",
         "False",
-        tests="models/test_serve_tools.py::test_a_bad_request_is_refused_in_one_sentence",
+        tests="models/test_serve_tools.py::test_a_schema_that_leads_elsewhere_is_refused_when_it_is_read",
     ),
 )
