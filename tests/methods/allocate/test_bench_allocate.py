@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -69,6 +70,14 @@ def test_what_it_cannot_compare_it_refuses(options, said, tmp_path: Path):
     answer = CliRunner().invoke(app, ["bench", "allocate", *options, "--store", str(tmp_path)])
     assert answer.exit_code == 2
     assert said in " ".join(answer.output.split())
+
+
+def test_without_numpy_it_says_what_to_install_before_it_begins_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "numpy", None)  # as where it is not installed
+    answer = CliRunner().invoke(app, ["bench", "allocate", *GRID, "--store", str(tmp_path / "store")])
+    assert answer.exit_code == 2
+    assert "headway bench allocate needs numpy: pip install 'headway[numpy]'" in answer.output
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_difference_is_paired_episode_by_episode():

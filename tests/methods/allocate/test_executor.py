@@ -201,6 +201,7 @@ def test_what_a_policy_may_not_answer_is_refused_before_anything_is_spent(go, po
     ("change", "said"),
     [
         ({"policy": "greedy"}, "policy='greedy'"),
+        ({"policy": allocate.Seq}, "policy=Seq: a policy, not its class"),
         ({"graph": [1]}, "graph="),
         ({"graph": Graph((Node("a", 1), Node("b", 2, after("a", on="failure"))))}, "'b' needs 'a' on 'failure'"),
         ({"choices": "small"}, "choices='small' of step 'a': a list of names"),

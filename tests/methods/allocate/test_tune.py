@@ -6,10 +6,11 @@ import doctest
 import math
 import sys
 from collections import Counter
+from statistics import fmean
 from typing import Any
 
 import pytest
-from benchmarks.methods.allocate_bayes import AT_RANDOM, SPACE, branin, seconds_to_target
+from benchmarks.methods.allocate_bayes import AT_RANDOM, SPACE, branin, measure_levels, seconds_to_target
 
 import headway as hw
 from headway.errors import UsageError
@@ -97,6 +98,11 @@ def test_only_the_best_of_a_level_go_on_to_the_next(go):
     assert {probe.level for probe in tuned.trials if probe.end == "whole"} == {2}
     assert Counter(level for _, level in MADE)[0] == 60
     assert tuned.best.end == "whole"
+
+
+def test_levels_of_effort_end_lower_for_as_much_of_it():
+    ours, whole = zip(*map(measure_levels, range(100, 104)), strict=True)
+    assert fmean(ours) < 0.7 * fmean(whole)
 
 
 def test_settings_are_of_their_kinds_and_within_their_bounds(go):

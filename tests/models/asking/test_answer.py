@@ -174,7 +174,8 @@ def test_two_types_of_one_schema_are_two_answers(go):
         name: str
         people: int
 
-    wanted: list[type] = [models.form_of(City, "place"), models.form_of(Town, "place")]  # type: ignore[list-item]
+    Town.__name__, Town.__doc__ = City.__name__, City.__doc__
+    wanted: list[type] = [City, Town]
     model = Held(RIGHT, RIGHT)
 
     @hw.task
@@ -182,7 +183,7 @@ def test_two_types_of_one_schema_are_two_answers(go):
         made = await models.answer(model, ASKED, wanted.pop(0))
         if wanted:
             raise LookupError("after the call")
-        return type(made).__name__
+        return type(made).__qualname__.rpartition(".")[2]
 
     with pytest.raises(LookupError):
         go(program)

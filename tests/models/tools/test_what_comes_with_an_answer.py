@@ -132,7 +132,7 @@ def test_a_stream_that_is_replayed_gives_its_calls_and_thoughts_again(misbehavin
 class Own:
     """A model that streams what it is made of."""
 
-    name, price = "own", models.FREE
+    name, price, abilities = "own", models.FREE, {"tools"}
 
     def __init__(self, *pieces: models.Piece) -> None:
         self.pieces = pieces
@@ -166,7 +166,7 @@ def test_a_call_out_of_order_is_a_fault_of_the_model(place):
 
 def test_a_batch_model_s_calls_are_answers_where_tools_are_offered():
     class Batch:
-        name = "batch"
+        name, abilities = "batch", {"tools"}
 
         def sample_batch(self, requests: Any, stopping: Any) -> list[models.Reply]:
             one = models.Sample("", 1, "tool", calls=(models.ToolCall("a", "area", "{}"),))

@@ -15,8 +15,8 @@ from typing import Any, get_args
 
 from headway.errors import ModelError, UsageError
 from headway.extras import require
-from headway.models.numbers.embedding import Embeddings
 from headway.models.local.loading import Pooling, check_settings, fingerprint_of, load_server
+from headway.models.numbers.embedding import Embeddings
 from headway.models.prices import FREE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeded import Bug, bug
 
-OF_MODELS: tuple[Bug, ...] = (
+OF_SERVING: tuple[Bug, ...] = (
     bug(
         "an answer of a type is mended for as long as it is wrong",
         "answering:answer_once",
