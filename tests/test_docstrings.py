@@ -32,6 +32,7 @@ ROOMS = (
     "headway.methods.allocate.agents",
     "headway.methods.schedule",
     "headway.methods.search",
+    "headway.tools",
     "headway.checkpoint",
     "headway.pools",
     "headway.train",

@@ -143,8 +143,8 @@ ROWS = [
     ),
     Held(
         item="integrations",
-        promise="The OpenAI Agents SDK, as it is, calls tools, streams and answers in a type through `headway serve`, and takes tasks "
-        "of `headway mcp` as its tools.",
+        promise="The OpenAI Agents SDK, as it is, calls tools, streams and answers in a type through `headway serve`, and takes "
+        "tasks of `headway mcp` as its tools.",
         tests=(
             "tests/integrations/test_openai_agents.py::test_an_agent_of_the_sdk_calls_tools_through_headway_serve",
             "tests/integrations/test_openai_agents.py::test_it_streams_and_answers_in_a_type",

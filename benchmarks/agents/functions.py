@@ -128,7 +128,7 @@ def all_functions() -> tuple[Function, ...]:
 
 
 def _documented() -> Iterator[tuple[str, Any]]:
-    seen = set[int]()
+    seen: dict[int, Any] = {}  # with the objects, so that no other gets the id of one that is gone
     for module_name in MODULES:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -140,7 +140,7 @@ def _documented() -> Iterator[tuple[str, Any]]:
                 for path, function in found:
                     public = not any(part.startswith("_") for part in path.split("."))
                     if public and callable(function) and not inspect.isclass(function) and id(function) not in seen:
-                        seen.add(id(function))
+                        seen[id(function)] = function
                         yield path, function
 
 

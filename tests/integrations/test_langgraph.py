@@ -152,6 +152,42 @@ def test_a_channel_of_differences_is_rebuilt_from_what_was_written(store: Any) -
     assert builder.compile(checkpointer=HeadwaySaver(store)).get_state(config()).values["words"] == said[1][0]["words"]
 
 
+def test_nodes_of_a_graph_in_a_run_make_calls_of_the_run(tmp_path: Path) -> None:
+    seen: list[str] = []
+    lives: list[int] = []
+
+    @hw.task
+    async def look(word: str) -> str:
+        seen.append(word)
+        return word.upper()
+
+    async def answer(state: Talk) -> Any:
+        said = await look(state["messages"][-1].content)
+        if not lives:
+            lives.append(1)
+            raise OSError("down")
+        return {"notes": [said]}
+
+    builder = StateGraph(Talk)
+    builder.add_node("answer", answer)
+    builder.add_edge(START, "answer")
+    with HeadwaySaver(tmp_path / "store") as saver:
+        graph = builder.compile(checkpointer=saver)
+
+        @hw.task
+        async def main(*words: str) -> list[str]:
+            for word in words:
+                said = await graph.ainvoke({"messages": [("user", word)]}, config())
+            return said["notes"]
+
+        with pytest.raises(OSError, match="down"):
+            hw.run(main, "one", "two", store=tmp_path / "store", run_id="run")
+        assert hw.run(main, "one", "two", store=tmp_path / "store", run_id="run") == ["ONE", "TWO"]
+    assert seen == ["one", "two"]  # what the node had called was recorded
+    calls = [call.task.rpartition(".")[2] for call in hw.view("run", store=tmp_path / "store").calls]
+    assert sorted(calls) == ["look", "look", "main"]
+
+
 # --- values ----------------------------------------------------------------------------------------------------------
 
 plain = st.one_of(

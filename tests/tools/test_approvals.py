@@ -179,7 +179,7 @@ def test_what_the_person_sees_is_what_would_be_run(waits):
     """Of two members of one name the last counts, and a model may hide it far to the right."""
     sly = models.ToolCall("a", "send", '{"to": "ada"' + " " * 5000 + ', "to": "eve", "text": "' + "x" * 500 + '"}')
     (question,) = waits.leave(sly)
-    assert json.loads(question.arguments) == {"to": "eve", "text": "x" * 500}
+    assert question.arguments == '{"text":"' + "x" * 500 + '","to":"eve"}'
 
 
 def test_a_rule_may_ask_about_further_calls(go, tmp_path):

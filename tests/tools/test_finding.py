@@ -209,7 +209,7 @@ def test_what_is_found_is_on_the_shelf_from_the_next_turn_on(go):
     assert json.loads(turns[2][0]) == [{"name": "exchange", "description": MONEY.spec.description}]
     assert turns[3] == ["find_tools", "exchange", "get_forecast"]
     assert turns[4] == ["exchange has run", "[]"]
-    assert more == tokens + tools.catalogue_tokens([MONEY, WEATHER])
+    assert more - tokens == tools.catalogue_tokens([MONEY, WEATHER, MAIL]) - tools.catalogue_tokens([MAIL])
 
 
 def test_a_resumed_conversation_has_what_it_found(go):
@@ -227,10 +227,31 @@ def test_a_shelf_is_a_list_of_tools():
     assert len(shelf) == 2
 
 
-def test_the_tokens_of_a_catalogue_are_no_fewer_than_the_bytes_that_say_it():
-    one = tools.catalogue_tokens([MONEY])
-    assert one > len(MONEY.name + MONEY.spec.description + json.dumps(MONEY.spec.parameters, separators=(",", ":")))
-    assert tools.catalogue_tokens([MONEY, MONEY.spec]) == 2 * one
+def test_the_tokens_of_a_catalogue_are_what_a_request_with_it_reserves(go):
+    """Of a budget that is a little too small for the catalogue, nothing is left for the request; a little more is enough."""
+    shelf = tools.Shelf(BOX)
+    writer = ScriptedWriter({"": "nothing"})
+    asked = [models.Message("user", "Hello")]
+
+    @hw.task
+    async def try_it(amount: float, offered: Annotated[Any, hw.unkeyed]) -> bool:
+        with hw.budget(tokens=amount):
+            (end,) = await hw.settle(models.sample(writer, asked, tools=offered, max_tokens=5))
+        return end.ok
+
+    @hw.task
+    async def least(offered: Annotated[Any, hw.unkeyed], tools_there: int) -> int:
+        low, high = 0, 10_000
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if await try_it(middle, offered) else (middle, high)
+        return high
+
+    @hw.task
+    async def program() -> int:
+        return await least(shelf, 1) - await least((), 0)
+
+    assert go(program) == shelf.catalogue_tokens > 0
     assert tools.catalogue_tokens([]) == 0
 
 
@@ -241,6 +262,7 @@ class ScriptedWriter:
     """Stands for a language model: says what a script has for the tool that it is asked about."""
 
     name = "scripted writer"
+    abilities = frozenset({"tools"})
 
     def __init__(self, script: dict[str, str]) -> None:
         self.script = script

@@ -156,6 +156,11 @@ class Engine:
                 f"batch task {parent.task} can't call {spec.name}: it works for several calls at once, and none could own it. "
                 "Make the calls where the batch's results are used"
             )
+        if parent.spec.leaf:
+            raise UsageError(
+                f"{parent.describe()} was given secrets and can't call {spec.name}, whose arguments are recorded: call its plain "
+                "function (`.fn`), or make the call where no secret is filled in"
+            )
         args, kwargs = spec.signature.bind(args, kwargs)
         inputs: tuple[Call, ...] = ()
         for value in args:

@@ -147,6 +147,8 @@ def begin(
     if isinstance(model, LimitedModel):
         with model.scope():
             return begin(model.model, request, listener=listener, unless=unless)
+    if (prepare := getattr(model, "prepare", None)) is not None:
+        request = prepare(request)
     asked = _describe(model, request, listener)
     if current.get() is None:
         return _ask_outside(asked)  # type: ignore[return-value]  # outside of a run a coroutine serves as a handle

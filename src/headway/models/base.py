@@ -246,6 +246,7 @@ class Model(Protocol):
     It may have `price` (a `Price`; else the list price counts), `count(prompt) -> int` (tokens of a prompt, at most) and `retry` (a
     `headway.Retry`: how often it is asked). What it can do besides answering text it says in `abilities`, a set of "tools",
     "schema", "images", "audio", "names", "top_logprobs", "continues", "extra", "headers"; what asks for more is refused unsent.
+    With a `prepare(request)` it says what is asked, and recorded, instead of a request.
     With a `check(request)` it raises `UsageError` itself for what it can't do, before anything is reserved or sent.
 
     With `works_unseen = True` it says that its backend may work, and bill, without a piece that says so. What such a request has

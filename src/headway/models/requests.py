@@ -75,7 +75,7 @@ def make_request(prompt: Prompt, **options: Any) -> Request:
         raise UsageError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(Sampling.__annotations__)}")
     stop, choice, schema = options.get("stop"), options.get("tool_choice", "auto"), options.get("schema")
     tools = options.get("tools") or ()
-    if not isinstance(tools, list | tuple):
+    if not isinstance(tools, Sequence) or isinstance(tools, str | bytes):
         raise UsageError(f"a request with tools={tools!r:.80}: a list of models.ToolSpec")
     given = {
         "stop": () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,),

@@ -22,16 +22,13 @@ from typing import Any, Protocol
 import msgspec
 
 from headway.engine.identity.signature import Unkeyed
-from headway.errors import CallError, UsageError
+from headway.errors import ToolArgumentsError as ToolArgumentsError
+from headway.errors import UsageError
 from headway.near import near_sentence
 from headway.tools.kinds import Kinds
 
 _P = inspect.Parameter
 _MOST_SAID = 500  # characters of what a model sent, in an error
-
-
-class ToolArgumentsError(CallError, ValueError):
-    """The arguments that a model wrote for a tool can't be taken. The text is for the model: what is wrong, and what is allowed."""
 
 
 class Parameters(Protocol):
@@ -42,10 +39,27 @@ class Parameters(Protocol):
         """JSON schema of an object."""
 
     def parse(self, arguments: str) -> dict[str, Any]:
-        """The arguments by name. Raises ToolArgumentsError."""
+        """Read the arguments that a model wrote.
+
+        Args:
+            arguments: JSON.
+
+        Returns:
+            The arguments by name.
+
+        Raises:
+            ToolArgumentsError: they don't fit.
+        """
 
     def place(self, values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The same, as the tool's task is called with them: positional ones, and others by name."""
+        """Say how the tool's task is called with them.
+
+        Args:
+            values: the arguments by name.
+
+        Returns:
+            Those by place, and those by name.
+        """
 
 
 class FunctionParameters:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from headway.engine.tasks.callables import describe_error
+from headway.errors import UsageError
 from headway.models.messages import Audio, Image, Message, Part, Text, ToolCall
 
 MOST_BYTES = 64 * 1024
@@ -44,7 +45,7 @@ class ToolResult:
         return Message("tool", self.content, call_id=self.call.id, name=self.call.name)
 
 
-class Unshowable(ValueError):
+class Unshowable(UsageError, ValueError):
     """A value that can't be shown to a model."""
 
 
@@ -77,7 +78,7 @@ def show(value: Any, most_bytes: int = MOST_BYTES) -> str | tuple[Part, ...]:
         Text, or parts where the value is made of them.
 
     Raises:
-        Unshowable: it is nothing that can be written as text.
+        UsageError: it is nothing that can be written as text.
 
     Example:
         >>> show({"area": 302068.0}), show("Rome"), show(None)

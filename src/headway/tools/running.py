@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from headway.errors import NoCanonicalForm, UsageError, WrongArguments
+from headway.errors import NoCanonicalForm, ToolArgumentsError, UsageError, WrongArguments
 from headway.joins.base import Settled
 from headway.joins.gather import settle
 from headway.models.messages import ToolCall
@@ -22,7 +22,6 @@ from headway.near import near_misses
 from headway.tools.approval import ask_approval, read_approval
 from headway.tools.faults import describe_failure, is_answer
 from headway.tools.finding.shelf import Shelf
-from headway.tools.parameters import ToolArgumentsError
 from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, failed, returned
 from headway.tools.tool import Tool
 
@@ -64,7 +63,7 @@ async def run_calls(
         ...     asked = [models.ToolCall("a", "double", '{"number": 21}'), models.ToolCall("b", "halve", "{}")]
         ...     return [result.content for result in await tools.run_calls([double], asked)]
         >>> hw.run(program, store=None)
-        ['42', "There is no tool 'halve'; there is: double"]
+        ['42', "There is no tool 'halve'; there is 'double'"]
     """
     named = _by_name(offered)
     results: list[ToolResult | None] = [None] * len(calls)

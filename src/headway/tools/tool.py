@@ -20,12 +20,12 @@ from typing import Any, overload
 
 from headway.engine.handle import Handle
 from headway.engine.tasks.callables import name_of
-from headway.errors import UsageError
+from headway.errors import ToolArgumentsError, UsageError
 from headway.models.messages import ToolCall, ToolSpec
 from headway.task import Task, task
 from headway.tools.docstring import read_docstring
 from headway.tools.faults import is_answer
-from headway.tools.parameters import Parameters, ToolArgumentsError, read_parameters, returns_bytes
+from headway.tools.parameters import Parameters, read_parameters, returns_bytes
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -102,7 +102,14 @@ class Tool:
         return self.start_with(self.parse(call.arguments))
 
     def start_with(self, values: dict[str, Any]) -> Handle[Any]:
-        """Start it with arguments that were read before."""
+        """Start it with arguments that were read before.
+
+        Args:
+            values: the arguments by name, as `parse` gives them.
+
+        Returns:
+            A call of the tool's task, a child of the current call.
+        """
         args, kwargs = self.parameters.place(values)
         return self._work(*args, **kwargs)
 
@@ -161,6 +168,7 @@ def tool(fn: AnyTool | None = None, /, **options: Any) -> Any:
         UsageError: a parameter has no type hint or no JSON schema, the name is none, or the result could not be shown to a model.
 
     Example:
+        >>> from typing import Literal
         >>> from headway import tools
         >>> @tools.tool
         ... async def area(country: str, unit: Literal["km2", "mi2"] = "km2") -> float:
@@ -171,7 +179,7 @@ def tool(fn: AnyTool | None = None, /, **options: Any) -> Any:
         ...     '''
         ...     return 302_068.0
         >>> area.name, area.spec.parameters["properties"]["country"]
-        ('area', {'type': 'string', 'description': 'its name in English.'})
+        ('area', {'description': 'its name in English.', 'type': 'string'})
         >>> area.parse('{"country": "Italy"}')
         {'country': 'Italy'}
     """

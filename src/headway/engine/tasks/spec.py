@@ -54,6 +54,7 @@ class TaskSpec:
     label_as: LabelLike | None = None  # what tells its calls apart
     streams: bool = False  # an async generator: its calls hand items out
     window: int = 0  # how many items it may be ahead of whoever reads
+    leaf: bool = False  # its code makes no calls: they would record what it was given in secret
     plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
     identity: str = ""  # the name, and what tells the function from others of that name
     name_part: bytes = b""  # the identity as keys have it

@@ -14,6 +14,7 @@ Tools and schemas are added to what `count` says, for it is asked about the prom
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from headway.models.base import BatchModel, Model, ModelFault, Request
 from headway.models.checks.requests import json_of
@@ -71,6 +72,18 @@ def sound_bound(request: Request) -> int:
     return sum(_bound_of_part(part) for part in parts if isinstance(part, Audio))
 
 
+def tools_bound(tools: Sequence[ToolSpec]) -> int:
+    """How many tokens of a prompt a catalogue of tools takes at most.
+
+    Args:
+        tools: what the model is told of.
+
+    Returns:
+        The tokens at most.
+    """
+    return sum(map(_bound_of_tool, tools)) + ROUND_THE_TOOLS * bool(tools)
+
+
 def _bound_of_message(message: Message) -> int:
     said = sum(len(text.encode()) for text in (message.name, message.call_id, message.thoughts))
     parts = (Text(message.content),) if isinstance(message.content, str) else message.content
@@ -92,9 +105,8 @@ def _bound_of_call(call: ToolCall) -> int:
 
 def _bound_of_tools(request: Request) -> int:
     told = [request.schema.schema] if request.schema is not None else []
-    tools = sum(map(_bound_of_tool, request.tools))
     schema = sum(_bound_of_json(json_of(schema)) + ROUND_A_TOOL for schema in told)
-    return tools + schema + ROUND_THE_TOOLS * bool(request.tools)
+    return tools_bound(request.tools) + schema
 
 
 def _bound_of_tool(tool: ToolSpec) -> int:

@@ -15,9 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from headway.errors import UsageError
+from headway.models.checks.bounds import tools_bound
 from headway.models.messages import ToolSpec
 from headway.near import near_misses
 from headway.tools.finding.bm25 import Bm25, split_words
@@ -26,8 +25,6 @@ from headway.tools.tool import AnyTool, Tool, tool
 
 BEST = 0.25
 """By words, how much the best text counts besides all together; chosen on splits of `benchmarks.agents.functions` from 1000 on."""
-ROUND_A_TOOL = 16
-"""Tokens that a chat template puts around a tool, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +59,7 @@ class Toolbox:
         maximum alone is too little: all texts together count more.
 
     Example:
+        >>> import asyncio
         >>> from headway import tools
         >>> async def area(country: str) -> float:
         ...     '''The area of a country.'''
@@ -193,12 +191,11 @@ def catalogue_tokens(tools: Sequence[Tool | ToolSpec]) -> int:
         tools: what the model is told of.
 
     Returns:
-        Tokens, counted as bytes of what is sent, for no token is less than one.
+        What a request with these tools reserves for them, however its model counts its prompts.
 
     Example:
         >>> from headway import models
-        >>> catalogue_tokens([models.ToolSpec("now", "The time.")])
-        98
+        >>> catalogue_tokens([models.ToolSpec("now", "The time.")]) < 1500
+        True
     """
-    specs = [each.spec if isinstance(each, Tool) else each for each in tools]
-    return sum(len(msgspec.json.encode([spec.name, spec.description, spec.parameters])) + ROUND_A_TOOL for spec in specs)
+    return tools_bound([each.spec if isinstance(each, Tool) else each for each in tools])

@@ -10,8 +10,10 @@ from headway.extras import explain_missing
 
 
 class Embedder(Protocol):
-    """A vector for each text; those that mean the same have vectors of the same direction. Usually a task, whose calls are
-    recorded."""
+    """A vector for each text; those that mean the same have vectors of the same direction.
+
+    Usually a task, so that its calls are recorded.
+    """
 
     def __call__(self, texts: list[str], /) -> Awaitable[Sequence[Sequence[float]]]: ...
 
