@@ -12,7 +12,7 @@ goes wrong with the run or its store are not: they are raised, when all calls ha
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from headway.errors import NoCanonicalForm, ToolArgumentsError, UsageError, WrongArguments
 from headway.joins.base import Settled
@@ -67,24 +67,34 @@ async def run_calls(
     """
     named = _by_name(offered)
     results: list[ToolResult | None] = [None] * len(calls)
-    running: dict[int, Awaitable[Any]] = {}
+    ready: dict[int, _Ready] = {}
     seen: set[str] = set()
-    for place, call in enumerate(calls):
+    for place, call in enumerate(calls):  # all are looked at before any is run
         try:
             tool = _find(named, call, seen)
-            values = _parse(tool, call)
-            if tool.labels.needs_approval or (ask_first is not None and ask_first(tool, call)):
-                running[place] = _run_if_approved(tool, call, values, approval_timeout_s)
-            else:
-                running[place] = _start(tool, values)
+            ready[place] = _Ready(tool, _parse(tool, call), tool.labels.needs_approval or bool(ask_first and ask_first(tool, call)))
         except _NotRun as error:
             results[place] = failed(call, str(error), most_bytes)
+    running: dict[int, Awaitable[Any]] = {}
+    for place, (tool, values, asks) in ready.items():
+        try:
+            running[place] = _run_if_approved(tool, calls[place], values, approval_timeout_s) if asks else _start(tool, values)
+        except _NotRun as error:
+            results[place] = failed(calls[place], str(error), most_bytes)
     for place, end in zip(running, await settle(*running.values()), strict=True):
         results[place] = _judge(calls[place], end, most_bytes)
     done = [result for result in results if result is not None]
     if isinstance(offered, Shelf):
         offered.learn(done)
     return done
+
+
+class _Ready(NamedTuple):
+    """A call that may begin: its tool, its arguments, and whether a person is asked first."""
+
+    tool: Tool
+    values: dict[str, Any]
+    asks: bool
 
 
 class _NotRun(Exception):
