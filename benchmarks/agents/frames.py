@@ -5,6 +5,7 @@ Both sides of a pair run one after the other, in one environment that has the pe
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import tempfile
@@ -36,7 +37,9 @@ TALK = 200  # turns of a conversation
 @cache
 def python() -> str:
     """The interpreter that has the peers. Raises RuntimeError where they can't be installed."""
-    found, why_not = environment(PEERS)
+    with (Path(tempfile.gettempdir()) / "headway-frames.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # rows are measured side by side
+        found, why_not = environment(PEERS)
     if why_not:
         raise RuntimeError(f"peers: {why_not}")
     return str(found)
