@@ -31,6 +31,7 @@ from headway.models.messages import ToolCall
 from headway.near import near_misses
 from headway.tools.approval import ask_approval, read_approval
 from headway.tools.finding.shelf import Shelf
+from headway.tools.gate import Asked, Gate, admit_all
 from headway.tools.parameters import ToolArgumentsError
 from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, describe_failure, failed, returned
 from headway.tools.tool import Tool
@@ -43,6 +44,7 @@ async def run_calls(
     most_bytes: int = MOST_BYTES,
     ask_first: Callable[[Tool, ToolCall], bool] | None = None,
     approval_timeout_s: float | None = None,
+    gate: Gate | None = None,
 ) -> list[ToolResult]:
     """Run the calls of one turn, all at once.
 
@@ -52,6 +54,7 @@ async def run_calls(
         most_bytes: how much of each result the model is shown, in bytes of UTF-8. The whole value is in the journal.
         ask_first: whether a person is asked about a call, besides those of tools that always need approval.
         approval_timeout_s: how long a person has to approve, in seconds; then it counts as denied. None waits without end.
+        gate: what decides about the calls before any of them starts, and about what is shown of their results.
 
     Returns:
         What became of each, in the order of the calls.
@@ -79,18 +82,27 @@ async def run_calls(
     results: list[ToolResult | None] = [None] * len(calls)
     running: dict[int, Awaitable[Any]] = {}
     seen: set[str] = set()
+    asked: dict[int, Asked] = {}
     for place, call in enumerate(calls):
         try:
             tool = _find(named, call, seen)
-            values = _parse(tool, call)
-            if tool.labels.needs_approval or (ask_first is not None and ask_first(tool, call)):
-                running[place] = _run_if_approved(tool, call, values, approval_timeout_s)
+            asked[place] = Asked(call, tool, _parse(tool, call))
+        except _NotRun as error:
+            results[place] = failed(call, str(error), most_bytes)
+    for (place, one), said in zip(asked.items(), await admit_all(gate, [*asked.values()]), strict=True):
+        tool, call = one.tool, one.call
+        try:
+            if said.what == "refuse":
+                raise _NotRun(said.why)
+            if said.what == "ask" or tool.labels.needs_approval or (ask_first is not None and ask_first(tool, call)):
+                running[place] = _run_if_approved(tool, call, one.values, approval_timeout_s)
             else:
-                running[place] = _start(tool, values)
+                running[place] = _start(tool, one.values)
         except _NotRun as error:
             results[place] = failed(call, str(error), most_bytes)
     for place, end in zip(running, await settle(*running.values()), strict=True):
-        results[place] = _judge(calls[place], end, most_bytes)
+        ended = _judge(calls[place], end, most_bytes)
+        results[place] = ended if gate is None else gate.show(asked[place].tool, ended)
     done = [result for result in results if result is not None]
     if isinstance(offered, Shelf):
         offered.learn(done)

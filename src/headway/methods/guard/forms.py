@@ -3,9 +3,9 @@
     Cleaner({"PORTAL": "correct horse"}).text("Basic Y29ycmVjdCBob3JzZQ==")     # "Basic «secret:PORTAL»=="
 
 A secret rarely stays as it was written: a tool prints it as JSON, a client sends it as base64 behind a user's name, an error quotes
-an address with it inside. So each secret is looked for as it is and as JSON, URL, HTML, Python's repr, hex and base64 write it. What
-is compressed, encrypted, hashed, reversed or cut to pieces is not found, and no list of forms could be complete: it is the second
-line of defence. The first is that a secret is only ever inside of the call that needs it.
+an address with it inside. So each secret is looked for as it is and as JSON, URL, HTML, Python's repr, hex and base64 write it.
+What is compressed, encrypted, hashed, reversed or cut to pieces is not found, and no list of forms could be complete: it is the
+second line of defence. The first is that a secret is only ever inside of the call that needs it.
 
 All of it is pure. No error and no repr of what is here shows a secret.
 """

@@ -121,7 +121,9 @@ class Held:
         made = []
         for (index, part, place), text in ends.items():
             cleaned = self._cleaner.text(text)
-            made.append(Piece(index=index, calls=(CallPiece(place, arguments=cleaned),)) if part == "call" else _piece(index, part, cleaned))
+            made.append(
+                Piece(index=index, calls=(CallPiece(place, arguments=cleaned),)) if part == "call" else _piece(index, part, cleaned)
+            )
         return made
 
     def _take(self, index: int, part: str, place: int, new: str, last: bool) -> str:
