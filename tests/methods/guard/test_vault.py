@@ -88,7 +88,7 @@ def run_and_look(go: Callable[..., Any], calls: list[models.ToolCall], folder: P
     said += [found, events, hw.view("run", store=folder / "store"), logged]
     assert is_clean(said)
     assert grep(CANARY, folder) == []
-    assert not any("«secret:PORTAL»" in call.arguments for call in calls) or grep("«secret:PORTAL»", folder) != []
+    assert all(is_error for _, is_error in found) or grep("«secret:PORTAL»", folder) != []  # the store can be searched
     return list(found)
 
 

@@ -15,10 +15,10 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 from headway.errors import BudgetExceeded, UsageError
 from headway.methods import settings
 from headway.methods.agent.compacting import compact
-from headway.methods.guard.gates import Guard, open_gates
 from headway.methods.agent.records import Answer, Called, Heard, Returned, Said, Why
 from headway.methods.agent.shares import keep_one_delegation
 from headway.methods.agent.transcript import describe_left, with_note
+from headway.methods.guard.gates import Guard, open_gates
 from headway.models.ask import AnyModel, begin
 from headway.models.base import Piece, Sample
 from headway.models.messages import Message

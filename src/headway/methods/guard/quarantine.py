@@ -74,9 +74,7 @@ def quarantine(untrusted: AnyTool, schema: Any, *, reader: AnyModel | None = Non
         >>> from typing import Literal
         >>> from headway import models, tools
         >>> from headway.methods.guard import quarantine
-        >>> class Offer(msgspec.Struct):
-        ...     price: float
-        ...     unit: Literal["kg", "piece"]
+        >>> Offer = msgspec.defstruct("Offer", [("price", float), ("unit", Literal["kg", "piece"])])
         >>> @tools.tool(reads_untrusted=True)
         ... async def read_shop(url: str) -> str:
         ...     '''Read a page.'''
