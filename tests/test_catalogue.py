@@ -1,4 +1,4 @@
-"""The catalogues of methods and agents: every row names what there is, and the pages are what the command prints."""
+"""The catalogue of methods: every row names what there is, and the pages are what the command prints."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from benchmarks.agents import AGENTS
-from benchmarks.methods import METHODS, page
+from benchmarks.methods import METHODS, ROOMS, figures, page
 from benchmarks.methods.catalogue import Catalogue
 from benchmarks.methods.measuring import measure_here
+from benchmarks.methods.parts import PARTS, REFUSED, SHOWN, Line
 from benchmarks.methods.row import Pair, Row, compare
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +19,18 @@ CATALOGUES = (METHODS, AGENTS)
 ROWS, HELD = METHODS.all_rows()
 AGENT_ROWS, AGENT_HELD = AGENTS.all_rows()
 TESTS = {row.test for row in (*ROWS, *AGENT_ROWS)} | {test for held in (*HELD, *AGENT_HELD) for test in held.tests}
+LOOKED_FOR = (
+    *("ETS", "DeepPrune", "OPE", "ParaThinker", "GroundedPRM", "When to solve, when to verify", "Scaling without verification"),
+    *("To backtrack or not", "MRT", "MBR", "X-MBR", "CHOPS", "Hedged sampling", "BatchPrompt", "DRAG and IterDRAG", "CGRS"),
+    *("Inference scaling for RAG, the predictor", "RewardBench 2", "Test halves of equal difficulty"),
+    *("Beta outcomes", "Recorded outcomes", "TTSPM", "Kinetics", "LLM-based algorithms", "MCPP", "BATS", "SALE", "AgentTTS"),
+    *("Agent-REINFORCE", "SCALE", "DRQA", "Knapsack", "KISS shares", "Bayesian optimisation", "Multi-fidelity optimisation"),
+    *("ALP-GMM", "Covar-GMM", "RIAC", "ADR", "Solved tasks leave (ScaleZero)", "Spending under a policy"),
+    *("R-ConstraintBench's ramp", "List schedules", "EDD", "MDD", "EDDC", "MDDC", "Critical path", "Longest processing time"),
+    *("CP-SAT", "Two-stage learned assignment", "Balanced partition", "Water filling", "Pipeline stages"),
+    *("`hw.run(order=)`", "`headway predict --order`"),
+    *("A workload that tells methods apart", "A learned verifier of honest quality"),
+)
 
 
 @pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda each: each.package)
@@ -29,11 +42,6 @@ def test_every_row_has_a_name_of_its_own(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_row_names_what_implements_it_and_its_paper(row: Row) -> None:
     assert page.paper_of(row.function)
-
-
-@pytest.mark.parametrize("row", AGENT_ROWS, ids=lambda row: row.name)
-def test_a_row_of_agents_names_what_implements_it(row: Row) -> None:
-    assert page.find(row.function) is not None
 
 
 @pytest.mark.parametrize("test", sorted(TESTS))
@@ -51,16 +59,25 @@ def test_the_pages_are_what_the_command_prints() -> None:
     assert page.COMPUTE.read_text() == page.compute(), "run: python -m benchmarks.methods --write-docs"
 
 
+def test_a_method_that_people_look_for_has_a_row() -> None:
+    methods = {row.method for row in ROWS}
+    assert [name for name in LOOKED_FOR if name not in methods] == []
+
+
+@pytest.mark.parametrize("line", [*SHOWN, *REFUSED], ids=lambda line: line.says)
+def test_what_must_be_shown_and_refused_has_rows(line: Line) -> None:
+    names = [each.name for each in (*ROWS, *HELD)]
+    assert [named for named in line.rows if not any(name.startswith(named) for name in names)] == []
+    assert line.of(HELD) if line in REFUSED else line.of(ROWS) or line.of(HELD)
+
+
+def test_every_part_has_rows_or_promises() -> None:
+    assert tuple(PARTS) == ROOMS
+    assert {each.item for each in (*ROWS, *HELD)} == set(ROOMS)
+
+
 def test_the_page_of_agents_is_what_the_command_prints() -> None:
     assert page.AGENTS_PAGE.read_text() == page.agents(), "run: python -m benchmarks.agents --write-docs"
-
-
-@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda each: each.package)
-def test_every_row_was_measured_on_its_seeds(catalogue: Catalogue) -> None:
-    """But for those that take minutes: where they have no figure, the page says so."""
-    rows, results = catalogue.all_rows()[0], page.load(catalogue.results)
-    pairs = {row.name: results[row.name].pairs if row.name in results else {} for row in rows}
-    assert [row.name for row in rows if not row.slow and set(row.numbers) - set(pairs[row.name])] == []
 
 
 def test_a_row_is_measured_by_its_name_in_its_catalogue() -> None:
@@ -68,6 +85,20 @@ def test_a_row_is_measured_by_its_name_in_its_catalogue() -> None:
     assert measure_here(METHODS.package, row.name, 0) == row.measure(0)
     with pytest.raises(KeyError):
         measure_here(AGENTS.package, row.name, 0)
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda each: each.package)
+def test_a_row_that_is_missed_says_why(catalogue: Catalogue) -> None:
+    rows, results = catalogue.all_rows()[0], figures.load(catalogue.results)
+    assert [row.name for row in rows if figures.is_reached(row, results) is False and not row.reason] == []
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda each: each.package)
+def test_every_row_was_measured_on_its_seeds(catalogue: Catalogue) -> None:
+    """But for those that take minutes: where they have no figure, the page says so."""
+    rows, results = catalogue.all_rows()[0], figures.load(catalogue.results)
+    pairs = {row.name: results[row.name].pairs if row.name in results else {} for row in rows}
+    assert [row.name for row in rows if not row.slow and set(row.numbers) - set(pairs[row.name])] == []
 
 
 def test_a_ratio_is_averaged_by_its_logarithm_and_a_difference_as_it_is() -> None:

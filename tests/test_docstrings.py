@@ -33,6 +33,7 @@ ROOMS = (
     "headway.methods.guard",
     "headway.methods.schedule",
     "headway.methods.search",
+    "headway.tools",
     "headway.checkpoint",
     "headway.pools",
     "headway.train",

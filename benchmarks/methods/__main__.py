@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.table import Table
 
 import headway as hw
-from benchmarks.methods import METHODS, page
+from benchmarks.methods import METHODS, figures, page
 from benchmarks.methods.catalogue import Catalogue
 from benchmarks.methods.measuring import Asked, Measured, measure_rows
 from benchmarks.methods.row import Pair, Row
@@ -47,21 +47,21 @@ def main(catalogue: Catalogue, write: Callable[[], Sequence[Path]], about: str) 
         for path in write():
             console.print(f"wrote {path.relative_to(ROOT)}", highlight=False)
         return 0
-    results = page.load(catalogue.results)
+    results = figures.load(catalogue.results)
     rows = choose(catalogue.all_rows()[0], options, results)
     failed: list[Measured] = []
     if not options.list and rows:
         found = run(rows, catalogue)
         failed = [each for each in found if each.pair is None]
         results = results | collect(found)
-        page.keep(results, catalogue)
+        figures.keep(results, catalogue)
     console.print(show(rows, results))
     for each in failed:
         console.print(f"{each.row}, seed {each.seed}: {each.error}", style="red", highlight=False, markup=False)
     return 1 if failed else 0
 
 
-def choose(rows: Sequence[Row], options: argparse.Namespace, results: Mapping[str, page.Result]) -> list[Row]:
+def choose(rows: Sequence[Row], options: argparse.Namespace, results: Mapping[str, figures.Result]) -> list[Row]:
     """The rows that are asked for: by name, or all that have no figure."""
     words = [word.casefold() for word in options.words]
     found = [row for row in rows if not options.room or row.item == options.room]
@@ -79,7 +79,7 @@ def run(rows: Sequence[Row], catalogue: Catalogue) -> list[Measured]:
     return hw.run(measure_rows, asked, store=str(ROOT / "build" / room), run_id=f"{room}-{name}", progress=True)
 
 
-def collect(found: Sequence[Measured]) -> dict[str, page.Result]:
+def collect(found: Sequence[Measured]) -> dict[str, figures.Result]:
     """The results of the rows of which no seed failed."""
     pairs: defaultdict[str, dict[int, Pair]] = defaultdict(dict)
     for each in found:
@@ -87,7 +87,7 @@ def collect(found: Sequence[Measured]) -> dict[str, page.Result]:
             pairs[each.row][each.seed] = each.pair
     failed = {each.row for each in found if each.pair is None}
     when, at, here = datetime.now(UTC).isoformat(timespec="seconds"), commit(), machine()
-    return {row: page.Result(of, when, at, here) for row, of in pairs.items() if row not in failed}
+    return {row: figures.Result(of, when, at, here) for row, of in pairs.items() if row not in failed}
 
 
 def commit() -> str:
@@ -102,11 +102,11 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def show(rows: Sequence[Row], results: Mapping[str, page.Result]) -> Table:
+def show(rows: Sequence[Row], results: Mapping[str, figures.Result]) -> Table:
     """The rows with their figures, for a terminal."""
     table = Table("row", "ours", "baseline", "compared", "", title=f"{len(rows)} rows", title_justify="left")
     for row in rows:
-        table.add_row(f"{row.name} ({row.unit})", *page.figures_of(row, results))
+        table.add_row(f"{row.name} ({row.unit})", *figures.figures_of(row, results))
     return table
 
 

@@ -128,7 +128,7 @@ ROWS = [
         compare="ratio",
         reached=lambda low, high: high < 1.0,
         seeds=12,
-        test=f"{TESTS}::test_only_the_best_of_a_level_go_on_to_the_next",
+        test=f"{TESTS}::test_levels_of_effort_end_lower_for_as_much_of_it",
     ),
     Held(
         item="allocate",

@@ -42,7 +42,7 @@ class Row:
     Attributes:
         method: what people call it.
         function: the dotted name of what implements it; its docstring names the paper and says where it departs.
-        item: the room it belongs to ("search", "allocate", "schedule", "workloads").
+        item: the room it belongs to ("search", "allocate", "schedule", "workloads", "catalogue").
         claim: what the paper claims, in one line.
         shows: what must hold here.
         baseline: what it is compared with: the strongest simple way.
@@ -96,6 +96,11 @@ class Held:
     item: str
     promise: str
     tests: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What tells it from all others."""
+        return self.promise
 
 
 def compare(row: Row, pairs: Sequence[Pair]) -> Interval:

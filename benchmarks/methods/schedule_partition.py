@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 from benchmarks.methods.row import Held, Pair, Row
-from headway.train.partition import balance, stages
+from headway.train.partition import balance, fill, stages
+
+USED = "tests/train/test_data_parallel.py::test_rows_are_shared_by_their_lengths_each_to_one_process"
 
 ROWS_OF_BATCH, PROCESSES = 128, 8
 
@@ -26,6 +28,16 @@ def measure_stages(seed: int) -> Pair:
     mean = sum(layers) / PROCESSES
     ours, even = stages(layers, PROCESSES), [range(first, first + 6) for first in range(0, 48, 6)]
     return Pair(*(max(sum(layers[layer] for layer in stage) for stage in cut) / mean for cut in (ours, even)))
+
+
+def measure_fill(seed: int) -> Pair:
+    """The heaviest process against the mean, with as much again poured on uneven loads: up to one level, and in equal shares."""
+    draw = random.Random(seed)
+    loads = [draw.lognormvariate(0, 0.8) for _ in range(PROCESSES)]
+    amount = sum(loads)
+    ours, even = fill(loads, amount), [amount / PROCESSES] * PROCESSES
+    mean = 2 * amount / PROCESSES
+    return Pair(*(max(map(sum, zip(loads, added, strict=True))) / mean for added in (ours, even)))
 
 
 ROWS = [
@@ -56,6 +68,25 @@ ROWS = [
         reached=lambda low, high: high < 1.0,
         seeds=20,
         test="tests/train/test_partition.py::test_no_cut_into_stages_is_better",
+    ),
+    Row(
+        method="Water filling",
+        function="headway.train.partition.fill",
+        item="schedule",
+        claim="",
+        shows="as much work again, poured on 8 processes with uneven loads: the heaviest ends nearer to the mean",
+        baseline="equal shares of it",
+        unit="heaviest process / mean",
+        measure=measure_fill,
+        compare="ratio",
+        reached=lambda low, high: high < 1.0,
+        seeds=20,
+        test="tests/train/test_partition.py::test_what_is_poured_rises_to_one_level",
+    ),
+    Held(
+        item="schedule",
+        promise="partition: training shares the rows of a batch out by it, each row to one process",
+        tests=(USED,),
     ),
     Held(
         item="schedule",

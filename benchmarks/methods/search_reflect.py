@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import cache
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.methods.row import Pair, Row
 from benchmarks.methods.search_trees import Parts, on_puzzles
 from headway.methods import search
+from headway.methods.protocols import Generator
 from headway.methods.records import Candidate, State
 from headway.reference.countdown.judge import solves
 
@@ -34,9 +36,18 @@ class Trace(NamedTuple):
     tokens: int
 
 
-async def trace_attempts(parts: Parts, question: str, delta: float, bans: float | None = None) -> Trace:
-    """Attempts at a puzzle until nothing goes on; with `bans`, doubt is banned at random instead."""
-    rng = random.Random(repr((question, parts.seed)))
+async def trace_attempts(
+    generate: Generator[str],
+    question: str,
+    *,
+    seed: int,
+    delta: float,
+    bans: float | None = None,
+    words: int = WORDS,
+    solves: Callable[[str], bool] = solves,
+) -> Trace:
+    """Attempts at a question until nothing goes on; with `bans`, doubt is banned at random instead."""
+    rng = random.Random(repr((question, seed)))
     certain = 0.0
     last = Candidate("", None)
 
@@ -45,21 +56,24 @@ async def trace_attempts(parts: Parts, question: str, delta: float, bans: float 
         goes_on = rng.random() < GOES_ON
         if state.depth and (banned or not goes_on):
             return replace(state, done=True, answer=last.answer)
-        last = await parts.generate(question, state.depth)
-        certain = max(0.0, 1 + (last.logprob or 0.0) / max(1, last.tokens) / math.log(WORDS))
+        last = await generate(question, state.depth)
+        certain = max(0.0, 1 + (last.logprob or 0.0) / max(1, last.tokens) / math.log(words))
         return replace(state, value=last.value, tokens=state.tokens + last.tokens)
 
     async def probe(question: str, state: State[str]) -> float:
         return certain if bans is None else bans
 
-    draws = random.Random(repr((question, parts.seed, "bans")))
+    draws = random.Random(repr((question, seed, "bans")))
     found = await search.suppress_reflection(question, write, probe, delta=delta if bans is None else 0.0, rng=draws, depth=MOST)
     return Trace(solves(question + last.value), found.sequential_tokens)
 
 
 @cache
 def traced(seed: int, delta: float, bans: float | None = None) -> list[Trace]:
-    return on_puzzles(lambda parts, question: trace_attempts(parts, question, delta, bans), seed)
+    def trace(parts: Parts, question: str) -> Awaitable[Trace]:
+        return trace_attempts(parts.generate, question, seed=parts.seed, delta=delta, bans=bans)
+
+    return on_puzzles(trace, seed)
 
 
 def tokens_of(traces: list[Trace]) -> float:
@@ -86,7 +100,7 @@ def measure_random(seed: int) -> Pair:
 
 
 TESTS = "tests/methods/search/stop/test_reflection.py::"
-ABOUT = {
+ABOUT: dict[str, Any] = {
     "method": "CGRS",
     "function": "headway.methods.search.suppress_reflection",
     "item": "search",

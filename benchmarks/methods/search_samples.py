@@ -65,6 +65,13 @@ async def quality(speaker: Speaker, method: Callable[[str], Awaitable[Found]]) -
     return found
 
 
+def measure_middle(seed: int) -> Pair:
+    """Of five samples, the one in the middle, and the one that a vote takes: hardly any two are equal."""
+    speaker = Speaker(seed)
+    vote = quality(speaker, lambda q: search.majority(q, speaker.generate, n=5))
+    return Pair(fmean(asyncio.run(quality(speaker, lambda q: search.mbr(q, speaker.generate, n=5)))), fmean(asyncio.run(vote)))
+
+
 def measure_evidence(seed: int) -> Pair:
     """Of five samples, the one in the middle: with three in another language to compare with, and without."""
     speaker = Speaker(seed)
@@ -121,6 +128,19 @@ def _judge(seed: int, plainly: int) -> Pair:
 
 
 FEW = [
+    Row(
+        method="MBR",
+        function="headway.methods.search.mbr",
+        item="search",
+        claim="the answer with the most likeness to the others, where answers are never equal",
+        shows="of five samples, the one most like the others is better than the one that a vote takes",
+        baseline="self-consistency with the same five samples",
+        unit="likeness to the truth",
+        measure=measure_middle,
+        compare="difference",
+        reached=lambda low, high: low > 0,
+        test=f"{TESTS}/test_few.py::test_the_middle_of_samples_is_better_than_a_vote_where_none_are_equal",
+    ),
     Row(
         method="X-MBR",
         function="headway.methods.search.mbr",
@@ -185,7 +205,7 @@ FEW = [
         measure=measure_checklist,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test=f"{TESTS}/test_few.py::test_a_judge_reads_once_however_many_answers_there_are_and_no_sample_is_asked_for_twice",
+        test=f"{TESTS}/test_few.py::test_a_judge_that_errs_chooses_better_than_the_middle",
     ),
     Row(
         method="CHOPS",
@@ -198,7 +218,7 @@ FEW = [
         measure=measure_checklist_at_equal_cost,
         compare="difference",
         reached=lambda low, high: low > 0,
-        test=f"{TESTS}/test_few.py::test_a_judge_reads_once_however_many_answers_there_are_and_no_sample_is_asked_for_twice",
+        test=f"{TESTS}/test_few.py::test_a_judge_that_errs_chooses_better_than_the_middle",
         reason="a call for the checklist and one for the judge are worth less here than two more samples to choose from",
     ),
 ]

@@ -12,7 +12,7 @@ from functools import cache
 from statistics import NormalDist, fmean
 
 from benchmarks.methods.row import Pair, Row
-from headway.bench.scorer.program import Answers, best_right, make_items
+from headway.bench.scorer.countdown import Answers, best_right, make_items
 from headway.bench.scorer.rating import Item, Scored, overall, rank_correlation, rate
 from headway.models.base import Request
 from headway.reference.countdown.batches import make_held_out_puzzles

@@ -51,6 +51,11 @@ def measure_answers(seed: int) -> Pair:
     return Pair(sum(right) / len(right), sum(map(solves, answered)) / len(answered))
 
 
+def measure_room(seed: int) -> Pair:
+    """The share of samples that are right, and the most that leaves methods something to gain."""
+    return Pair(sum(right for right, _, _ in _answers(seed)) / (_QUESTIONS * _SAMPLES), 0.6)
+
+
 def measure_verifier(seed: int) -> Pair:
     """The AUROC of the verifier on whole answers, and that of the model's own log-probability, by token."""
     from headway.reference.measure import auroc
@@ -70,6 +75,20 @@ ROWS = [
         unit="share of whole answers that are right",
         measure=measure_answers,
         reached=lambda low, high: high < 0.8,
+        test="tests/reference/test_solving_arithmetic.py::"
+        "test_answers_look_right_and_are_often_wrong_and_the_verifier_tells_many_of_them",
+    ),
+    Row(
+        method="A workload that tells methods apart",
+        function="headway.reference.arithmetic.sampling.ArithmeticModel",
+        item="workloads",
+        claim="wrong answers look right",
+        shows="a sample is right in 20 to 60 % of cases, so methods have something to gain",
+        baseline="60 %",
+        unit="share of samples that are right (pass@1)",
+        measure=measure_room,
+        compare="difference",
+        reached=lambda low, high: low > -0.4 and high < 0,
         test="tests/reference/test_solving_arithmetic.py::"
         "test_answers_look_right_and_are_often_wrong_and_the_verifier_tells_many_of_them",
     ),

@@ -66,6 +66,7 @@ from headway.errors import StoreError as StoreError
 from headway.errors import StoreFull as StoreFull
 from headway.errors import StoreOnLoop as StoreOnLoop
 from headway.errors import StoreVersion as StoreVersion
+from headway.errors import ToolArgumentsError as ToolArgumentsError
 from headway.errors import ToolUnavailable as ToolUnavailable
 from headway.errors import UnknownRun as UnknownRun
 from headway.errors import UsageError as UsageError
@@ -226,6 +227,7 @@ __all__ = [
     "task",
     "testing",
     "time_left",
+    "ToolArgumentsError",
     "unkeyed",
     "ToolUnavailable",
     "UnknownRun",

@@ -155,6 +155,10 @@ class ModelUnavailable(ModelError):
     retry_after_s: float = 0.0
 
 
+class ToolArgumentsError(CallError, ValueError):
+    """The arguments that a model wrote for a tool can't be taken. The text is for the model: what is wrong, and what is allowed."""
+
+
 class ToolUnavailable(CallError):
     """A tool could not be reached this time: its server could not be opened, or its connection broke."""
 

@@ -34,6 +34,7 @@ EXTRAS = {
     "pandas": "tables",
     "polars": "tables",
     "pyarrow": "tables",
+    "pydantic": "agents",
     "pydantic_ai": "agents",
     "reasoning_gym": "solve",
     "safetensors": "torch",

@@ -1,4 +1,4 @@
-"""An agent of pydantic-ai that is killed at one moment after the other repeats no turn and no tool call that was recorded."""
+"""Agents of pydantic-ai and graphs of LangGraph that are killed at one moment after the other repeat nothing that was recorded."""
 
 from __future__ import annotations
 
@@ -7,32 +7,52 @@ from collections import Counter
 import pytest
 from victims import LIMIT_S, Victims, check_recorded_once, rows
 
-pytest.importorskip("pydantic_ai")
+UNITS = {"a turn begins", "a turn is done", "a tool begins", "a tool is done", "an end is recorded"}
+NODES = {"a node begins", "a node is done", "a checkpoint was put", "writes were put"}
 
-MOMENTS = {"a turn begins", "a turn is done", "a tool begins", "a tool is done", "an end is recorded"}
 
-
-def kill_again_and_again(victims: Victims, kills: int, turns: int) -> Counter[str]:
+def kill_again_and_again(victims: Victims, program: str, kills: int, size: int) -> Counter[str]:
     """Returns how often it died at which kind of moment."""
-    process = victims.start("agents.py", "store", kills, turns)
+    process = victims.start(program, "store", kills, size)
     assert process.wait(LIMIT_S * 3) == 0, victims.said("store")
-    assert victims.result("store") == f"{3 * turns} results, {sum(n * n for n in range(3 * turns))} in all"
     assert len(victims.lines("store", "died")) == kills
     recorded: set[str] = set()
-    for line in victims.lines("store"):
-        if line[0] == "recorded":
-            recorded.add(line[1])
-        assert not (line[0] in ("turn", "tool") and line[1] in recorded), f"recorded, and ran again: {line}"
-    found = rows(victims.folder / "store")
-    check_recorded_once(found)
-    assert {line[1] for line in victims.lines("store", "turn") + victims.lines("store", "tool")} <= recorded
-    return Counter(" ".join(line[1:]) for line in victims.lines("store", "dies"))
+    for what, name, *_ in victims.lines("store"):
+        if what == "recorded":
+            recorded.add(name)
+        assert not (what in ("turn", "tool", "node") and name in recorded), f"recorded, and ran again: {what} {name}"
+    assert recorded
+    return Counter(" ".join(words) for _, *words in victims.lines("store", "dies"))
+
+
+def check_agent(victims: Victims, kills: int, turns: int) -> Counter[str]:
+    died = kill_again_and_again(victims, "agents.py", kills, turns)
+    assert victims.result("store") == f"{3 * turns} results, {sum(n * n for n in range(3 * turns))} in all"
+    check_recorded_once(rows(victims.folder / "store"))
+    began = {name for what, name, *_ in victims.lines("store") if what in ("turn", "tool")}
+    assert began <= {name for what, name, *_ in victims.lines("store") if what == "recorded"}
+    return died
+
+
+def check_graph(victims: Victims, kills: int, steps: int) -> Counter[str]:
+    died = kill_again_and_again(victims, "graphs.py", kills, steps)
+    assert victims.result("store").split() == [f"{which}{step}" for step in range(steps) for which in ("left", "right")]
+    return died
 
 
 def test_an_agent_that_is_killed_again_and_again_repeats_nothing_recorded(victims):
-    assert len(kill_again_and_again(victims, kills=6, turns=5)) >= 3
+    assert len(check_agent(victims, kills=6, turns=5)) >= 3
+
+
+def test_a_graph_that_is_killed_again_and_again_repeats_nothing_recorded(victims):
+    assert len(check_graph(victims, kills=6, steps=5)) >= 3
 
 
 @pytest.mark.long
 def test_an_agent_that_is_killed_at_fifty_moments_repeats_nothing_recorded(victims):
-    assert kill_again_and_again(victims, kills=50, turns=24).keys() == MOMENTS
+    assert check_agent(victims, kills=50, turns=24).keys() == UNITS
+
+
+@pytest.mark.long
+def test_a_graph_that_is_killed_at_fifty_moments_repeats_nothing_recorded(victims):
+    assert check_graph(victims, kills=50, steps=30).keys() == NODES

@@ -67,6 +67,14 @@ def test_orders_of_the_calls_that_wait_are_compared(sky: Folder) -> None:
     assert all(each["low"] <= each["saved"] <= each["high"] for each in orders)
 
 
+def test_an_order_that_gives_too_few_numbers_is_named(sky: Folder) -> None:
+    Path("few.py").write_text("def order(waiting):\n    return []\n")
+    answer = sky.headway("predict", "sky", "--workers", "2", "--trials", "3", "--order", "few.py:order")
+    assert answer.code == 2
+    assert "order=order: it gave [] for" in answer.err
+    assert "Give another order, or none" in answer.err
+
+
 def test_a_run_that_was_interrupted_is_predicted_from_what_is_there(folder: Folder) -> None:
     folder.process("run", folder.target("answer"), "why?", "-k", "how=stop", "--run-id", "cut")
     answer = folder.headway("predict", "cut", "--workers", "2", "--trials", "3")
@@ -86,6 +94,7 @@ def test_a_run_that_was_interrupted_is_predicted_from_what_is_there(folder: Fold
         (("--estimate", "search"), "--estimate 'search': write TASK=DURATION"),
         (("--estimate", "serch=2s"), "no calls of 'serch'"),
         (("--order", "longest"), "--order 'longest': did you mean 'longest-first'"),
+        (("--order", "soonest"), "--order 'soonest': there are first-come, edd, mdd,"),
         (("--order", "soon.py:order"), "soon.py"),
         (("--pool", "process"), "no calls in pool 'process'"),
         (("--svg", "no such folder/a.svg"), "the picture cannot be written"),

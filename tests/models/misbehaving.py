@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from typing import Any
 
+import reading
+
 LOG: list[dict[str, Any]] = []
 ASKED: Counter[str] = Counter()
 OPENING = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -68,9 +70,14 @@ class Connection:
         kind, chat = model.partition("-")[0], "messages" in body
         first = time_asked == 1
         if kind in ("plays", "document", "opens", "breaks"):
-            await self.play(kind, body["messages"][-1]["content"] if chat else body["prompt"])
+            messages = body.get("messages") or body.get("input")
+            await self.play(kind, messages[0]["content"] if messages else body["prompt"])
             if kind == "opens":
                 await self.until_gone(model)
+        elif kind == "reads":  # texts, and tells numbers
+            told = json.dumps(reading.answer(model.split("-")[1], path, body))
+            head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n"
+            await self.send(f"{head}content-length: {len(told)}\r\n\r\n{told}")
         elif kind == "echoes":  # says in its error what it was told, where no key may be seen
             said = f"{'x' * 280} {LOG[-1]['key']} has no access to {path}" + " or ever will" * 9
             told = refusal("401 Unauthorized", "said").replace("scripted said", said)

@@ -58,9 +58,9 @@ def ask(model: models.Local, prompt: Any = ASKED, **options: Any) -> models.Samp
 
 @pytest.mark.parametrize(("choice", "names"), [("required", {"area", "add"}), ("add", {"add"})])
 def test_a_call_that_must_be_made_is_one_of_those_offered_with_arguments_of_its_schema(gemma, choice, names):
-    sample = ask(gemma, tools=TOOLS, tool_choice=choice, parallel_tool_calls=False, temperature=0, max_tokens=60)
+    sample = ask(gemma, tools=TOOLS, tool_choice=choice, parallel_tool_calls=False, temperature=0, max_tokens=30)
     (call,) = sample.calls
-    assert (sample.finish, sample.text, call.id) == ("tool", "", "call_0")
+    assert (sample.finish, sample.text, call.id) == ("tool", "", "call00000")
     assert call.name in names
     jsonschema.validate(json.loads(call.arguments), dict({"area": AREA, "add": SUM}[call.name].parameters))
 
@@ -72,10 +72,10 @@ def test_several_calls_are_a_list_and_each_has_its_id(gemma):
         models.Message("assistant", listed),
         models.Message("user", "The areas of Mali and Italy?"),
     ]
-    sample = ask(gemma, shots, tools=[AREA], tool_choice="required", temperature=0, max_tokens=120)
+    sample = ask(gemma, shots, tools=[AREA], tool_choice="required", temperature=0, max_tokens=60)
     assert [call.name for call in sample.calls] == ["area"] * len(sample.calls)
     assert len(sample.calls) > 1
-    assert [call.id for call in sample.calls] == [f"call_{at}" for at in range(len(sample.calls))]
+    assert [call.id for call in sample.calls] == [f"call{at:05d}" for at in range(len(sample.calls))]
     assert all(json.loads(call.arguments)["country"] in ("Italy", "Mali", "Peru") for call in sample.calls)
 
 
@@ -83,7 +83,7 @@ def test_a_call_that_is_cut_off_is_a_call_that_is_no_json(gemma):
     text = models.ToolSpec(
         "write", "", {"type": "object", "properties": {"t": {"type": "string", "minLength": 400}}, "required": ["t"]}
     )
-    sample = ask(gemma, tools=[text], tool_choice="write", max_tokens=30, seed=1)
+    sample = ask(gemma, tools=[text], tool_choice="write", max_tokens=20, seed=1)
     (call,) = sample.calls
     assert (sample.finish, call.name, call.arguments.startswith('{"t": "')) == ("length", "write", True)
     with pytest.raises(ValueError, match="Unterminated"):
@@ -96,7 +96,7 @@ def test_tools_that_may_not_be_asked_for_leave_text(gemma):
 
 
 def test_a_stream_of_calls_adds_up_to_the_sample(gemma):
-    options: dict[str, Any] = {"tools": TOOLS, "tool_choice": "required", "max_tokens": 60, "seed": 4}
+    options: dict[str, Any] = {"tools": [SUM], "tool_choice": "add", "max_tokens": 24, "temperature": 0}
 
     async def pieces() -> list[models.Piece]:
         return [piece async for piece in models.stream(gemma, ASKED, **options)]
@@ -211,12 +211,12 @@ def test_a_grammar_is_made_only_where_something_is_to_be_held():
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_calls_are_read_however_they_are_cut_into_pieces(size):
     text = '[{"tool": "area", "arguments": {"country": "a]}, {b"}}, {"tool": "add", "arguments": {}}]'
-    reader = CallReader(["area", "add"], taken=["call_0", "call_1"])
+    reader = CallReader(["area", "add"], taken=["call00000", "call_1"])
     assert [reader.read(text[at : at + size]) for at in range(0, len(text), size)] == [""] * -(-len(text) // size)
     said, calls = reader.end()
     assert (said, [(call.place, call.id, call.name, call.arguments) for call in calls]) == (
         "",
-        [(0, "call_2", "area", '{"country": "a]}, {b"}'), (1, "call_3", "add", "{}")],
+        [(0, "call00002", "area", '{"country": "a]}, {b"}'), (1, "call00003", "add", "{}")],
     )
 
 

@@ -50,17 +50,51 @@ def test_long_prompts_cost_more_where_the_provider_says_so():
     assert price.of(longer) == pytest.approx(((most + 1) * 2.5 + 1500) / 1e6)
 
 
-USAGES = st.builds(
-    lambda plain, cached, stored, written: models.Usage(plain + cached + stored, written, cached=cached, stored=stored),
-    *[st.integers(0, 1000)] * 4,
+PARTS = st.tuples(*[st.integers(0, 1000)] * 6)
+USAGES = PARTS.map(
+    lambda parts: models.Usage(sum(parts[:4]), sum(parts[4:]), cached=parts[1], stored=parts[2], audio=parts[3], reasoning=parts[4])
 )
 COSTS = st.none() | st.floats(0, 100)
 
 
-@given(USAGES, st.floats(0, 100), st.floats(0, 100), COSTS, COSTS, st.integers(1, 2000), st.floats(0, 100))
-def test_no_usage_costs_more_than_at_most(usage, read, written, cached, stored, most, other):
-    price = models.Price(read, written, cached, stored, beyond=(most, models.Price(other, other)))
+@given(USAGES, st.floats(0, 100), st.floats(0, 100), *[COSTS] * 4, st.integers(1, 2000), st.floats(0, 100))
+def test_no_usage_costs_more_than_at_most(usage, read, written, cached, stored, reasoning, audio, most, other):
+    price = models.Price(read, written, cached, stored, (most, models.Price(other, other)), reasoning, audio)
     assert price.of(usage) <= price.at_most(usage) + 1e-12
+
+
+SERVERS = {
+    "openai": OPENAI,
+    "anthropic": "https://api.anthropic.com/v1",
+    "google": "https://generativelanguage.googleapis.com/v1beta/openai",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "deepseek": "https://api.deepseek.com/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "perplexity": "https://api.perplexity.ai",
+    "x-ai": "https://api.x.ai/v1",
+}
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+def test_all_models_of_a_provider_cost_what_genai_prices_itself_computes(provider):
+    """With tokens from the cache and into it, thoughts and sound; also where the prompt is long."""
+    from genai_prices import Usage, calc_price
+    from genai_prices.data_snapshot import get_snapshot
+
+    found = next(one for one in get_snapshot().providers if one.id == provider)
+    compared = 0
+    for model in found.models:
+        price = list_price(model.id, SERVERS[provider])
+        if price is None:
+            continue
+        for read in (1000, 300_000):
+            usage = models.Usage(read, 500, cached=200, stored=0, reasoning=300, audio=100 * (price.audio is not None))
+            counted = {"input_tokens": read, "output_tokens": 500, "cache_read_tokens": 200, "output_reasoning_tokens": 300}
+            counted |= {"input_audio_tokens": usage.audio, "cache_audio_read_tokens": 0} if usage.audio else {}
+            theirs = calc_price(Usage(**counted), model.id, provider_id=provider).total_price
+            assert price.of(usage) == pytest.approx(float(theirs), rel=1e-9), (model.id, read)
+        compared += 1
+    assert compared > 2
 
 
 @pytest.mark.parametrize("beyond", [(0, models.FREE), (5,), (5, 3.0), 7, (-1, models.FREE)])

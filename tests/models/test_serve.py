@@ -22,7 +22,7 @@ from servers import HERE, Server, start, stop
 
 from headway.errors import ModelError, UsageError
 from headway.models.base import ModelFault, Reply, Sample
-from headway.models.openai.answers import Envelope, error_of
+from headway.models.serving.answers import Envelope, error_of
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def until(true: Callable[[], bool]) -> None:
         ("completions", {"prompt": [1, 2]}, 400, "prompt: one text"),
         ("completions", {"prompt": "a", "n": 0}, 400, "n=0: a whole number"),
         ("completions", {"prompt": "a", "echo": True}, 400, "echo is not supported"),
-        ("completions", {"prompt": "a", "logprobs": 5}, 400, "logprobs=5: of each token only its own log-probability is known"),
+        ("completions", {"prompt": "a", "logprobs": 5}, 400, "logprobs above 1 is not supported by stand-in-batch"),
         ("completions", {"prompt": "a", "top_k": 40}, 400, "top_k is not supported"),
         ("completions", {"prompt": "a", "min_p": 0.1}, 400, "min_p is not supported"),
         ("completions", {"prompt": "a", "repetition_penalty": 1.1}, 400, "repetition_penalty is not supported"),
@@ -202,17 +202,16 @@ def until(true: Callable[[], bool]) -> None:
         ("completions", {"prompt": "a", "n": 10**400}, 400, "at most 128 samples a request"),
         ("completions", "[" * 100_000, 400, "the body is not JSON"),
         ("chat/completions", {"messages": []}, 400, "at least one message"),
-        ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "content is text"),
-        ("chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools is not supported"),
+        ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "no image_url"),
+        ("chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools[0]: {'type': 'function'"),
         *(
             ("chat/completions", {"messages": [{"role": "user", "content": "a"}], name: value}, 400, f"{name} is not {why}")
             for name, value, why in (
                 ("functions", [{}], "supported"),
-                ("tool_choice", "required", "supported"),
+                ("tools", [{"type": "function", "function": {"name": "f"}}], "supported by stand-in-batch"),
                 ("function_call", {"name": "f"}, "supported"),
                 ("response_format", {"type": "json_object"}, "supported"),
                 ("modalities", ["text", "audio"], "supported"),
-                ("top_logprobs", 3, "supported"),
                 ("reasoning_effort", "high", "known here"),
                 ("web_search_options", {}, "known here"),
                 ("chat_template_kwargs", {"enable_thinking": False}, "known here"),
@@ -225,13 +224,18 @@ def until(true: Callable[[], bool]) -> None:
             400,
             "they say the same",
         ),
-        ("chat/completions", {"messages": [{"role": "tool", "content": "a", "tool_call_id": "1"}]}, 400, "a role (system, user"),
-        ("chat/completions", {"messages": [{"role": "user", "content": "a", "name": "Ann"}]}, 400, "name is not supported here"),
+        (
+            "chat/completions",
+            {"messages": [{"role": "tool", "content": "a", "tool_call_id": "1"}]},
+            400,
+            "which no call before it has",
+        ),
+        ("chat/completions", {"messages": [{"role": "user", "content": "a", "name": "Ann"}]}, 400, "the name of a message is not"),
         (
             "chat/completions",
             {"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]},
             400,
-            "tool_calls is not supported here",
+            "a message with the call {}: it has an id",
         ),
         ("embeddings", {"input": "a"}, 404, "there is nothing here"),
     ],

@@ -52,6 +52,14 @@ def test_what_is_not_certain_is_a_band() -> None:
     assert "one: 50 % at 1" in with_band
 
 
+def test_series_with_the_same_points_have_one_colour_and_all_are_named() -> None:
+    points, others = [Point(1, 2), Point(2, 3)], [Point(1, 2), Point(2, 4)]
+    picture = chart("t", [Series("one", points), Series("two", others), Series("three", list(points))], x="x", y="y")
+    swatches = [each.attrib["fill"] for each in ElementTree.fromstring(picture).iter(f"{SVG}rect") if each.get("width") == "10"]
+    assert swatches[0] == swatches[2] != swatches[1]
+    assert all(name in "".join(ElementTree.fromstring(picture).itertext()) for name in ("one", "two", "three"))
+
+
 def paths(picture: str) -> list[list[tuple[float, float]]]:
     """The points of each line and band, in order."""
     root = ElementTree.fromstring(picture)

@@ -3,6 +3,7 @@
     python tests/proof/bugs.py [WORD …]             those whose name holds every WORD; ends with 1 where a bug is not caught
     python tests/proof/bugs.py --learn [WORD …]     look everywhere, and write down where each is found soonest
     python tests/proof/bugs.py --write-docs         and list them in docs/proof.md
+    python tests/proof/bugs.py --write-docs --new   only those that are not listed there yet
     python tests/proof/bugs.py --stale [WORD …]     hunt nothing; list those whose code or tests have changed, and where it went
 
 A proof that finds nothing says something only if it would have found what is there to find. Each bug here is one that a reader
@@ -15,19 +16,26 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
+from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
+from known.bugs_of_searches import OF_SEARCHES
+from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
 from known.bugs_of_the_store import OF_THE_STORE
+from known.bugs_of_the_wire import OF_THE_WIRE
+from known.bugs_of_tools import OF_TOOLS
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
 from rich.console import Console
@@ -47,6 +55,12 @@ KNOWN: tuple[Bug, ...] = (
     *OF_POOLS,
     *OF_CHECKPOINTS,
     *OF_METHODS,
+    *OF_ALLOCATION,
+    *OF_TOOLS,
+    *OF_SEARCHES,
+    *OF_SERVING,
+    *OF_FRAMEWORKS,
+    *OF_THE_WIRE,
 )
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)
@@ -62,9 +76,11 @@ QUICK = (  # caught by the first cases
 )
 
 
-def main(words: list[str], how: str, docs: bool) -> int:
+def main(words: list[str], how: str, docs: bool, new: bool) -> int:
     """Hunt all of them, on all cores, and print a table. Returns how many were not caught."""
     wanted = [bug for bug in (KNOWN if how == "learn" else BUGS) if all(word in bug.name for word in words)]
+    listed = _listed() if new else {}
+    wanted = [bug for bug in wanted if bug.name not in listed]
     table = Table("bug", "caught by", "in", "cases", title="Seeded bugs", title_justify="left")
     missed, found = 0, dict(WHERE)
     rows: list[tuple[str, str]] = []
@@ -77,7 +93,7 @@ def main(words: list[str], how: str, docs: bool) -> int:
             table.add_row(bug.name, *_cells(caught), style="bold red" if caught is None else None)
     Console(width=160).print(table)
     if docs and not missed:
-        _write_page(rows)
+        _write_page(listed | dict(rows))
     if how == "learn":
         _note(found)
     return missed
@@ -90,9 +106,16 @@ def list_stale(words: list[str]) -> int:
     return len(reasons)
 
 
-def _write_page(rows: list[tuple[str, str]]) -> None:
-    """The list of bugs in docs/proof.md."""
+def _listed() -> dict[str, str]:
+    """The bugs that docs/proof.md lists, and what it says caught each."""
+    listed = PAGE.read_text().partition("<!-- bugs -->")[2].partition("<!-- /bugs -->")[0]
+    return dict(re.findall(r"^\| (.+) \| (.+) \|$", listed, re.MULTILINE))
+
+
+def _write_page(caught: dict[str, str]) -> None:
+    """The list of bugs in docs/proof.md: those that there are."""
     before, _, rest = PAGE.read_text().partition("<!-- bugs -->")
+    rows = [(bug.name, caught[bug.name]) for bug in BUGS if bug.name in caught]
     lines = "".join(f"| {bug} | {by} |\n" for bug, by in rows)
     made = f"<!-- bugs -->\n{len(rows)} bugs, each caught:\n\n| bug | caught by |\n|---|---|\n{lines}<!-- /bugs -->"
     PAGE.write_text(before + made + rest.partition("<!-- /bugs -->")[2])
@@ -123,10 +146,11 @@ if __name__ == "__main__":
     parser.add_argument("words", nargs="*", metavar="WORD", help="only those whose name holds every WORD")
     parser.add_argument("--learn", action="store_true", help="look everywhere, and write down where each is found soonest")
     parser.add_argument("--write-docs", action="store_true", help="list them in docs/proof.md, where all were caught")
+    parser.add_argument("--new", action="store_true", help="only those that docs/proof.md does not list")
     parser.add_argument("--stale", action="store_true", help="hunt nothing; list those whose code or tests have changed")
     asked = parser.parse_args()
     if asked.stale:
         sys.exit(1 if list_stale(asked.words) else 0)
     if asked.write_docs and asked.words:
         parser.error("--write-docs lists all of them: leave out " + " ".join(asked.words))
-    sys.exit(1 if main(asked.words, "learn" if asked.learn else "again", asked.write_docs) else 0)
+    sys.exit(1 if main(asked.words, "learn" if asked.learn else "again", asked.write_docs, asked.new) else 0)

@@ -21,7 +21,7 @@ from headway.reference import weights
 from headway.reference.arithmetic import expression, tokens
 from headway.reference.arithmetic.batches import batch
 from headway.reference.arithmetic.judge import solves
-from headway.reference.arithmetic.questions import LONG, MEASURED, SPLITS, Mix, Question, draw, make_questions, split_of
+from headway.reference.arithmetic.questions import EARLY, LONG, MEASURED, SPLITS, Mix, Question, draw, make_questions, split_of
 from headway.reference.arithmetic.sampling import ArithmeticModel, ArithmeticNetwork
 from headway.reference.arithmetic.verifier import Fit, fit_head
 from headway.reference.batch import IGNORED
@@ -44,7 +44,7 @@ def solution_of(question: Question) -> str:
     return "".join(map(str, expression.solve(expression.parse(question.prompt.strip()))))
 
 
-@pytest.mark.parametrize("mix", [Mix(), MEASURED, LONG], ids=["trained", "measured", "long"])
+@pytest.mark.parametrize("mix", [Mix(), MEASURED, LONG, EARLY], ids=["trained", "measured", "long", "early"])
 def test_the_steps_of_a_question_end_at_the_answer_that_reasoning_gym_has(mix: Mix) -> None:
     for question in make_questions("test", 5, 25, mix):
         solution = solution_of(question)
@@ -126,9 +126,17 @@ def test_questions_that_do_not_exist_are_refused() -> None:
         make_questions("test", 0, 500, Mix(mixed=0.0, sums=(2, 2), one_digit=1.0))
 
 
-def test_long_questions_have_solutions_of_more_than_a_hundred_tokens() -> None:
-    for question in make_questions("test", 5, 25, LONG):
+@pytest.mark.parametrize("mix", [LONG, EARLY], ids=["long", "early"])
+def test_long_questions_have_solutions_of_more_than_a_hundred_tokens(mix: Mix) -> None:
+    for question in make_questions("test", 5, 25, mix):
         assert 100 <= len(tokens.encode(solution_of(question))) < SMALL.length - len(tokens.encode(question.prompt))
+
+
+def test_sums_with_an_opening_begin_with_large_numbers_and_go_on_with_small_ones() -> None:
+    for question in make_questions("test", 5, 25, EARLY):
+        numbers = [int(number) for number in re.findall(r"\d+", question.prompt)]
+        assert 27 <= len(numbers) <= 30
+        assert min(numbers[:3]) >= 10 > max(numbers[3:])
 
 
 def test_a_batch_is_a_function_of_seed_and_index_and_teaches_solutions_alone() -> None:

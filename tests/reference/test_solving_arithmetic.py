@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 import headway as hw
+import headway.reference
 from headway.bench.search.solver import Solver
 from headway.methods.records import Candidate, State
 from headway.reference.arithmetic.expression import answer
@@ -81,3 +83,11 @@ def test_long_questions_make_traces_of_more_than_a_hundred_tokens(solver: Solver
 
     made = within(traces)
     assert sum(candidate.tokens >= 100 for candidate in made) > 3
+
+
+def test_both_models_are_small() -> None:
+    folder = Path(headway.reference.__file__).parent
+    weights = [path.stat().st_size for path in folder.glob("*/trained/*.safetensors")]
+    assert len(weights) == 2
+    assert min(weights) > 100_000
+    assert max(weights) <= 8_000_000

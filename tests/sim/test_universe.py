@@ -147,6 +147,30 @@ def test_a_frozen_process_goes_on_without_knowing():
     assert universe.now == pytest.approx(101, abs=0.1)
 
 
+@pytest.mark.parametrize("asked_s", [0.0, 3.0], ids=["before", "while"])
+def test_what_comes_after_all_that_is_ready_comes_after_steps_that_are_held_up(asked_s):
+    async def step(number):
+        heard.append(number)
+
+    async def program():
+        for number in range(5):
+            steps.append(asyncio.create_task(step(number)))
+        asyncio.get_running_loop().call_later(asked_s, ask, asyncio.get_running_loop().world)
+        await asyncio.sleep(1000)
+
+    def ask(world):
+        waits.append(len(heard) < 5)
+        world.after_ready(lambda: heard.append("after"))
+
+    waits = []
+    for seed in range(20):
+        heard, steps = [], []
+        run(program(), seed, SimConfig(stall=0.5, stall_s=10.0, shuffle=0.5))
+        assert sorted(heard[:5]) == [0, 1, 2, 3, 4]
+        assert heard[5:] == ["after"]
+    assert any(waits)
+
+
 def test_processes_have_clocks_of_their_own():
     universe = Universe(1, SimConfig(clock_jumps_s=5.0))
     walls = {universe.process(name).world.wall() for name in "abc"}

@@ -14,6 +14,7 @@ from headway.cli.options import (
     Gantt,
     Json,
     Keywords,
+    NewRunId,
     Order,
     Pools,
     Program,
@@ -57,7 +58,7 @@ def run(
     program: Program,
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments. Put `--` before one like -3.")] = None,
     kw: Keywords = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
+    run_id: NewRunId = None,
     budget: Annotated[
         list[str] | None,
         typer.Option("--budget", metavar="UNIT=AMOUNT", help="The most that it may spend, such as tokens=1000; repeatable."),

@@ -10,6 +10,7 @@ Store = Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Trace = Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `headway ls` shows it.")]
+NewRunId = Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")]
 Progress = Annotated[
     bool | None, typer.Option("--progress/--no-progress", help="Show progress on stderr.  [default: if a terminal]")
 ]

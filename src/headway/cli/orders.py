@@ -5,7 +5,7 @@ from __future__ import annotations
 from headway.engine.dispatch.order import Order
 from headway.errors import UsageError
 from headway.methods.schedule.orders import ORDERS
-from headway.near import near_sentence
+from headway.near import near_misses
 from headway.pools.program import load_object
 
 
@@ -14,8 +14,9 @@ def load_order(name: str) -> Order:
     if name in ORDERS:
         return ORDERS[name]
     if ":" not in name:
-        said = f"{near_sentence(name, ORDERS)} There are {', '.join(ORDERS)}; one of your own is FILE:FUNCTION"
-        raise UsageError(f"--order {name!r}: {said}")
+        near = near_misses(name, ORDERS)
+        said = f"{near} There" if near.endswith("?") else "there"
+        raise UsageError(f"--order {name!r}: {said} are {', '.join(ORDERS)}; one of your own is FILE:FUNCTION")
     order: Order = load_object(name)
     if not callable(order):
         raise UsageError(f"--order {name}: {type(order).__name__}, not a function of the calls that wait")

@@ -109,6 +109,7 @@ class Driver:
             with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root.floor = self._error_floor(known)
+                engine.replay.retry_failed = plan.retry_failed
                 root.scope = self._root_scope(root)
                 root.add_callback(lambda _: engine.run.reader.when_read(root, lambda _: self._stop()))
                 engine.admission.admit(root)

@@ -39,6 +39,9 @@ class Surroundings(Protocol):
     def at_turns_end(self, function: Callable[[], None]) -> None:
         """On the loop: call a function that no program can notice when the loop has done what it does now."""
 
+    def after_ready(self, function: Callable[[], None]) -> None:
+        """On the loop: call a function when everything that is ready now has had its turn."""
+
 
 class RunContext:
     """One run in this process, as its parts see it."""

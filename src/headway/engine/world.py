@@ -79,6 +79,9 @@ class World(Protocol):
     def at_turns_end(self, function: Callable[[], None]) -> None:
         """On the loop: call a function that no program can notice when the loop has done what it does now."""
 
+    def after_ready(self, function: Callable[[], None]) -> None:
+        """On the loop: call a function when everything that is ready now has had its turn."""
+
 
 class Machine:
     """The real world."""
@@ -117,6 +120,9 @@ class Machine:
 
     def at_turns_end(self, function: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_soon(function)
+
+    def after_ready(self, function: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(function)  # a loop runs what is ready in order
 
 
 MACHINE = Machine()

@@ -127,6 +127,10 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     settled: bool = False  # the unspent part of its reservation is given back
 
 
+TOLD = "told as an answer"
+"""The reason of a failure that somebody was told as an answer: it is not asked for again with those of a run that failed."""
+
+
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
     task: str
     label: str  # a short text of the arguments, for people
@@ -144,7 +148,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     edges: tuple[bytes, ...] = ()  # keys of the calls whose handles were arguments
     guards: tuple[tuple[str, bytes], ...] = ()  # (task, version) below this call whose change makes this result stale
     pool: str = ""
-    reason: str = ""  # why it was cancelled, or who gave its result by hand
+    reason: str = ""  # why it was cancelled, who gave its result by hand, or TOLD
     made: float = 0.0  # when the program made the call; until `started` it waited for inputs or for room
     epoch: int = 0  # of a failed call: that of its children when it is asked again
     asked: bytes = b""  # what its key was made of: its arguments in canonical form, or its explicit key

@@ -223,6 +223,9 @@ class Outcomes:
         (0.8, 125, 3.0)
         >>> seen.predict(Action("merge", "small")).success.mean, seen.predict(Action("sort", "large")).success.mean
         (0.6, 0.5)
+
+    Source:
+        The beta-binomial model, with Laplace's uniform prior (Gelman et al., "Bayesian Data Analysis", chapter 2).
     """
 
     success: Beta = field(default_factory=Beta)

@@ -8,11 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from numbers import Real
+from types import FunctionType, MethodType
 
 from headway.errors import UsageError
 
 ROUNDING = 1e-6  # by how much a probability may be off that a model computed
 PROBABILITY = "a number from 0 to 1 (no percentage; of a log-probability, math.exp)"
+
+
+def say_part(part: object) -> str:
+    """What a part is called in messages: a function by its name, anything else as it shows itself."""
+    return part.__qualname__ if isinstance(part, FunctionType | MethodType) else f"{part!r:.100}"
 
 
 def whole_number(where: str, /, *, least: int | None = 0, **settings: object) -> None:

@@ -6,7 +6,7 @@
     reply = await models.sample(model, "12 + 30 =", n=4, max_tokens=4, seed=1)
 
 `base` defines what a model is; `openai.endpoint` and `local` are two kinds, and `reference` has the models that this project
-trained. `ask` and `streaming` call models; `openai.server` serves one over the OpenAI protocol. Importing this package needs no
+trained. `ask` and `streaming` call models; `serving` offers one over the OpenAI protocol. Importing this package needs no
 extra; using a model may.
 """
 
@@ -22,6 +22,7 @@ from headway.models.base import Request as Request
 from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
 from headway.models.limits import limit_model as limit_model
+from headway.models.local.embedder import LocalEmbedder as LocalEmbedder
 from headway.models.local.model import Local as Local
 from headway.models.messages import Audio as Audio
 from headway.models.messages import Image as Image
@@ -31,6 +32,13 @@ from headway.models.messages import Schema as Schema
 from headway.models.messages import Text as Text
 from headway.models.messages import ToolCall as ToolCall
 from headway.models.messages import ToolSpec as ToolSpec
+from headway.models.numbers.embedding import EmbeddingModel as EmbeddingModel
+from headway.models.numbers.embedding import Embeddings as Embeddings
+from headway.models.numbers.embedding import embed as embed
+from headway.models.numbers.embedding import embedder as embedder
+from headway.models.numbers.scoring import Scores as Scores
+from headway.models.numbers.scoring import ScoringModel as ScoringModel
+from headway.models.numbers.scoring import score as score
 from headway.models.openai.endpoint import Endpoint as Endpoint
 from headway.models.opening import open as open  # noqa: A004 - as a file is opened
 from headway.models.prices import FREE as FREE

@@ -42,7 +42,7 @@ from headway.models.base import (
     answers_together,
     identity_of,
 )
-from headway.models.bounds import prompt_bound
+from headway.models.checks.bounds import prompt_bound, sound_bound
 from headway.models.collect import ReplyCollector, check_samples, is_count
 from headway.models.condensed import Condensed, condense
 from headway.models.limits import LimitedModel
@@ -71,6 +71,7 @@ class ModelCall:
     prompt_bound: int = field(compare=False, repr=False)
     prompt_counted: bool = field(compare=False, repr=False)
     price: Price | None = field(compare=False, repr=False)
+    sound: int = field(default=0, compare=False, repr=False)
     listener: Callable[[Piece], None] | None = field(default=None, compare=False, repr=False)
 
     def __headway_label__(self) -> str:
@@ -81,7 +82,7 @@ class ModelCall:
     @property
     def bound(self) -> Usage:
         """The tokens that it costs at most."""
-        return Usage(self.prompt_bound, self.request.n * self.request.max_tokens)
+        return Usage(self.prompt_bound, self.request.n * self.request.max_tokens, audio=min(self.sound, self.prompt_bound))
 
     @property
     def reserved(self) -> dict[str, float]:
@@ -97,6 +98,8 @@ class ModelCall:
         if assumed:
             amounts["assumed_tokens"] = assumed
         if self.price is not None:
+            if self.sound and not usage.audio:  # the server does not say how much of it was sound
+                usage = dataclasses.replace(usage, audio=min(self.sound, usage.read))
             amounts["money"] = self.price.of(usage)
         return amounts
 
@@ -173,8 +176,6 @@ def _describe(model: Model | BatchModel, request: Request, listener: Callable[[P
     if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
     check_abilities(model, request)
-    if (check := getattr(model, "check", None)) is not None:
-        check(request)
     price = price_of(model)
     if price is None and bounds("money"):
         raise UsageError(
@@ -182,7 +183,9 @@ def _describe(model: Model | BatchModel, request: Request, listener: Callable[[P
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
         )
     bound, counted = prompt_bound(model, request)
-    return ModelCall(model.name, identity_of(model), condense(request), request, model, bound, counted, price, listener)
+    return ModelCall(
+        model.name, identity_of(model), condense(request), request, model, bound, counted, price, sound_bound(request), listener
+    )
 
 
 async def _ask_outside(asked: ModelCall) -> Reply:
@@ -218,8 +221,8 @@ async def ask_one(asked: ModelCall) -> Reply:
         if not made.begun:
             spent = made.unsaid(asked.bound.written) if error.may_have_cost else (Usage(0, 0), 0)
         raise
-    except BaseException:  # it is stopped, and its server may have worked in silence
-        if unseen and not made.begun:
+    except BaseException as error:  # it is stopped, and its server may have worked in silence
+        if unseen and not made.begun and (isinstance(error, ModelFault) or not isinstance(error, UsageError)):
             spent = made.unsaid(asked.bound.written)
         raise
     finally:

@@ -163,6 +163,7 @@ class Usage:
         cached: how many of those read came from the provider's cache.
         reasoning: how many of those written were thoughts.
         stored: how many of those read were put into the provider's cache, which some charge for.
+        audio: how many of those read were sound, which some charge for.
     """
 
     read: int
@@ -170,6 +171,7 @@ class Usage:
     cached: int = 0
     reasoning: int = 0
     stored: int = 0
+    audio: int = 0
 
     @property
     def tokens(self) -> int:
@@ -188,7 +190,7 @@ class Usage:
         if before is None:
             return self
         read, written = (self if self.read else before), (self if self.written else before)
-        return Usage(read.read, written.written, read.cached, written.reasoning, read.stored)
+        return Usage(read.read, written.written, read.cached, written.reasoning, read.stored, read.audio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +245,9 @@ class Model(Protocol):
 
     It may have `price` (a `Price`; else the list price counts), `count(prompt) -> int` (tokens of a prompt, at most) and `retry` (a
     `headway.Retry`: how often it is asked). What it can do besides answering text it says in `abilities`, a set of "tools",
-    "schema", "images", "audio", "top_logprobs", "continues", "extra" and "headers"; what asks for more is refused unsent.
+    "schema", "images", "audio", "names", "top_logprobs", "continues", "extra", "headers"; what asks for more is refused unsent.
     With a `prepare(request)` it says what is asked, and recorded, instead of a request.
-    With a `check(request)` it raises `UsageError` for what else it can't do, before anything is reserved or sent.
+    With a `check(request)` it raises `UsageError` itself for what it can't do, before anything is reserved or sent.
 
     With `works_unseen = True` it says that its backend may work, and bill, without a piece that says so. What such a request has
     cost is known only when a piece says so (`Piece.usage`). Until then it is booked at what was counted, or at its reservation

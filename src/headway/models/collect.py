@@ -5,7 +5,7 @@ Backends count in two ways: tokens piece by piece, and a total at the end. The t
 it. If nobody counted, the booked amount is a guess, and `assumed` says how much of it is.
 
 Whether a sample asks for tools is decided by the calls that are there, never by why it ended: servers end calls with "stop" and
-texts with "tool_calls". `samples` says which of them are answers.
+texts with "tool_calls". `checks.answers` says which are answers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from headway.errors import ModelError, ModelUnavailable
 from headway.models.base import ModelFault, Piece, Reply, Request, Sample, Usage
-from headway.models.samples import Asked, Part, asked_by, check_answers
+from headway.models.checks.answers import Asked, Part, asked_by, check_answers
 
 
 class ReplyCollector:
@@ -43,7 +43,7 @@ class ReplyCollector:
         if not 0 <= piece.index < len(self._parts):
             raise ModelFault(f"the model streams a piece of sample {piece.index}, but {len(self._parts)} were asked for, from 0 on")
         said = piece.usage or Usage(0, 0)
-        if not all(map(is_count, (piece.tokens, said.read, said.written, said.cached, said.reasoning, said.stored))):
+        if not all(map(is_count, (piece.tokens, *dataclasses.astuple(said)))):
             raise ModelFault(f"the model streams a count of tokens that is no whole number from 0 on: {piece}")
         self.begun = self.begun or bool(
             piece.text

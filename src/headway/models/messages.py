@@ -9,6 +9,7 @@ Records are frozen and hold nothing but data. No backend is known here: `openai`
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -91,6 +92,9 @@ class ToolSpec:
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool = False
 
+    def __headway_key__(self) -> object:
+        return ("tool", self.name, self.description, _json_of(self.parameters), self.strict)
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:
@@ -105,6 +109,14 @@ class Schema:
     name: str
     schema: Mapping[str, Any]
     strict: bool = True
+
+    def __headway_key__(self) -> object:
+        return ("schema", self.name, _json_of(self.schema), self.strict)
+
+
+def _json_of(schema: Mapping[str, Any]) -> str:
+    """A schema as one text, for keys: a catalogue has thousands of values, and each turn names all of them."""
+    return json.dumps(schema, sort_keys=True, default=dict)
 
 
 @dataclass(frozen=True, slots=True)

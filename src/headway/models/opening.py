@@ -14,6 +14,8 @@ from headway.errors import UsageError
 from headway.extras import explain_missing
 from headway.models.base import BatchModel, Model
 from headway.models.local.model import Local
+from headway.models.local.needle import Needle
+from headway.models.numbers.embedding import EmbeddingModel
 from headway.models.openai.endpoint import Endpoint
 from headway.pools.program import load_object
 
@@ -25,7 +27,7 @@ OPENERS: Mapping[str, tuple[str, str]] = {
 """By a name or the end of a file's name: what it opens, for a message, and the function that does, from the name."""
 
 NAMES = (
-    "countdown, arithmetic, gemma, a .gguf file, a .safetensors file of our training, openai:MODEL, openai:MODEL@URL, "
+    "countdown, arithmetic, gemma, needle, a .gguf file, a .safetensors file of our training, openai:MODEL, openai:MODEL@URL, "
     "program.py:NAME"
 )
 
@@ -35,9 +37,9 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
 
     Args:
         name: `countdown` or `arithmetic` (the small models that come with Headway), the path of a `.safetensors` file that their
-            training wrote,
-            `gemma` (extra `local`), the path of a `.gguf` file, `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a
-            server that speaks the protocol), or `program.py:NAME` (a model that a program of yours makes).
+            training wrote, `gemma` (extra `local`), the path of a `.gguf` file, `needle` (a small model that only asks for tools;
+            extra `needle`), `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a server that speaks the protocol), or
+            `program.py:NAME` (a model that a program of yours makes).
 
     Returns:
         The model.
@@ -56,6 +58,8 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
             return _check_model(name, load_object(opener)(name))
     if name == "gemma":
         return Local()
+    if name == "needle":
+        return Needle()
     if name.endswith(".gguf"):
         return Local(Path(name))
     if name.startswith("openai:"):
@@ -67,6 +71,6 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
 
 
 def _check_model(name: str, found: object) -> Model | BatchModel:
-    if not isinstance(found, Model | BatchModel) or isinstance(found, type):
-        raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream and no sample_batch")
-    return found
+    if not isinstance(found, Model | BatchModel | EmbeddingModel) or isinstance(found, type):
+        raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream, no sample_batch and no embed")
+    return found  # type: ignore[return-value]  # what only embeds says so when it is asked for more

@@ -1,6 +1,6 @@
 """Builds requests from what a program writes, and checks every value before anything is sent or paid.
 
-`checking` says what is wrong with one, `bounds` how many tokens its prompt has at most.
+`checks.requests` says what is wrong with one, `checks.bounds` how many tokens its prompt has at most.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypedDict
 
 from headway.errors import UsageError
 from headway.models.base import Request
-from headway.models.checking import fault_in, specs_of
+from headway.models.checks.requests import fault_in, specs_of
 from headway.models.messages import Message, Schema, ToolSpec
 from headway.models.openai.conversation import read_message
 from headway.models.structured.forms import form_of
@@ -75,7 +75,7 @@ def make_request(prompt: Prompt, **options: Any) -> Request:
         raise UsageError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(Sampling.__annotations__)}")
     stop, choice, schema = options.get("stop"), options.get("tool_choice", "auto"), options.get("schema")
     tools = options.get("tools") or ()
-    if not isinstance(tools, list | tuple):
+    if not isinstance(tools, Sequence) or isinstance(tools, str | bytes):
         raise UsageError(f"a request with tools={tools!r:.80}: a list of models.ToolSpec")
     given = {
         "stop": () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,),

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call, Frame, current
-from headway.engine.scopes.bounds import PATIENCE_S, Deadline, Patience
+from headway.engine.scopes.bounds import Deadline
+from headway.engine.scopes.patience import Patience
 from headway.engine.stopping.halt import Shield
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
@@ -80,10 +81,12 @@ class DeadlineScope(Opened):
             return
         assert deadline.call is not None
         loop = deadline.call.engine.loop
+        if self._patience is not None:
+            self._patience.cancel()
         if (shield := _find_shield(deadline)) is not None:
             interrupt = functools.partial(self._interrupt, deadline)
             shield.listeners.append(interrupt)
-            loop.call_at(shield.ends + PATIENCE_S, interrupt)  # where its code ignores its timeout
+            self._patience = deadline.begin_patience(interrupt, shield.ends - loop.time())  # where its code ignores its timeout
             return
         self._interrupted = True
         self._task.cancel("deadline passed")

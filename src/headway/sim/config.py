@@ -21,7 +21,7 @@ class SimConfig:
     """The probability that a coroutine's step is held up while time passes for everything else."""
     stall_s: float = 0.1
     """How long it is held up. With a mean of 2 s and a probability of 0.2, one step in 2,000 waits longer than a deadline does for
-    its block (`PATIENCE_S`), which no event loop would do to it: a program with many such steps may be stopped for that."""
+    its block (`PATIENCE_S`), which no event loop would do to it. So a patience waits for that step (`World.after_ready`)."""
     any_order: bool = False
     """Whether calls that wait for room start in any order, not by rank."""
     job_s: float = 0.1

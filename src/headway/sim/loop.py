@@ -43,6 +43,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self.frozen = False
         self.skew_s = 0.0
         self.soon: deque[asyncio.Handle] = deque()
+        self.held_up: set[asyncio.Handle] = set()  # steps that are ready and are passed over
+        self._laps: list[tuple[set[asyncio.Handle], Callable[[], None]]] = []  # steps without a turn yet, and what comes after them
         self.faults: list[dict[str, Any]] = []  # what asyncio would have logged
         self.main: asyncio.Task[Any] | None = None
 
@@ -134,6 +136,25 @@ class SimLoop(asyncio.BaseEventLoop):
     async def _refuse_soon(self, *args: Any, **named: Any) -> Any:
         self._refuse()
 
+    # --- turns -------------------------------------------------------------------------------------------------------
+
+    def after_ready(self, function: Callable[[], None]) -> None:
+        """Call a function when every step that is ready now has had its turn, also one that is held up: what a loop of asyncio
+        lets pass in between is nothing."""
+        ready = {handle for handle in (*self.soon, *self.held_up) if is_step(handle)}
+        if ready:
+            self._laps.append((ready, function))
+        else:
+            self.call_soon(function)
+
+    def note_turn(self, handle: asyncio.Handle) -> None:
+        """The turn of this handle has come."""
+        self.held_up.discard(handle)
+        for ready, _ in self._laps:
+            ready.discard(handle)
+        while self._laps and not self._laps[0][0]:
+            self.call_soon(self._laps.pop(0)[1])
+
     # --- its end -----------------------------------------------------------------------------------------------------
 
     def kill(self) -> None:
@@ -161,7 +182,9 @@ class SimLoop(asyncio.BaseEventLoop):
             if not left:
                 break
         self._contexts.clear()
-        self.soon.clear()
+        self._laps.clear()
+        for handles in (self.soon, self.held_up):
+            handles.clear()
 
     def unheard(self) -> list[str]:
         """Errors of its coroutines that nobody has retrieved."""
@@ -193,6 +216,11 @@ for _name in (
     *("sock_sendall", "sock_accept", "subprocess_shell", "subprocess_exec", "connect_read_pipe", "connect_write_pipe"),
 ):
     setattr(SimLoop, _name, SimLoop._refuse_soon)
+
+
+def is_step(handle: asyncio.Handle) -> bool:
+    """Whether a handle lets a coroutine go on, and is no plain callback."""
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]  # asyncio's own
 
 
 def _raise_killed(*_: Any, **__: Any) -> Any:

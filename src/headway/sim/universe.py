@@ -28,7 +28,7 @@ from typing import Any
 
 from headway.errors import HeadwayError
 from headway.sim.config import STEADY, SimConfig
-from headway.sim.loop import SimLoop
+from headway.sim.loop import SimLoop, is_step
 
 START = 1_700_000_000.0
 STEP_S = 1e-6  # how long a step takes, so that times differ
@@ -200,6 +200,7 @@ class Universe:
         soon, config, draw = process.soon, self.config, self.draw
         handle = soon.popleft()
         if handle._cancelled:
+            process.note_turn(handle)
             return None
         if config.shuffle and soon and draw() < config.shuffle:
             place = int(draw() * len(soon))
@@ -209,8 +210,10 @@ class Universe:
                 soon.appendleft(handle)
                 handle = other
         if config.stall and draw() < config.stall and is_step(handle):
+            process.held_up.add(handle)
             self.at(self.now + self.lasts(config.stall_s), lambda: process.soon.append(handle))
             return None
+        process.note_turn(handle)
         return handle
 
     def _jump(self) -> None:
@@ -243,8 +246,3 @@ class Universe:
         main = process.main
         assert main is not None
         return lambda: process.dead or main.done()
-
-
-def is_step(handle: asyncio.Handle) -> bool:
-    """Whether a handle lets a coroutine go on, and is no plain callback."""
-    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]  # asyncio's own

@@ -83,6 +83,9 @@ class SimWorld:
     def at_turns_end(self, function: Callable[[], None]) -> None:
         function()  # a callback more would draw another order of all others
 
+    def after_ready(self, function: Callable[[], None]) -> None:
+        self._process.after_ready(function)
+
     def take_waited(self) -> concurrent.futures.Future[Any] | None:
         """What the thread that has just stopped waits for, if it does."""
         waited, self._waited = self._waited, None

@@ -12,6 +12,7 @@
 thousands, `mcp` has the tools of other programs. Importing this package needs no extra.
 """
 
+from headway.errors import ToolArgumentsError as ToolArgumentsError
 from headway.tools.approval import Approval as Approval
 from headway.tools.approval import Question as Question
 from headway.tools.approval import ask_approval as ask_approval
@@ -29,7 +30,6 @@ from headway.tools.gate import Pass as Pass
 from headway.tools.mcp.found import list_mcp_tools as list_mcp_tools
 from headway.tools.mcp.servers import McpServer as McpServer
 from headway.tools.parameters import Parameters as Parameters
-from headway.tools.parameters import ToolArgumentsError as ToolArgumentsError
 from headway.tools.results import ToolResult as ToolResult
 from headway.tools.results import show as show
 from headway.tools.running import run_calls as run_calls

@@ -94,15 +94,14 @@ def ask_approval(tool: str, arguments: str, *, timeout: float | None = None) -> 
     Example:
         >>> from headway import tools
         >>> @hw.task
-        ... async def program() -> bool:
-        ...     return tools.read_approval(await tools.ask_approval("send", '{"to":"ada"}', timeout=3600)).approved
-        >>> store = hw.MemoryStore()
-        >>> try:
-        ...     hw.testing.run(program, store=store, run_id="letter")  # nobody answers within the hour
-        ... except TimeoutError:
-        ...     hw.signal("letter", tools.questions("letter", store=store)[0].signal, "yes", store=store)
-        >>> hw.resume("letter", store=store)
-        True
+        ... async def program() -> str:
+        ...     try:
+        ...         answer = await tools.ask_approval("send", '{"to":"ada"}', timeout=3600)
+        ...     except TimeoutError:
+        ...         return "nobody answered"
+        ...     return "sent" if tools.read_approval(answer).approved else "not sent"
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        'nobody answered'
     """
     return _wait_for_answer(tool, arguments, timeout)
 
@@ -119,6 +118,15 @@ def questions(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> list[Question
 
     Raises:
         UnknownRun: there is no such run.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     return "asks nobody"
+        >>> store = hw.MemoryStore()
+        >>> _ = hw.run(program, store=store, run_id="quiet")
+        >>> questions("quiet", store=store)
+        []
     """
     run = view(run_id, store=store)
     waiting = {wait.name: wait.since for wait in run.waiting}

@@ -22,16 +22,13 @@ from typing import Any, Protocol
 import msgspec
 
 from headway.engine.identity.signature import Unkeyed
-from headway.errors import CallError, UsageError
-from headway.near import near_misses
+from headway.errors import ToolArgumentsError as ToolArgumentsError
+from headway.errors import UsageError
+from headway.near import near_sentence
 from headway.tools.kinds import Kinds
 
 _P = inspect.Parameter
 _MOST_SAID = 500  # characters of what a model sent, in an error
-
-
-class ToolArgumentsError(CallError, ValueError):
-    """The arguments that a model wrote for a tool can't be taken. The text is for the model: what is wrong, and what is allowed."""
 
 
 class Parameters(Protocol):
@@ -42,19 +39,33 @@ class Parameters(Protocol):
         """JSON schema of an object."""
 
     def parse(self, arguments: str) -> dict[str, Any]:
-        """The arguments by name. Raises ToolArgumentsError."""
+        """Read the arguments that a model wrote.
+
+        Args:
+            arguments: JSON.
+
+        Returns:
+            The arguments by name.
+
+        Raises:
+            ToolArgumentsError: they don't fit.
+        """
 
     def place(self, values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The same, as the tool's task is called with them: positional ones, and others by name."""
+        """Say how the tool's task is called with them.
+
+        Args:
+            values: the arguments by name.
+
+        Returns:
+            Those by place, and those by name.
+        """
 
 
 class FunctionParameters:
     """The parameters of a Python function."""
 
-    def __init__(
-        self, name: str, record: type[msgspec.Struct], kinds: Kinds, defaults: Mapping[str, Any], leading: tuple[str, ...]
-    ) -> None:
-        self.name = name
+    def __init__(self, record: type[msgspec.Struct], kinds: Kinds, defaults: Mapping[str, Any], leading: tuple[str, ...]) -> None:
         self.schema: Mapping[str, Any] = kinds.schema_of(record, defaults)
         self._leading = leading  # those that can only be given by place
         self._record = record
@@ -78,9 +89,9 @@ class FunctionParameters:
         except msgspec.ValidationError as error:
             if (inner := _unwrap(text)) is not None:
                 return self.parse(inner)
-            raise ToolArgumentsError(f"{self.name}: {self._explain(str(error))}. {self._takes()}") from None
+            raise ToolArgumentsError(f"{self._explain(str(error))} {self._takes()}") from None
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise ToolArgumentsError(f"{self.name}: {explain_json(text, error)}") from None
+            raise ToolArgumentsError(explain_json(text, error)) from None
         given = ((name, getattr(made, name)) for name in self._record.__struct_fields__)
         return {name: value for name, value in given if value is not LEFT_OUT}
 
@@ -93,13 +104,15 @@ class FunctionParameters:
         """msgspec's words, with what the model may have meant by a name that there is not."""
         _, unknown, name = said.partition("unknown field `")
         if not unknown:
-            return said
-        return f"{said}; {near_misses(name.partition('`')[0], list(self.schema['properties']))}"
+            return f"{said}."
+        return f"{said}; {near_sentence(name.partition('`')[0], list(self.schema['properties']))}"
 
     def _takes(self) -> str:
         required = self.schema.get("required", ())
+        defs = self.schema.get("$defs", {})
         said = [
-            f"{name} ({_kind(each)}{'' if name in required else ', optional'})" for name, each in self.schema["properties"].items()
+            f"{name} ({_kind(each, defs)}{'' if name in required else ', optional'})"
+            for name, each in self.schema["properties"].items()
         ]
         return f"It takes {', '.join(said)}" if said else "It takes no arguments"
 
@@ -151,7 +164,7 @@ def read_parameters(fn: Callable[..., Any], name: str, said: Mapping[str, str], 
             defaults[parameter.name] = parameter.default
             fields.append((parameter.name, hint, msgspec.field(default_factory=lambda: LEFT_OUT)))
     record = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
-    return FunctionParameters(name, record, kinds, defaults, tuple(leading))
+    return FunctionParameters(record, kinds, defaults, tuple(leading))
 
 
 def _hints(fn: Callable[..., Any], name: str) -> dict[str, Any]:
@@ -169,6 +182,16 @@ def _hints(fn: Callable[..., Any], name: str) -> dict[str, Any]:
         ) from None
     except TypeError as error:
         raise UsageError(f"tool {name}: its type hints can't be read: {error}") from None
+
+
+def returns_bytes(fn: Callable[..., Any]) -> str:
+    """The name of the type where a function says that it returns bytes."""
+    try:
+        hint = inspect.signature(fn).return_annotation
+    except (TypeError, ValueError):
+        return ""
+    known = {"bytes": bytes, "bytearray": bytearray, "memoryview": memoryview}
+    return next((name for name, kind in known.items() if hint in (name, kind)), "")
 
 
 def _item(hint: Any) -> Any:
@@ -205,7 +228,7 @@ def _is_lenient_json(text: str) -> bool:
     """Whether it is whole, for a reader that takes halves of characters: msgspec calls those cut off."""
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -214,15 +237,16 @@ def _unwrap(text: str) -> str | None:
     """The object inside of a string: some models write their JSON as a text of JSON."""
     try:
         inner = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return inner if isinstance(inner, str) and inner.lstrip().startswith("{") else None
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
+def _kind(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
     """A property in a word or two."""
+    schema = defs.get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
     if "enum" in schema:
         return "one of " + ", ".join(map(repr, schema["enum"][:20]))
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_kind(each) for each in schema["anyOf"]))
-    return str(schema.get("type", "any value" if "$ref" not in schema else "object"))
+        return " or ".join(dict.fromkeys(_kind(each, defs) for each in schema["anyOf"]))
+    return str(schema.get("type", "any value"))

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from headway.engine.tasks.callables import describe_error
+from headway.errors import UsageError
 from headway.models.messages import Audio, Image, Message, Part, Text, ToolCall
 
 MOST_BYTES = 64 * 1024
@@ -44,7 +45,7 @@ class ToolResult:
         return Message("tool", self.content, call_id=self.call.id, name=self.call.name)
 
 
-class Unshowable(ValueError):
+class Unshowable(UsageError, ValueError):
     """A value that can't be shown to a model."""
 
 
@@ -77,7 +78,7 @@ def show(value: Any, most_bytes: int = MOST_BYTES) -> str | tuple[Part, ...]:
         Text, or parts where the value is made of them.
 
     Raises:
-        Unshowable: it is nothing that can be written as text.
+        UsageError: it is nothing that can be written as text.
 
     Example:
         >>> show({"area": 302068.0}), show("Rome"), show(None)
@@ -111,7 +112,7 @@ def as_json(value: Any) -> str:
         raise Unshowable(f"{len(value)} bytes, which are no text")
     try:
         return msgspec.json.encode(value, enc_hook=_to_plain, order="deterministic").decode()
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+    except (TypeError, ValueError, NotImplementedError, RecursionError, OverflowError) as error:
         raise Unshowable(f"a {type(value).__name__}, which can't be written as JSON ({error})") from None
 
 
@@ -127,19 +128,13 @@ def _to_plain(value: Any) -> Any:
 
 
 def cut(text: str, most_bytes: int) -> str:
-    """A text that is no longer than a bound, with a note that says what is missing."""
-    if len(text) * 4 <= most_bytes or (size := len(text.encode("utf-8", "replace"))) <= most_bytes:
-        return text
-    kept = text[:most_bytes].encode("utf-8", "replace")[: max(0, most_bytes - _ROOM_FOR_NOTE)].decode("utf-8", "ignore")
+    """A text that is no longer than a bound, with a note that says what is missing. Halves of characters are written out."""
+    whole = text.encode("utf-8", "backslashreplace")
+    if (size := len(whole)) <= most_bytes:
+        return text if text.isascii() else whole.decode()
+    kept = whole[: max(0, most_bytes - _ROOM_FOR_NOTE)].decode("utf-8", "ignore")
     missing = size - len(kept.encode())
     return f"{kept}\n[cut here: {missing} of {size} bytes are missing. Ask for less at a time, or for another part.]"
-
-
-def describe_failure(name: str, error: BaseException) -> str:
-    """A tool's error in words for the model: those that a resumed run finds in its record."""
-    if isinstance(error, BaseExceptionGroup):
-        return f"{name} failed: " + "; ".join(describe_error(each) for each in error.exceptions)
-    return f"{name} failed: {describe_error(error)}"
 
 
 def bound(result: ToolResult, most_bytes: int) -> ToolResult:

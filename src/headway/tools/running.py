@@ -12,28 +12,18 @@ goes wrong with the run or its store are not: they are raised, when all calls ha
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from headway.errors import (
-    CallCancelled,
-    CheckpointError,
-    NoCanonicalForm,
-    NotInRun,
-    RunError,
-    StoreError,
-    UsageError,
-    WrongArguments,
-)
+from headway.errors import NoCanonicalForm, ToolArgumentsError, UsageError, WrongArguments
 from headway.joins.base import Settled
-from headway.joins.bound import bound_of
 from headway.joins.gather import settle
 from headway.models.messages import ToolCall
 from headway.near import near_misses
 from headway.tools.approval import ask_approval, read_approval
+from headway.tools.faults import describe_failure, is_answer
 from headway.tools.finding.shelf import Shelf
 from headway.tools.gate import Asked, Gate, admit_all
-from headway.tools.parameters import ToolArgumentsError
-from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, describe_failure, failed, returned
+from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, failed, returned
 from headway.tools.tool import Tool
 
 
@@ -76,37 +66,44 @@ async def run_calls(
         ...     asked = [models.ToolCall("a", "double", '{"number": 21}'), models.ToolCall("b", "halve", "{}")]
         ...     return [result.content for result in await tools.run_calls([double], asked)]
         >>> hw.run(program, store=None)
-        ['42', "There is no tool 'halve'; there is: double"]
+        ['42', "There is no tool 'halve'; there is 'double'"]
     """
     named = _by_name(offered)
     results: list[ToolResult | None] = [None] * len(calls)
-    running: dict[int, Awaitable[Any]] = {}
+    ready: dict[int, _Ready] = {}
     seen: set[str] = set()
-    asked: dict[int, Asked] = {}
-    for place, call in enumerate(calls):
+    for place, call in enumerate(calls):  # all are looked at before any is run
         try:
             tool = _find(named, call, seen)
-            asked[place] = Asked(call, tool, _parse(tool, call))
+            ready[place] = _Ready(tool, _parse(tool, call), tool.labels.needs_approval or bool(ask_first and ask_first(tool, call)))
         except _NotRun as error:
             results[place] = failed(call, str(error), most_bytes)
-    for (place, one), said in zip(asked.items(), await admit_all(gate, [*asked.values()]), strict=True):
-        tool, call = one.tool, one.call
+    looked_at = [Asked(calls[place], tool, values) for place, (tool, values, _) in ready.items()]
+    passes = dict(zip(ready, await admit_all(gate, looked_at), strict=True))
+    running: dict[int, Awaitable[Any]] = {}
+    for place, (tool, values, asks) in ready.items():
         try:
-            if said.what == "refuse":
-                raise _NotRun(said.why)
-            if said.what == "ask" or tool.labels.needs_approval or (ask_first is not None and ask_first(tool, call)):
-                running[place] = _run_if_approved(tool, call, one.values, approval_timeout_s)
-            else:
-                running[place] = _start(tool, one.values)
+            if passes[place].what == "refuse":
+                raise _NotRun(passes[place].why)
+            asks = asks or passes[place].what == "ask"
+            running[place] = _run_if_approved(tool, calls[place], values, approval_timeout_s) if asks else _start(tool, values)
         except _NotRun as error:
-            results[place] = failed(call, str(error), most_bytes)
+            results[place] = failed(calls[place], str(error), most_bytes)
     for place, end in zip(running, await settle(*running.values()), strict=True):
         ended = _judge(calls[place], end, most_bytes)
-        results[place] = ended if gate is None else gate.show(asked[place].tool, ended)
+        results[place] = ended if gate is None else gate.show(ready[place].tool, ended)
     done = [result for result in results if result is not None]
     if isinstance(offered, Shelf):
         offered.learn(done)
     return done
+
+
+class _Ready(NamedTuple):
+    """A call that may begin: its tool, its arguments, and whether a person is asked first."""
+
+    tool: Tool
+    values: dict[str, Any]
+    asks: bool
 
 
 class _NotRun(Exception):
@@ -181,15 +178,6 @@ def _judge(call: ToolCall, end: Settled[Any], most_bytes: int) -> ToolResult:
         end = end.value
     if end.error is None:
         return bound(end.value, most_bytes) if isinstance(end.value, ToolResult) else returned(call, end.value, most_bytes)
-    if is_raised(end.error):
+    if not is_answer(end.error):
         raise end.error
     return failed(call, describe_failure(call.name, end.error), most_bytes)
-
-
-def is_raised(error: BaseException) -> bool:
-    """Whether an error is none of the tool's own, so that it is raised and no model hears of it."""
-    if not isinstance(error, Exception) or bound_of(error) is not None:
-        return True
-    if isinstance(error, StoreError):
-        return not isinstance(error, CheckpointError)
-    return isinstance(error, CallCancelled | RunError | NotInRun)

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from headway.engine.handle import Handle
 from headway.engine.tasks.callables import name_of
-from headway.errors import UsageError
+from headway.errors import ToolArgumentsError, UsageError
 from headway.models.messages import ToolCall, ToolSpec
 from headway.task import Task, task
 from headway.tools.docstring import read_docstring
-from headway.tools.parameters import Parameters, read_parameters
+from headway.tools.faults import is_answer
+from headway.tools.parameters import Parameters, read_parameters, returns_bytes
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -59,6 +60,10 @@ class Tool:
     labels: Labels
     task: Task[..., Any]
     parameters: Parameters
+    _work: Task[..., Any] = field(init=False, repr=False)  # the task, whose failures are answers
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_work", Task(replace(self.task.spec, tells=is_answer)))
 
     @property
     def name(self) -> str:
@@ -77,7 +82,10 @@ class Tool:
         Raises:
             ToolArgumentsError: they are no JSON, or don't fit. Its text is for the model.
         """
-        return self.parameters.parse(arguments)
+        try:
+            return self.parameters.parse(arguments)
+        except ToolArgumentsError as error:
+            raise ToolArgumentsError(f"{self.name}: {error}") from None
 
     def start(self, call: ToolCall) -> Handle[Any]:
         """Start what a model asked for. Nobody is asked for approval here; `run_calls` does that.
@@ -94,9 +102,16 @@ class Tool:
         return self.start_with(self.parse(call.arguments))
 
     def start_with(self, values: dict[str, Any]) -> Handle[Any]:
-        """Start it with arguments that were read before."""
+        """Start it with arguments that were read before.
+
+        Args:
+            values: the arguments by name, as `parse` gives them.
+
+        Returns:
+            A call of the tool's task, a child of the current call.
+        """
         args, kwargs = self.parameters.place(values)
-        return self.task(*args, **kwargs)
+        return self._work(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<tool {self.name}>"
@@ -153,6 +168,7 @@ def tool(fn: AnyTool | None = None, /, **options: Any) -> Any:
         UsageError: a parameter has no type hint or no JSON schema, the name is none, or the result could not be shown to a model.
 
     Example:
+        >>> from typing import Literal
         >>> from headway import tools
         >>> @tools.tool
         ... async def area(country: str, unit: Literal["km2", "mi2"] = "km2") -> float:
@@ -163,7 +179,7 @@ def tool(fn: AnyTool | None = None, /, **options: Any) -> Any:
         ...     '''
         ...     return 302_068.0
         >>> area.name, area.spec.parameters["properties"]["country"]
-        ('area', {'type': 'string', 'description': 'its name in English.'})
+        ('area', {'description': 'its name in English.', 'type': 'string'})
         >>> area.parse('{"country": "Italy"}')
         {'country': 'Italy'}
     """
@@ -183,9 +199,7 @@ def _make_tool(
     strict: bool = False,
 ) -> Tool:
     if isinstance(fn, Tool):
-        if not any((name, description, reads_untrusted, needs_approval, strict)) and effect is None:
-            return fn
-        fn = fn.task
+        return _change_tool(fn, name, description, effect, Labels(False, reads_untrusted, needs_approval), strict)
     if not callable(fn):
         raise UsageError(f"tools.tool got {fn!r:.100}: expected a typed function or a task")
     called = _check_name(name or name_of(fn).rpartition(".")[2], given=bool(name))
@@ -195,6 +209,23 @@ def _make_tool(
     spec = ToolSpec(called, description or said.text, parameters.schema, strict)
     labels = Labels(work.spec.effect if effect is None else effect, reads_untrusted, needs_approval)
     return Tool(spec, labels, work, parameters)
+
+
+def _change_tool(old: Tool, name: str, description: str, effect: bool | None, more: Labels, strict: bool) -> Tool:
+    """The tool with another name or description, or with more labels."""
+    changed = replace(
+        old.spec,
+        name=_check_name(name, given=True) if name else old.name,
+        description=description or old.spec.description,
+        strict=strict or old.spec.strict,
+    )
+    labels = Labels(
+        old.labels.effect if effect is None else effect,
+        old.labels.reads_untrusted or more.reads_untrusted,
+        old.labels.needs_approval or more.needs_approval,
+    )
+    _as_task(old.task, changed.name, effect)
+    return old if (changed, labels) == (old.spec, old.labels) else replace(old, spec=changed, labels=labels)
 
 
 def _check_name(name: str, *, given: bool) -> str:
@@ -209,6 +240,10 @@ def _as_task(fn: Any, name: str, effect: bool | None) -> Task[..., Any]:
     if not isinstance(fn, Task):
         fn = task(name=None if hasattr(fn, "__qualname__") else name, effect=bool(effect))(fn)
     work: Task[..., Any] = fn
+    if wrong := returns_bytes(work.fn):
+        raise UsageError(
+            f"tool {name}: it returns {wrong}, which no model can read: return text, or a models.Image or models.Audio"
+        )
     if work.spec.streams:
         raise UsageError(f"tool {name}: it hands out items, and a model is given one result: let a task collect them")
     if effect and not work.spec.effect:

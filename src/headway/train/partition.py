@@ -101,6 +101,9 @@ def fill(levels: Sequence[float], amount: float) -> list[float]:
     Example:
         >>> fill([1.0, 4.0, 2.0], 3.0)
         [2.0, 0.0, 1.0]
+
+    Source:
+        Water filling, as for parallel channels: Cover and Thomas, "Elements of Information Theory", section 9.4.
     """
     if not levels or not all(map(math.isfinite, levels)) or not 0 <= amount < math.inf:
         raise UsageError(

@@ -2,8 +2,7 @@
 
     python agents.py STORE RESULT RAN KILLS TURNS
 
-Each life is a process of its own, forked here so that it need not import everything again. It is killed with SIGKILL at a moment of
-its own work: a unit begins, a unit has done its work, a unit's end was handed to the journal. After KILLS deaths a life may end.
+A life is killed when a unit begins, when a unit has done its work, or when a unit's end was handed to the journal.
 
 In RAN a unit says `turn KEY` or `tool KEY` as it begins; after each death stand `recorded KEY` for what the store has by then, and
 `died LIFE MOMENT`.
@@ -12,12 +11,10 @@ In RAN a unit says `turn KEY` or `tool KEY` as it begins; after each death stand
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 from pathlib import Path
-from typing import Any
 
+from lives import die_and_rise, pass_moment, tell
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
@@ -27,21 +24,6 @@ from headway import events
 from headway.integrations.pydantic_ai import HeadwayDurability
 
 TURNS = int(sys.argv[5])  # each asks for three tools at once
-moments: list[str] = []  # of this life, so far
-dies_at = 0  # the number of the moment; 0: never
-
-
-def tell(*words: object) -> None:
-    """One write, so that a kill leaves whole lines."""
-    with Path(sys.argv[3]).open("a") as file:
-        file.write(" ".join(map(str, words)) + "\n")
-
-
-def pass_moment(what: str) -> None:
-    moments.append(what)
-    if len(moments) == dies_at:
-        tell("dies", what)
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
@@ -85,30 +67,9 @@ def live() -> None:
     Path(sys.argv[2]).write_text(result)
 
 
-def die_and_rise(kills: int) -> None:
-    global dies_at
-    known: set[str] = set()
-    for life in range(kills + 1):
-        dies_at = 0 if life == kills else 2 + life * 5 % 9  # every kind of moment, at the beginning and later on
-        if not (child := os.fork()):
-            code: Any = 1
-            try:
-                live()
-                code = 0
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        recorded = {call.key for call in hw.view("kills", store=sys.argv[1]).calls if call.state == "ok"}
-        for key in sorted(recorded - known):
-            tell("recorded", key)
-        known |= recorded
-        if os.WIFSIGNALED(status):
-            tell("died", life, dies_at)
-        elif status:
-            raise SystemExit(f"life {life} failed")
-        elif life < kills:
-            raise SystemExit(f"it ended in life {life}, before the kill at moment {dies_at}: give it more to do")
+def recorded() -> list[str]:
+    return [call.key for call in hw.view("kills", store=sys.argv[1]).calls if call.state == "ok"]
 
 
 if __name__ == "__main__":
-    die_and_rise(int(sys.argv[4]))
+    die_and_rise(live, recorded)

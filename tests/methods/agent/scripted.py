@@ -20,8 +20,8 @@ class Scripted:
     abilities = frozenset({"tools"})
     price = models.Price(read=1.0, written=1.0)
 
-    def __init__(self, script: Callable[[list[Message]], Turn], name: str = "scripted") -> None:
-        self.name, self._script = name, script
+    def __init__(self, script: Callable[[list[Message]], Turn], name: str = "scripted", *, rest_s: float = 0.0) -> None:
+        self.name, self._script, self._rest_s = name, script, rest_s
         self.asked: list[Request] = []
 
     def count(self, prompt: str | tuple[Message, ...]) -> int:
@@ -29,6 +29,8 @@ class Scripted:
 
     async def stream(self, request: Request) -> AsyncGenerator[models.Piece, None]:
         self.asked.append(request)
+        if self._rest_s:
+            await hw.sleep(self._rest_s)
         prompt = request.prompt
         messages = [message for message in prompt if isinstance(message, Message)]
         said = self._script(messages)
@@ -62,7 +64,8 @@ async def fail(why: str) -> str:
     raise ValueError(why)
 
 
-@hw.task(name="agent.tests.send", effect=True)
-async def send(to: str) -> str:
-    """Send a letter."""
-    return f"sent to {to}"
+@tools.tool
+async def rest(name: str) -> str:
+    """Rest for a second."""
+    await hw.sleep(1)
+    return name

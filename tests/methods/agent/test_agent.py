@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from scripted import Scripted, Turn, double, fail, send, turns
+from scripted import Scripted, Turn, double, fail, turns
 
 import headway as hw
-from headway import models, tools
+from headway import tools
 from headway.errors import ModelError, UsageError
 from headway.methods.agent import Answer, Called, Returned, Said, agent
 from headway.methods.agent.compacting import SUMMED_UP
+from headway.methods.agent.transcript import CUT_OFF
 from headway.models import Message
 from headway.sim.config import STEADY
 from headway.sim.history import History
@@ -75,10 +76,13 @@ def test_the_last_turn_offers_no_tools_and_asks_for_an_answer():
     assert [request.tool_choice for request in model.asked] == ["auto", "auto", "none"]
 
 
-def test_a_model_that_asks_for_tools_though_it_must_answer_is_taken_by_its_words():
+def test_of_a_model_that_asks_for_tools_though_it_must_answer_what_it_said_before_stands():
     answer = run(Scripted(turns([("double", {"number": 1})])), [double], turns=2)
     assert (answer.value, answer.why, answer.turns) == ("", "turns", 2)
-    assert answer.messages[-1].calls == ()
+    assert [message.role for message in answer.messages] == ["user", "assistant", "tool"]
+    before = run(Scripted(turns("Not yet.")), [], "Think.").messages
+    answer = run(Scripted(turns([("double", {"number": 1})])), [double], turns=2, history=before)
+    assert answer.value == "Not yet. "
 
 
 def test_a_budget_ends_it_with_what_it_last_said_and_is_told_to_the_model():
@@ -89,16 +93,36 @@ def test_a_budget_ends_it_with_what_it_last_said_and_is_told_to_the_model():
 
     @hw.task
     async def program() -> Answer[str]:
-        with hw.budget(tokens=700):
+        with hw.budget(tokens=2_000):
             return await agent(model, [double], "Go.", sampling={"max_tokens": 20}, turns=100)
 
     answer = hw.run(program, store=None, progress=False)
     assert answer.why == "budget"
     assert 2 < answer.turns < 100
     notes = [request.prompt[-1].text for request in model.asked]
-    assert notes[0].startswith("You have left: 700 tokens, 100 turns.")
+    assert notes[0].startswith("You have left: 2,000 tokens, 100 turns.")
     assert all(note.startswith("You have left: ") for note in notes)
     assert not any("You have left" in message.text for message in answer.messages)
+
+
+def test_a_conversation_that_a_budget_cut_off_can_be_gone_on_from():
+    @hw.task(cost={"tokens": 5_000})
+    async def dear(what: str) -> str:
+        """Do what nobody can pay."""
+        return what
+
+    asked = [("dear", {"what": "that"}), ("double", {"number": 4})]
+
+    @hw.task
+    async def program() -> Answer[str]:
+        with hw.budget(tokens=4_000):
+            return await agent(Scripted(turns(asked)), [dear, double], "Go.", sampling={"max_tokens": 20})
+
+    answer = hw.run(program, store=None, progress=False)
+    assert (answer.value, answer.why, answer.turns) == ("", "budget", 1)
+    assert [message.text for message in answer.messages if message.role == "tool"] == [CUT_OFF, CUT_OFF]
+    gone_on = run(Scripted(turns(asked, "I see.")), [double], "And now?", history=answer.messages)
+    assert gone_on.value == "I see. "
 
 
 def test_a_long_conversation_is_summed_up_and_keeps_its_task_and_its_newest_turns():
@@ -165,33 +189,6 @@ def test_whoever_listens_hears_pieces_calls_and_results_and_the_same_of_a_replay
     assert history.live(program).value == "It is 8. "
     assert words() == live
     assert len(model.asked) == asked, "all was recorded"
-
-
-def test_a_call_that_needs_approval_waits_for_a_person(tmp_path):
-    import threading
-    import time
-
-    letter = tools.tool(send, needs_approval=True)
-    model = Scripted(turns([("send", {"to": "ada"})], "Sent."))
-
-    @hw.task(name="agent.tests.approved")
-    async def program() -> Answer[str]:
-        return await agent(model, [letter], "Write to Ada.")
-
-    def approve() -> None:
-        while True:
-            try:
-                (waiting,) = hw.view("approved", store=tmp_path).waiting
-                break
-            except (hw.UnknownRun, ValueError):
-                time.sleep(0.01)
-        hw.signal("approved", waiting.name, "yes", store=tmp_path)
-
-    helper = threading.Thread(target=approve, daemon=True)
-    helper.start()
-    answer = hw.run(program, store=tmp_path, run_id="approved", progress=False)
-    helper.join()
-    assert [message.text for message in answer.messages if message.role == "tool"] == ["sent to ada"]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 import sys
 from collections import Counter
+from statistics import fmean
 from typing import Any
 
 import pytest
-from benchmarks.methods.allocate_bayes import AT_RANDOM, SPACE, branin, seconds_to_target
+from benchmarks.methods.allocate_bayes import AT_RANDOM, SPACE, branin, measure_levels, seconds_to_target
 
 import headway as hw
 from headway.errors import UsageError
@@ -40,12 +40,6 @@ async def search(trials: int, parallel: int, levels: int, tokens: float) -> allo
 @pytest.fixture(autouse=True)
 def _nothing_was_measured() -> None:
     MADE.clear()
-
-
-def test_the_examples_run():
-    ran = doctest.testmod(sys.modules["headway.methods.allocate.tune"], extraglobs={"hw": hw, "allocate": allocate})
-    assert ran.attempted
-    assert not ran.failed
 
 
 def test_four_at_a_time_reach_a_target_sooner_than_one_and_than_random_trials():
@@ -97,6 +91,11 @@ def test_only_the_best_of_a_level_go_on_to_the_next(go):
     assert {probe.level for probe in tuned.trials if probe.end == "whole"} == {2}
     assert Counter(level for _, level in MADE)[0] == 60
     assert tuned.best.end == "whole"
+
+
+def test_levels_of_effort_end_lower_for_as_much_of_it():
+    ours, whole = zip(*map(measure_levels, range(100, 104)), strict=True)
+    assert fmean(ours) < 0.7 * fmean(whole)
 
 
 def test_settings_are_of_their_kinds_and_within_their_bounds(go):

@@ -11,7 +11,7 @@ from standins import StandInBatchModel, StandInModel
 import headway as hw
 from headway import models
 from headway.models.base import Piece
-from headway.models.bounds import prompt_bound
+from headway.models.checks.bounds import prompt_bound
 from headway.models.requests import make_request
 
 

@@ -119,7 +119,8 @@ CALL = {"index": 0, "id": "1", "type": "function", "function": {"name": "search"
 )
 def test_tools_and_refusals_are_named_and_paid(asked, said, told):
     error, spent = asked("plays", [*said, counted(**USAGE)])
-    assert type(error) is hw.ModelError
+    assert isinstance(error, hw.ModelError)
+    assert not isinstance(error, hw.ModelUnavailable)
     with pytest.raises(hw.ModelError, match=told):
         raise error
     assert spent == {"tokens": 10, "money": 10, "calls": 1}, "it is not asked again"

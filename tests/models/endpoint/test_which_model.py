@@ -11,7 +11,7 @@ import pytest
 import headway as hw
 from headway import models
 from headway.models.base import identity_of
-from headway.models.local.model import fingerprint_of
+from headway.models.local.loading import fingerprint_of
 
 
 class Own:

@@ -70,7 +70,7 @@ def test_a_schema_that_holds_itself_is_no_schema():
         ({"top_logprobs": 21}, "top_logprobs=21: a whole number from 0 to 20"),
         ({"top_logprobs": -1}, "top_logprobs=-1"),
         ({"top_logprobs": True}, "top_logprobs=True"),
-        ({"schema": {"type": "object"}}, "a models.Schema"),
+        ({"schema": {"type": "object"}}, "no answer can have this form"),
         ({"schema": Schema("an answer", OBJECT)}, "a schema named 'an answer'"),
         ({"schema": Schema("answer", 3)}, "the schema answer is no JSON schema"),
         ({"extra": {"max_tokens": 3}}, "extra={'max_tokens': …}: say it with max_tokens="),

@@ -279,6 +279,28 @@ def test_calls_that_are_none_are_an_error_of_the_protocol(asked, bad):
     assert "does not speak the OpenAI protocol" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ('{"country": "Italy", "year": null}', '{"country": "Italy"}'),
+        ('{"country":  "Italy"}', '{"country":  "Italy"}'),
+        ('{"country": null}', '{"country": null}'),
+        ('{"year": nul', '{"year": nul'),
+    ],
+)
+def test_what_a_strict_tool_is_given_as_null_was_left_out(asked, written, kept):
+    parameters = {
+        "type": "object",
+        "properties": {"country": {"type": "string"}, "year": {"type": "integer"}},
+        "required": ["country"],
+    }
+    strict = models.ToolSpec("area", "", parameters, strict=True)
+    said = [calls(fragment(0, "a", "area", written), finish="tool_calls"), counted(**USAGE)]
+    assert asked("plays", said, tools=[strict])[0].samples[0].calls[0].arguments == kept
+    loose = models.ToolSpec("area", "", parameters)
+    assert asked("plays", said, tools=[loose])[0].samples[0].calls[0].arguments == written
+
+
 def test_ids_that_are_missing_count_on_from_those_of_the_conversation():
     reader = CallReader(7)
     (piece,) = reader.read({"tool_calls": [{"function": {"name": "now"}}]}, whole=True)

@@ -229,6 +229,22 @@ def test_code_that_left_its_block_before_may_take_longer_to_leave_it_again():
 
 
 @hw.task
+async def asks_slowly() -> str:
+    """Lets more time pass before each answer, when it runs again, than half of that for which its block is held back."""
+    with hw.deadline(seconds=2):
+        for each in range(4):
+            if SWITCH["again"]:
+                await asyncio.sleep(0.6 * HELD_BACK_S)
+            await rest(each / 10)
+    await rest(1)
+    return "in time"
+
+
+def test_a_block_is_held_back_anew_after_each_recorded_answer():
+    assert live_twice(asks_slowly) == ("in time", "in time")
+
+
+@hw.task
 async def changed() -> str:
     """Goes on with something else when it runs again, in a block that it left at once before."""
     with hw.deadline(seconds=2, raises=False):

@@ -282,9 +282,9 @@ STOPPED: tuple[Bug, ...] = (
     ),
     bug(
         "a deadline that passed while nothing ran comes before what is recorded",
-        "Deadline._expire",
-        "self._replayed_at() + (HELD_BACK_S if self.holds_back else REPLAY_S)",
-        "self._replayed_at() - 1",
+        "Deadline._quiet_in",
+        "HELD_BACK_S if self.holds_back else self._replayed_at() + REPLAY_S - self._loop.time()",
+        "-1.0",
         tests="program/stops/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
     ),
     bug(

@@ -291,6 +291,60 @@ SHIELDS: tuple[Bug, ...] = (
     ),
 )
 
+_FROZEN = "program/bounds/test_frozen.py"
+
+PATIENCE: tuple[Bug, ...] = (
+    bug(
+        "a freeze of the process uses up the patience of a deadline",
+        "patience:Patience._count_slice",
+        "min(took_s, SLICE_S)",
+        "took_s",
+        tests=f"{_FROZEN}::test_after_a_freeze_code_has_the_time_that_it_had_left",
+    ),
+    bug(
+        "a deadline breaks in on its block a turn after a freeze, where little patience was left",
+        "patience:Patience._count_slice",
+        "took_s > LATE_S and not self._was_late",
+        "False",
+        tests=f"{_FROZEN}::test_a_block_whose_code_was_frozen_on_its_way_out_is_left_with_what_it_has",
+    ),
+    bug(
+        "the patience of a deadline never ends with code that blocks its loop again and again",
+        "patience:Patience._count_slice",
+        "took_s > LATE_S and not self._was_late",
+        "took_s > LATE_S",
+        tests=f"{_FROZEN}::test_code_that_blocks_its_loop_again_and_again_uses_up_its_patience",
+    ),
+    bug(
+        "patience counts time in which a step that was ready had no turn",
+        "patience:Patience._begin_slice",
+        "self._loop.call_later(min(SLICE_S, self._left_s), self._after_ready, self._count_slice)",
+        "self._loop.call_later(min(SLICE_S, self._left_s), self._count_slice)",
+        tests=f"{_FROZEN}::test_no_step_that_is_held_up_costs_a_block_its_result",
+    ),
+    bug(
+        "patience with a replay does not begin anew with a recorded answer",
+        "patience:Patience._count_slice",
+        "(heard_at := self._replayed_at()) > self._heard_at",
+        "(heard_at := self._replayed_at()) > math.inf",
+        tests="program/bounds/test_ends_of_blocks.py::test_a_block_is_held_back_anew_after_each_recorded_answer",
+    ),
+    bug(
+        "a freeze in which a deadline falls due counts as time in which a replay was quiet",
+        "Deadline._quiet_in",
+        "HELD_BACK_S if self.holds_back else self._replayed_at() + REPLAY_S - self._loop.time()",
+        "self._replayed_at() + (HELD_BACK_S if self.holds_back else REPLAY_S) - self._loop.time()",
+        tests=f"{_FROZEN}::test_a_block_that_was_left_in_time_is_left_so_again_though_its_process_was_frozen",
+    ),
+    bug(
+        "the patience with a shielded block that a deadline waits for is gone when it is left",
+        "Deadline.begin_patience",
+        "seconds + max(0.0, more_s)",
+        "max(0.0, more_s)",
+        tests=f"{_FROZEN}::test_what_a_shielded_block_does_at_its_end_is_not_broken_off_after_a_freeze",
+    ),
+)
+
 MOVES: tuple[Bug, ...] = (
     bug(
         "a call that is stopped between two attempts has the next one",
@@ -325,4 +379,4 @@ MOVES: tuple[Bug, ...] = (
     ),
 )
 
-OF_STOPS = (*ERRORS, *STOPS, *SHIELDS, *MOVES)
+OF_STOPS = (*ERRORS, *STOPS, *SHIELDS, *PATIENCE, *MOVES)

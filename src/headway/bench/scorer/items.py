@@ -31,7 +31,8 @@ def read_items(path: Path) -> list[Item]:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"items {path}: {error}: give a file with an item a line, as JSON") from None
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"items {path}: {said}: give a file with an item a line, as JSON") from None
     found = [_parse(line, f"items {path}, line {number}", number) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise UsageError(f"items {path}: there are none: give a file with an item a line, as JSON")

@@ -55,7 +55,7 @@ class Saving:
 
 def savings(attempts: Sequence[Attempt], method: str, seed: int = 0) -> list[Saving]:
     """Compare a method with the strongest others, at each of its budgets."""
-    table = _Table(attempts)
+    table = Outcomes(attempts)
     everyone = list(range(len(table.questions)))
     rng = random.Random(seed)
     samples = [rng.choices(everyone, k=len(everyone)) for _ in range(_RESAMPLES)]
@@ -90,8 +90,13 @@ def savings(attempts: Sequence[Attempt], method: str, seed: int = 0) -> list[Sav
     return found
 
 
-class _Table:
-    """Attempts by method, budget and question."""
+class Outcomes:
+    """Attempts by method, budget and question.
+
+    Attributes:
+        questions: the numbers of the questions; samples are of their places.
+        methods: of each method and budget, the tokens and the success at each place.
+    """
 
     def __init__(self, attempts: Sequence[Attempt]) -> None:
         self.questions = sorted({each.question for each in attempts})

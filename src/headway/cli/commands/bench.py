@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import platform
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from headway.cli.options import NewRunId, Store, Trace
 from headway.cli.trouble import handle_errors
 
 bench = typer.Typer(name="bench", help="Compare methods on this machine.", no_args_is_help=True, rich_markup_mode=None)
+
+Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its pictures go.")]
+
+
+def _digest(asked: object) -> str:
+    """Tells comparisons apart: a command that is given again goes on with its run, and another one has another run."""
+    return hashlib.blake2b(repr(asked).encode(), digest_size=4).hexdigest()
 
 
 def _name_of(
     workload: str, asked: tuple[tuple[str, ...], tuple[int, ...]], questions: int, weights: str, *, everything: bool
 ) -> str:
-    """The run that a command goes on with when it is given again: another comparison has another one."""
+    """The run of a comparison of search methods."""
     name = "-".join(map(str, ("search", workload, questions, *asked[1])))
-    if everything and not weights:
-        return name
-    return f"{name}-{hashlib.blake2b(repr((asked[0], weights)).encode(), digest_size=4).hexdigest()}"
+    return name if everything and not weights else f"{name}-{_digest((asked[0], weights))}"
+
+
+def _write(report: Callable[[Path, str], Iterable[Path]], out: Path) -> None:
+    """Write a page and its pictures, and say where they are."""
+    for path in report(out, f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"):
+        _say_wrote(path)
+
+
+def _say_wrote(path: Path) -> None:
+    from rich.console import Console
+
+    Console().print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 @bench.callback()
@@ -49,12 +70,10 @@ def search(
         str,
         typer.Option("--weights", metavar="FILE", help="Weights for one workload, from training.  [default: the shipped models]"),
     ] = "",
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its pictures go.")] = Path("out"),
-    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
-    store: Annotated[
-        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
-    ] = ".headway",
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+    out: Out = Path("out"),
+    run_id: NewRunId = None,
+    store: Store = ".headway",
+    traceback: Trace = False,
 ) -> None:
     """Compare search methods on held-out questions.
 
@@ -89,9 +108,7 @@ def search(
         run = f"{run_id}-{each.name}" if run_id and len(workloads) > 1 else run_id or name
         found.append(hw.run(program.compare, each.name, weights, *asked, questions, store=store, run_id=run, progress=True))
         console.print(report.table(found[-1]))
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    for path in report.write(found, out, machine):
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    _write(partial(report.write, found), out)
 
 
 @bench.command()
@@ -104,12 +121,10 @@ def schedule(
     shops: Annotated[
         list[str] | None, typer.Option("--shop", metavar="NAME", help="A classic job shop; repeat for more.  [default: ten]")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its pictures go.")] = Path("out"),
-    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
-    store: Annotated[
-        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
-    ] = ".headway",
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+    out: Out = Path("out"),
+    run_id: NewRunId = None,
+    store: Store = ".headway",
+    traceback: Trace = False,
 ) -> None:
     """Compare dispatch rules with the solver CP-SAT.
 
@@ -128,13 +143,10 @@ def schedule(
     asked = tuple(dict.fromkeys(shops or SAMPLE))
     for each in asked:
         classic.load_classic(each)
-    digest = hashlib.blake2b(repr((cpu_s, asked)).encode(), digest_size=4).hexdigest()
-    found = hw.run(program.compare, seeds, cpu_s, asked, store=store, run_id=run_id or f"schedule-{seeds}-{digest}", progress=True)
-    console = Console()
-    console.print(report.table(found))
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    for path in report.write(found, out, machine):
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    name = run_id or f"schedule-{seeds}-{_digest((cpu_s, asked))}"
+    found = hw.run(program.compare, seeds, cpu_s, asked, store=store, run_id=name, progress=True)
+    Console().print(report.table(found))
+    _write(partial(report.write, found), out)
 
 
 @bench.command()
@@ -149,39 +161,34 @@ def scorer(
     ] = None,
     puzzles: Annotated[int, typer.Option("--puzzles", min=1, help="How many held-out Countdown puzzles.")] = 100,
     samples: Annotated[int, typer.Option("--samples", min=2, help="Answers to each puzzle.")] = 16,
-    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
-    store: Annotated[
-        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
-    ] = ".headway",
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+    run_id: NewRunId = None,
+    store: Store = ".headway",
+    traceback: Trace = False,
 ) -> None:
     """Rate a scorer before a search trusts it.
 
     An item has one right answer and several wrong ones: prompt, chosen, rejected, subset (RewardBench 2's format). Without a
-    file, the small model answers Countdown puzzles, and it is shown what best-of-n gives with the scorer. Needs the extras torch
-    and solve. If it is killed, the same command resumes it.
+    file, the small model answers Countdown puzzles, and it is shown what best-of-n gives with the scorer: that needs the extras
+    torch and solve. If it is killed, the same command resumes it.
     """
     import sys
 
     from rich.console import Console
 
     import headway as hw
+    from headway.bench.scorer import program, report
+    from headway.bench.scorer.items import load_scorer, read_items
     from headway.extras import explain_missing
-
-    with explain_missing("headway bench scorer", "torch,solve"):
-        from headway.bench.scorer import program, report
-        from headway.bench.scorer.items import load_scorer, read_items
 
     sys.path.insert(0, "")  # the user's module is in the folder they are in
     if name != program.COUNTDOWN:
         load_scorer(name)
-    asked = None if items is None else read_items(items)
-    told = (name, puzzles, samples) if asked is None else (name, asked)
-    run_id = run_id or f"scorer-{hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest()}"
-    if asked is None:
-        found = hw.run(program.rate_on_countdown, name, puzzles, samples, store=store, run_id=run_id, progress=True)
-    else:
-        found = hw.run(program.rate_on_items, name, asked, store=store, run_id=run_id, progress=True)
+    asked = (name, puzzles, samples) if items is None else (name, read_items(items))
+    if items is None or name == program.COUNTDOWN:
+        with explain_missing("headway bench scorer on Countdown", "torch,solve"):
+            from headway.bench.scorer import countdown
+    rating = countdown.rate_on_countdown if items is None else program.rate_on_items
+    found = hw.run(rating, *asked, store=store, run_id=run_id or f"scorer-{_digest(asked)}", progress=True)
     Console().print(report.table(found))
 
 
@@ -189,18 +196,22 @@ def scorer(
 @handle_errors
 def allocate(
     graph: Annotated[
-        list[str] | None, typer.Option("--graph", help="A workflow; repeat for more.  [default: srasearch, epigenomics]")
+        list[str] | None,
+        typer.Option("--graph", help="A workflow; repeat for more.  [default: srasearch, epigenomics, genome, montage]"),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Whose questions its steps are; repeat.  [default: countdown, arithmetic]")
     ] = None,
     budget: Annotated[
         list[float] | None,
-        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.2, 1.6, 2.4, 4]"),
+        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.2, 1.6, 2.4]"),
     ] = None,
     deadline: Annotated[
         list[float] | None,
-        typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5, 4]"),
+        typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5]"),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 3,
-    episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 8,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 8,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 2,
     paper: Annotated[bool, typer.Option("--paper", help="Play the paper's own variant of MCPP, too.")] = False,
     outcomes: Annotated[
         str, typer.Option("--outcomes", metavar="FILE", help="A table that --record wrote.  [default: the shipped one]")
@@ -208,45 +219,42 @@ def allocate(
     record: Annotated[
         Path | None, typer.Option("--record", metavar="FILE", help="Record the table of outcomes anew, and play nothing.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its picture go.")] = Path("out"),
-    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
-    store: Annotated[
-        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
-    ] = ".headway",
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+    out: Out = Path("out"),
+    run_id: NewRunId = None,
+    store: Store = ".headway",
+    traceback: Trace = False,
 ) -> None:
     """Compare policies on a grid of budgets and deadlines.
 
-    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are puzzles, with recorded outcomes of the model
-    that comes with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
+    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are questions, with recorded outcomes of the models
+    that come with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
     """
     from rich.console import Console
 
     import headway as hw
-    from headway.extras import explain_missing
+    from headway.extras import explain_missing, require
 
-    console = Console()
     if record is not None:
         with explain_missing("headway bench allocate --record", "torch,solve"):
             from headway.bench.allocate import record as recording
-        seen = hw.run(recording.record_outcomes, *recording.SIZE, store=store, run_id=run_id or recording.RUN_ID, progress=True)
+        sizes = recording.QUESTIONS, recording.SAMPLES
+        seen = hw.run(recording.record_outcomes, *sizes, store=store, run_id=run_id or recording.RUN_ID, progress=True)
         recording.make_table(seen).save(record)
-        console.print(f"wrote {record}", highlight=False, soft_wrap=True)
+        _say_wrote(record)
         return
-    with explain_missing("headway bench allocate", "numpy"):
-        from headway.bench.allocate import program, report, workload
+    require("headway bench allocate", "numpy")
+    from headway.bench.allocate import program, report, workload
+
     grid = (
-        tuple(graph or workload.GRAPHS[:2]),
+        tuple(model or workload.read_models(outcomes)),
+        tuple(graph or workload.GRAPHS),
         tuple(sorted(budget or workload.BUDGETS)),
         tuple(sorted(deadline or workload.DEADLINES)),
         tuple(range(1, seeds + 1)),
     )
     asked = (*grid, episodes, outcomes, paper)
-    for name in grid[0]:
-        workload.make_workload(name, 1, outcomes)
-    name = run_id or f"allocate-{hashlib.blake2b(repr(asked).encode(), digest_size=4).hexdigest()}"
-    found = hw.run(program.compare, *asked, store=store, run_id=name, progress=True)
-    console.print(report.table(found))
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    for path in report.write(found, out, machine):
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    for of, shape in itertools.product(*grid[:2]):
+        workload.make_workload(shape, 1, outcomes, of)
+    found = hw.run(program.compare, *asked, store=store, run_id=run_id or f"allocate-{_digest(asked)}", progress=True)
+    Console().print(report.table(found))
+    _write(partial(report.write, found), out)

@@ -9,8 +9,8 @@ import headway as hw
 from headway.cli import console
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Model
-from headway.models.openai.server import require, serve
 from headway.models.opening import open as open_model
+from headway.models.serving.server import require, serve
 
 EXAMPLE = "25 8 7 3 -> 82\n"
 

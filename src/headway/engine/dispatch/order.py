@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from reprlib import repr as shortly
+from types import FunctionType
 from typing import NamedTuple, Protocol
 
 from headway.engine.call import Call
@@ -111,6 +112,7 @@ class Ranks:
 
 def _blame(order: Order | None, error: Exception) -> UsageError:
     said = str(error) if isinstance(error, UsageError) else f"it failed with {type(error).__name__}: {error}"
-    blamed = UsageError(f"order={order!r:.100}: {said}. Resume the run with another order, or with none")
+    name = order.__qualname__ if isinstance(order, FunctionType) else f"{order!r:.100}"
+    blamed = UsageError(f"order={name}: {said}. Give another order, or none: a run goes on with either")
     blamed.__cause__ = error
     return blamed

@@ -35,6 +35,7 @@ from headway.journal.log import Blob
 from headway.journal.records import (
     COSTED,
     INLINE_BYTES,
+    TOLD,
     Error,
     Kind,
     Outcome,
@@ -233,6 +234,8 @@ class Outcomes:
         run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
         if state != CANCELLED:
             self._pass_guards(call)
+        if outcome.reason == TOLD and call.memo is not None:
+            call.memo[call.key] = Recorded(outcome)
         if state == OK:
             if call.memo is not None or share is not None:
                 recorded = Recorded(outcome, tuple(memoryview(blob.data) for blob in blobs))

@@ -11,8 +11,8 @@ import msgspec
 from headway.engine.call import Call
 from headway.engine.replay.lookup import inputs_digest
 from headway.engine.transitions import CANCELLED, OK
-from headway.journal.codec.codec import encode_error
-from headway.journal.records import INLINE_BYTES, Amounts, Attempt, Error, Outcome, Place, PlacedOutcome, Start
+from headway.journal.codec.codec import decode_error, encode_error
+from headway.journal.records import INLINE_BYTES, TOLD, Amounts, Attempt, Error, Outcome, Place, PlacedOutcome, Start
 from headway.journal.recovery.recovered import encode_body
 
 
@@ -70,12 +70,20 @@ def add_rare_fields(
         inputs=inputs_digest(call) if call.inputs else b"",
         edges=tuple([each.key for each in call.inputs]),
         guards=tuple(x.guards.items()) if x is not None and x.guards else (),
-        reason=x.stop_reason if x is not None and state == CANCELLED else "",
+        reason=_reason(call, state, error),
         epoch=call.epoch if state != OK else 0,
         asked_blob=asked_blob,
         shared=share.key if share is not None else b"",
         shared_epoch=shared_epoch,
     )
+
+
+def _reason(call: Call, state: int, error: Error | None) -> str:
+    """Why a call was cancelled, or that its failure is an answer."""
+    if state == CANCELLED:
+        return call.x.stop_reason if call.x is not None else ""
+    tells = call.spec.tells
+    return TOLD if error is not None and tells is not None and tells(decode_error(error)) else ""
 
 
 def encode_outcome(outcome: Outcome, place: Place | None) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from headway.engine.replay.on_change import stale_results
 from headway.engine.replay.retry_failed import around_failures
 from headway.engine.tasks.spec import TASKS
-from headway.journal.records import COSTED, NO_PARENT, Kind, Outcome, RunInfo, Status
+from headway.journal.records import COSTED, NO_PARENT, TOLD, Kind, Outcome, RunInfo, Status
 from headway.journal.recovery.recovered import RecoveredState, decode_outcome, load
 from headway.journal.store import Store
 
@@ -60,7 +60,9 @@ class _Reader:
         floor: int,
         decided: Mapping[str, str],
         stale: Mapping[bytes, str],
+        retry_failed: bool,
     ) -> None:
+        self.retry_failed = retry_failed
         self.known = known
         self.stale = stale
         self.floor = floor
@@ -121,7 +123,7 @@ class _Reader:
     def _why_not(self, outcome: Outcome, seq: int) -> str:
         if outcome.status == Status.CANCELLED:
             return "was cancelled"
-        if outcome.status == Status.ERROR and seq <= self.floor:
+        if outcome.status == Status.ERROR and seq <= self.floor and (outcome.reason != TOLD or self.retry_failed):
             return "failed"
         for task, version in ((outcome.task, outcome.version), *outcome.guards):
             spec = TASKS.get(task)
@@ -145,7 +147,7 @@ def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str], *, retr
     stale, floor = stale_results(store, info.uid, decided), info.error_floor
     if retry_failed:
         stale, floor = {**around_failures(store, info.uid), **stale}, known.last_seq
-    reader = _Reader(known, parents, floor, decided, stale)
+    reader = _Reader(known, parents, floor, decided, stale, retry_failed)
     reader.visit(info.spec.root)
     unasked = []
     for key, (_, body) in known.outcomes.items():

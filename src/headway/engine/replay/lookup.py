@@ -2,7 +2,8 @@
 
 A finished call is found by its key alone. It is reused unless one of these says otherwise, and each says why:
 
-- it ended cancelled, or with an error from before the last failure of the run or of a call above it that is tried again;
+- it ended cancelled, or with an error from before the last failure of the run or of a call above it that is tried again, unless
+  somebody was told the error as an answer;
 - its task's source changed and the task (or the user, for this run) says "rerun";
 - the source of a task below it changed that says "rerun";
 - it got results by handle, and they are not the results it was computed from.
@@ -23,7 +24,7 @@ from headway.engine.tasks.spec import TASKS, TaskSpec
 from headway.engine.transitions import OK
 from headway.errors import SourceChanged
 from headway.journal.codec.codec import value_digest
-from headway.journal.records import BY_HAND, Outcome, Status
+from headway.journal.records import BY_HAND, TOLD, Outcome, Status
 from headway.journal.recovery.recovered import Recorded, RecoveredState, decode_outcome
 
 _OK = int(Status.OK)
@@ -36,6 +37,7 @@ class Replay:
         self._run = run
         self._known = known = run.known
         self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
+        self.retry_failed = False  # the user asks again for all failures
         self.reused = 0
         self._ended: dict[bytes, int] = {}  # calls whose recorded end is of no use: its row
         has_own_time = getattr(type(run.loop), "time", None) is not asyncio.BaseEventLoop.time
@@ -118,7 +120,7 @@ class Replay:
         if outcome.status != _OK:
             if outcome.status == Status.CANCELLED:
                 return "was cancelled"
-            if seq <= floor:
+            if seq <= floor and (outcome.reason != TOLD or self.retry_failed):
                 return "failed"
         if spec.on_change != "reuse" or self._decided:
             if outcome.version != spec.version and self._stale(spec):

@@ -9,11 +9,13 @@ children, who inherit them, can never starve behind it. A resource (a GPU) stays
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from headway.engine.scopes.account import Account
+from headway.engine.scopes.patience import Patience, Turns
 from headway.engine.stopping.halt import Shield
 from headway.errors import DeadlineExceeded, ResourceUnavailable
 from headway.journal.shared.rates import Window
@@ -66,27 +68,6 @@ PATIENCE_S = 15.0  # how long a block waits for what it stopped: longer than cod
 PATIENCE_AGAIN_S = 30.0  # the same, where an earlier life has left the block
 
 
-class Patience:
-    """Calls a function when what was stopped has had so many seconds to end. They begin anew with each recorded answer: code that
-    is told again what it was told before leaves its block when it has heard all of it."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, seconds: float, replayed_at: Callable[[], float], function: Callable[[], None]
-    ) -> None:
-        self._loop, self._seconds, self._replayed_at, self._function = loop, seconds, replayed_at, function
-        self._timer = loop.call_later(seconds, self._end)
-
-    def _end(self) -> None:
-        if (again := self._replayed_at() + self._seconds) > self._loop.time():
-            self._timer = self._loop.call_at(again, self._end)
-            return
-        self._function()
-
-    def cancel(self) -> None:
-        """There is nothing left to wait for."""
-        self._timer.cancel()
-
-
 class Deadline:
     """An absolute time (wall clock) after which nothing under it may run. One timer serves all its calls.
 
@@ -121,38 +102,49 @@ class Deadline:
         self._patience: Patience | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._turns: Turns
         self._cancel: Callable[[Any, str, BaseException], None]
         self._replayed_at: Callable[[], float]
         self._ends = math.inf  # by the loop's clock, which nobody sets
 
     def arm(
         self,
-        loop: asyncio.AbstractEventLoop,
+        turns: Turns,
         left_s: float,
         cancel: Callable[[Any, str, BaseException], None],
         replayed_at: Callable[[], float],
     ) -> None:
         """Start the timer. `left_s`: for how long it may still be waited for, whatever the wall clock says. `replayed_at` says when
         the journal last answered, by the loop's clock."""
-        self._loop, self._cancel, self._replayed_at = loop, cancel, replayed_at
+        self._turns, self._cancel, self._replayed_at = turns, cancel, replayed_at
+        self._loop = loop = turns.loop
         self._ends = loop.time() + left_s
         self._timer = loop.call_at(max(loop.time(), self._ends), self._expire)
         if self.outer is not None:
             self.outer.inner[self] = None
 
-    def _expire(self) -> None:
+    def _expire(self, *, is_quiet: bool = False) -> None:
+        """Its time has come. `is_quiet`: the journal has stopped answering, too."""
         assert self._loop is not None
         if self.left_s > 0:  # the timer came early
             self._timer = self._loop.call_at(self._ends, self._expire)
             return
-        if (again := self._replayed_at() + (HELD_BACK_S if self.holds_back else REPLAY_S)) > self._loop.time():
-            self._timer = self._loop.call_at(again, self._expire)
-            return
         self._timer = None
+        if not is_quiet and (left_s := self._quiet_in()) > 0:
+            seconds = HELD_BACK_S if self.holds_back else REPLAY_S
+            ended = functools.partial(self._expire, is_quiet=True)
+            self._patience = Patience(self._turns, seconds, ended, self._replayed_at, left_s=left_s)
+            return
         self.expired = self.stopping = True
         self._hands_on = bool(self.inner)
         self._patience = self.begin_patience(self._stop_all)
         self._stop_what_can_stop()
+
+    def _quiet_in(self) -> float:
+        """For how long it has to be waited for another recorded answer. Where it holds back, what passed before it was due does not
+        count: nobody knows whether the loop ran."""
+        assert self._loop is not None
+        return HELD_BACK_S if self.holds_back else self._replayed_at() + REPLAY_S - self._loop.time()
 
     def _stop_what_can_stop(self) -> None:
         """Stop all calls but those with an open block inside, which has the first word; when none is left, the block."""
@@ -174,10 +166,10 @@ class Deadline:
                 call = call.parent
         return found
 
-    def begin_patience(self, function: Callable[[], None]) -> Patience:
-        """Call a function when what was stopped has had long enough to end."""
-        assert self._loop is not None
-        return Patience(self._loop, PATIENCE_AGAIN_S if self.was_left else PATIENCE_S, self._replayed_at, function)
+    def begin_patience(self, function: Callable[[], None], more_s: float = 0.0) -> Patience:
+        """Call a function when what was stopped has had long enough to end, after the `more_s` seconds for which it is shielded."""
+        seconds = PATIENCE_AGAIN_S if self.was_left else PATIENCE_S
+        return Patience(self._turns, seconds, function, self._replayed_at, left_s=seconds + max(0.0, more_s))
 
     def _stop_all(self) -> None:
         for call in list(self.calls):
@@ -238,8 +230,9 @@ class Deadline:
 
     def look(self) -> None:
         """The wall clock was set: expire if the time has come."""
-        if not self.expired and self._timer is not None and self.left_s <= 0:
-            self._timer.cancel()
+        is_armed = self._timer is not None or self._patience is not None
+        if not self.expired and is_armed and self.left_s <= 0:
+            self.disarm()
             self._expire()
 
     def disarm(self) -> None:

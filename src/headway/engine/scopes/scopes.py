@@ -21,6 +21,7 @@ from headway.engine.scopes.account import Account
 from headway.engine.scopes.accounting import Accounting
 from headway.engine.scopes.bounds import Deadline, Limit, Scope
 from headway.engine.scopes.desk import Desk
+from headway.engine.scopes.patience import Turns
 from headway.engine.tasks.spec import TaskSpec
 from headway.engine.waiting.waits import Waits
 from headway.errors import UsageError
@@ -38,6 +39,7 @@ class Scopes:
         self._replay = replay
         self._stopper = stopper
         self._waits = waits
+        self._turns = Turns(run.loop, run.world.after_ready)
         self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.deadlines: set[Deadline] = set()
         self._named: dict[str, Limit] = {}
@@ -63,7 +65,7 @@ class Scopes:
         deadline = Deadline(min(at, outer.at) if outer else at, outer, run.wall, key)
         left, _ = self._recall_left(frame.call, deadline)
         deadline.was_left, deadline.holds_back = left is not None, self._was_in_time(frame.call, deadline, left)
-        deadline.arm(run.loop, min(left_s, outer.left_s) if outer else left_s, self._stopper.cancel, self._replay.last_answer)
+        deadline.arm(self._turns, min(left_s, outer.left_s) if outer else left_s, self._stopper.cancel, self._replay.last_answer)
         self.deadlines.add(deadline)
         if run.emit:
             run.emit(events.DeadlineOpened(at=run.wall(), key=frame.call.key.hex(), deadline=deadline.at))

@@ -41,6 +41,7 @@ class TaskSpec:
     forever: bool = False
     effect: bool = False
     verify: Callable[..., Any] | None = None
+    tells: Callable[[BaseException], bool] | None = None  # which of its failures are answers, and not asked for again
     on_change: str = "reuse"
     version_text: str = ""
     watch: Watch | None = None  # what counts in its version besides its source

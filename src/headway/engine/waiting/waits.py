@@ -11,6 +11,7 @@ not searched.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from headway.engine.dispatch.ready import Ready
 from headway.engine.ports import Stopper
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import PATIENCE_S
+from headway.engine.scopes.patience import Patience, Turns
 from headway.engine.transitions import OK
 from headway.errors import CycleError
 
@@ -31,6 +33,7 @@ class Waits:
         self._run = run
         self._stopper = stopper
         self._ready = ready
+        self._turns = Turns(run.loop, run.world.after_ready)
         self._foreign = 0  # waits of a call for a call that is not its child
         self._reads: dict[Call, int] = {}  # by call: waits for a value that the journal has told
 
@@ -89,8 +92,8 @@ class Waits:
         left = [target for target in targets if target.state < OK and target.parent is me]
         if not left or must_stop(me):
             return
-        loop, count = self._run.loop, len(left)
-        future = loop.create_future()
+        count = len(left)
+        future = self._run.loop.create_future()
 
         def ended(_: Call) -> None:
             nonlocal count
@@ -100,11 +103,11 @@ class Waits:
 
         for target in left:
             target.add_callback(ended)
-        timer = loop.call_later(PATIENCE_S, self._end_wait, future)
+        patience = Patience(self._turns, PATIENCE_S, functools.partial(self._end_wait, future))
         try:
             yield from self.suspend(me, future)
         finally:
-            timer.cancel()
+            patience.cancel()
 
     def _end_wait(self, future: asyncio.Future[None]) -> None:
         if not future.done():

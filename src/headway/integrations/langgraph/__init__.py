@@ -1,5 +1,6 @@
-"""Threads of LangGraph in a Headway store: a checkpointer that many threads and processes share, and whose journal grows with what is
-said, not with what was said before.
+"""Threads of LangGraph in a Headway store: a checkpointer that many processes share.
+
+What it writes grows with what is said, not with what was said before.
 
     graph = builder.compile(checkpointer=HeadwaySaver(".headway"))
     graph.invoke({"messages": [("user", "hello")]}, {"configurable": {"thread_id": "ada"}})

@@ -1,4 +1,4 @@
-"""The checkpointer's methods for event loops: each waits for its blocking namesake in a thread, so that no loop waits for a store."""
+"""The checkpointer's methods for event loops: each runs its blocking namesake in a thread, so that no loop waits for a store."""
 
 from __future__ import annotations
 

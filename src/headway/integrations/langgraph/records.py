@@ -4,9 +4,9 @@
     writes   what a task wrote after a checkpoint
     cut      everything before a place is gone: the thread was deleted, or pruned
 
-A value that is a list or a dictionary is kept as its difference from the value of the same channel in another record: a conversation
-that grows by two messages adds two messages. Records refer to each other by number, never backwards in meaning: a record that is
-written stays right whatever is appended beside it.
+A value that is a list or a dictionary is kept as its difference from the value of the same channel in another record: a
+conversation that grows by two messages adds two messages. Records refer to each other by number, so whatever is appended beside a
+record leaves it right.
 """
 
 from __future__ import annotations
@@ -27,10 +27,17 @@ Typed = tuple[str, bytes]
 """A value as LangGraph's serializer gives it: the kind of bytes, and the bytes."""
 
 
+Form = Literal["whole", "list", "dict"]
+"""Of a value: one part, the elements of a list, or the pairs of a dictionary."""
+
+Parts = tuple[Form, list[Typed]]
+"""The form of a value, and its parts."""
+
+
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     """The value of a channel: whole, or parts of a list or dictionary that replace some of those of another record's value."""
 
-    form: Literal["whole", "list", "dict"]
+    form: Form
     parts: list[Typed]  # of a whole value the only one; of a dictionary each a pair
     base: int | None = None  # the record whose value is cut: its number, or below zero how far back it is
     head: int = 0  # how many parts of the base stay at the beginning
@@ -51,13 +58,13 @@ class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag="put", tag_field=
 
 
 class Writes(msgspec.Struct, frozen=True, omit_defaults=True, tag="writes", tag_field="kind"):
-    """What a task wrote after a checkpoint: `(place, channel, kind of bytes, bytes)`."""
+    """What a task wrote after a checkpoint: `(place, channel, value)`. A value may be cut from the channel's in the checkpoint."""
 
     ns: str
     checkpoint: str
     task: str
     path: str
-    writes: list[tuple[int, str, str, bytes]]
+    writes: list[tuple[int, str, Value]]
 
 
 class Cut(msgspec.Struct, frozen=True, tag="cut", tag_field="kind"):

@@ -1,20 +1,17 @@
 """The checkpointer: LangGraph's threads as collections of a Headway store.
 
 Each thread is a durable collection. A checkpoint, or what a task wrote, is one item, appended in one durable transaction, so that a
-process killed between two of them leaves each whole. Any number of threads and processes append to one collection; who appends has
-read what was there, or reads it and looks again. Nothing is held open between calls.
+process killed between two of them leaves each whole.
 
-`records` says what an item holds, `threads` what a process knows of a thread. This file talks to LangGraph and to the store.
+`records` says what an item holds, `threads` what a process knows of a thread, `shelf` how processes share one. This file talks to
+LangGraph, and never keeps a live value of its own.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote, unquote
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -29,12 +26,11 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from headway.errors import UsageError
 from headway.integrations.langgraph.awaiting import AwaitedSaver
-from headway.integrations.langgraph.records import Cut, Put, Record, Typed, Value, Writes, append, read
+from headway.integrations.langgraph.records import Form, Parts, Put, Typed, Value, Writes
+from headway.integrations.langgraph.shelf import Shelf
 from headway.integrations.langgraph.threads import ThreadRecords
 from headway.journal.open import open_store
 from headway.journal.store import Store
-
-KNOWN_THREADS = 256
 
 
 class HeadwaySaver(AwaitedSaver):
@@ -71,11 +67,9 @@ class HeadwaySaver(AwaitedSaver):
         super().__init__(serde=serde)
         if not isinstance(name, str) or not name or "/" in name or not name.isprintable():
             raise UsageError(f"HeadwaySaver(name={name!r:.100}): a name of printable characters, without `/`")
-        self._name = name
         self._store = open_store(store)
         self._owns_store = self._store is not store
-        self._lock = threading.Lock()  # of the dictionary; each thread has one of its own
-        self._threads: dict[str, ThreadRecords] = {}
+        self._shelf = Shelf(self._store, name)
 
     def close(self) -> None:
         """Close the store, unless it was given open."""
@@ -103,8 +97,7 @@ class HeadwaySaver(AwaitedSaver):
             StoreDamaged: a part of it is lost.
         """
         thread_id, ns, checkpoint_id = _place_of(config)
-        with self._thread(thread_id) as thread:
-            self._read_on(thread)
+        with self._shelf.open(thread_id) as thread:
             number = thread.find(ns or "", checkpoint_id)
             return None if number is None else self._tuple(thread_id, thread, number)
 
@@ -130,9 +123,8 @@ class HeadwaySaver(AwaitedSaver):
         _, ns, wanted = ("", None, None) if config is None else _place_of(config)
         last = None if before is None else before["configurable"].get("checkpoint_id")
         found: list[tuple[str, str, int, ThreadRecords]] = []
-        for thread_id in self._thread_ids() if config is None else [_place_of(config)[0]]:
-            with self._thread(thread_id) as thread:
-                self._read_on(thread)
+        for thread_id in self._shelf.thread_ids() if config is None else [_place_of(config)[0]]:
+            with self._shelf.open(thread_id) as thread:
                 found += [(thread.puts[number].id, thread_id, number, thread) for number in thread.numbers(ns)]
         left = limit
         for checkpoint_id, thread_id, number, thread in sorted(found, key=lambda one: one[0], reverse=True):
@@ -160,8 +152,7 @@ class HeadwaySaver(AwaitedSaver):
         thread_id, ns, checkpoint_id = _place_of(config)
         written: dict[str, list[Any]] = {channel: [] for channel in channels}
         seeds: dict[str, Any] = {}
-        with self._thread(thread_id) as thread:
-            self._read_on(thread)
+        with self._shelf.open(thread_id) as thread:
             number = thread.find(ns or "", checkpoint_id)
             for ancestor in () if number is None else thread.ancestors(thread.puts[number]):
                 left = written.keys() - seeds.keys()
@@ -169,7 +160,7 @@ class HeadwaySaver(AwaitedSaver):
                     break
                 for one in reversed(thread.writes_of(thread.puts[ancestor])):
                     if one.channel in left:
-                        written[one.channel].append((one.task, one.channel, self.serde.loads_typed(one.value)))
+                        written[one.channel].append((one.task, one.channel, self._load(*thread.written(one))))
                 for channel in left.intersection(thread.channels(ancestor)):
                     seeds[channel] = self._load(*thread.value(ancestor, channel))
         return {
@@ -186,7 +177,7 @@ class HeadwaySaver(AwaitedSaver):
             cast("Checkpoint", {**checkpoint, "channel_values": values}),
             self.serde.loads_typed(put.metadata),
             _config(thread_id, put.ns, put.parent) if put.parent else None,
-            [(one.task, one.channel, self.serde.loads_typed(one.value)) for one in thread.writes_of(put)],
+            [(one.task, one.channel, self._load(*thread.written(one))) for one in thread.writes_of(put)],
         )
 
     def _matches(self, put: Put, wanted: Mapping[str, Any] | None) -> bool:
@@ -223,12 +214,12 @@ class HeadwaySaver(AwaitedSaver):
             for channel, value in checkpoint["channel_values"].items()
             if channel in new_versions or channel not in checkpoint["channel_versions"]
         }
-        with self._thread(thread_id) as thread:
+        with self._shelf.open(thread_id, reads=False) as thread:
             if parent and (ns or "", parent) not in thread.number_of:
-                self._read_on(thread)
+                self._shelf.read_on(thread)
             while True:
                 record = self._put_record(thread, place, checkpoint, values)
-                at = self._append(thread, record)
+                at = self._shelf.append(thread, record)
                 if thread.number_of.get((ns or "", checkpoint["id"])) != at or thread.is_whole(at):
                     return _config(thread_id, ns or "", checkpoint["id"])
 
@@ -237,7 +228,7 @@ class HeadwaySaver(AwaitedSaver):
         thread: ThreadRecords,
         place: tuple[str, str, str | None, Typed, Typed],
         checkpoint: Checkpoint,
-        values: Mapping[str, tuple[str, list[Typed]]],
+        values: Mapping[str, Parts],
     ) -> Put:
         ns, _, parent, *_ = place
         base = thread.number_of.get((ns, parent)) if parent else None
@@ -253,11 +244,11 @@ class HeadwaySaver(AwaitedSaver):
             if channel in inherited and before.get(channel) == version:
                 kept[channel] = thread.home(cast("int", base), channel)
             elif channel in checkpoint["channel_values"]:
-                made[channel] = Value(*self._dump(checkpoint["channel_values"][channel]))  # type: ignore[arg-type]
+                made[channel] = Value(*self._dump(checkpoint["channel_values"][channel]))
         for channel, (form, parts) in values.items():
-            different = thread.difference(base, channel, form, parts)
-            if different is None:
-                kept[channel] = thread.home(cast("int", base), channel)
+            different = thread.difference(thread.near(ns, parent), channel, form, parts)
+            if different.base is not None and not different.parts and different.head + different.tail == len(parts):
+                kept[channel] = different.base
             else:
                 made[channel] = different
         return Put(*place, made, kept)
@@ -275,10 +266,15 @@ class HeadwaySaver(AwaitedSaver):
             StoreError: the store can't be written.
         """
         thread_id, ns, checkpoint_id = _place_of(config)
-        dump = self.serde.dumps_typed
-        made = [(WRITES_IDX_MAP.get(channel, at), channel, *dump(value)) for at, (channel, value) in enumerate(writes)]
-        with self._thread(thread_id) as thread:
-            self._append(thread, Writes(ns or "", checkpoint_id or "", task_id, task_path, made))
+        place = ns or "", checkpoint_id or ""
+        dumped = [(WRITES_IDX_MAP.get(channel, at), channel, self._dump(value)) for at, (channel, value) in enumerate(writes)]
+        with self._shelf.open(thread_id, reads=False) as thread:
+            while True:
+                base = thread.near(*place)
+                made = [(at, channel, thread.difference(base, channel, *parts)) for at, channel, parts in dumped]
+                self._shelf.append(thread, Writes(*place, task_id, task_path, made))
+                if all(thread.is_made(one) for one in thread.writes.get(place, {}).values() if one.task == task_id):
+                    return
 
     # --- forgetting and copying ------------------------------------------------------------------------------------------
 
@@ -288,7 +284,7 @@ class HeadwaySaver(AwaitedSaver):
         Args:
             thread_id: the thread. Where there is none, nothing happens.
         """
-        self._keep_only(thread_id, None)
+        self._shelf.keep_only(str(thread_id), None)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of runs, and what was written after them, in every thread. Others keep their values.
@@ -302,8 +298,8 @@ class HeadwaySaver(AwaitedSaver):
             said = {number: self.serde.loads_typed(thread.puts[number].metadata) for number in thread.number_of.values()}
             return {number for number, metadata in said.items() if metadata.get("run_id") not in gone}
 
-        for thread_id in self._thread_ids() if gone else ():
-            self._keep_only(thread_id, others)
+        for thread_id in self._shelf.thread_ids() if gone else ():
+            self._shelf.keep_only(thread_id, others)
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Forget the past of threads.
@@ -319,7 +315,7 @@ class HeadwaySaver(AwaitedSaver):
         if strategy not in ("keep_latest", "delete"):
             raise UsageError(f"prune(strategy={strategy!r}): 'keep_latest' or 'delete'")
         for thread_id in thread_ids:
-            self._keep_only(thread_id, self._newest if strategy == "keep_latest" else None)
+            self._shelf.keep_only(str(thread_id), self._newest if strategy == "keep_latest" else None)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all checkpoints of a thread, and what was written after them, to another.
@@ -328,11 +324,7 @@ class HeadwaySaver(AwaitedSaver):
             source_thread_id: the thread.
             target_thread_id: the other thread. What it has stays.
         """
-        with self._thread(source_thread_id) as source:
-            self._read_on(source)
-            copies = source.copies(sorted(source.number_of.values()), moves=False)
-        if copies:
-            append(self._store, self._collection(target_thread_id), copies)
+        self._shelf.copy(str(source_thread_id), str(target_thread_id))
 
     def _made_of(self, thread: ThreadRecords, number: int) -> set[int]:
         """The checkpoints whose writes make up channels that have no value of their own in a checkpoint."""
@@ -353,55 +345,7 @@ class HeadwaySaver(AwaitedSaver):
         newest = {number for ns in thread.newest if (number := thread.find(ns, None)) is not None}
         return newest.union(*(self._made_of(thread, number) for number in newest))
 
-    def _keep_only(self, thread_id: str, wanted: Callable[[ThreadRecords], set[int]] | None) -> None:
-        """Cut a thread down to some of its checkpoints, or to none, in one transaction; then erase what was cut off."""
-        with self._thread(thread_id) as thread:
-            self._read_on(thread)
-            numbers = set() if wanted is None else wanted(thread)
-            if not (thread.number_of or thread.writes) or numbers == set(thread.number_of.values()) != set():
-                return
-            until = thread.size
-            copies = [] if wanted is None else thread.copies(sorted(numbers), moves=True)
-            self._append(thread, Cut(until), *copies)
-            self._store.erase_items(thread.name, until)
-
-    # --- the store -------------------------------------------------------------------------------------------------------
-
-    def _collection(self, thread_id: str) -> str:
-        return f"{self._name}/{quote(str(thread_id), safe='')}"
-
-    def _thread_ids(self) -> list[str]:
-        prefix = f"{self._name}/"
-        return [unquote(one.name.removeprefix(prefix)) for one in self._store.collections() if one.name.startswith(prefix)]
-
-    @contextmanager
-    def _thread(self, thread_id: str) -> Iterator[ThreadRecords]:
-        """A thread as far as it was read, locked."""
-        name = self._collection(thread_id)
-        with self._lock:
-            thread = self._threads.pop(name, None) or ThreadRecords(name)
-            self._threads[name] = thread  # the last one used goes last
-            while len(self._threads) > KNOWN_THREADS:
-                del self._threads[next(iter(self._threads))]
-        with thread.lock:
-            yield thread
-
-    def _read_on(self, thread: ThreadRecords) -> None:
-        """Read what was appended since."""
-        for record in read(self._store, thread.name, thread.size):
-            thread.add(record)
-
-    def _append(self, thread: ThreadRecords, *records: Record) -> int:
-        """Append records, and know them and whatever others have appended before. Returns the number of the first."""
-        first = append(self._store, thread.name, records)
-        if first == thread.size:
-            for record in records:
-                thread.add(record)
-        else:
-            self._read_on(thread)
-        return first
-
-    def _dump(self, value: Any) -> tuple[str, list[Typed]]:
+    def _dump(self, value: Any) -> Parts:
         """The form and the parts of a channel's value."""
         dump = self.serde.dumps_typed
         if type(value) is list:
@@ -410,12 +354,12 @@ class HeadwaySaver(AwaitedSaver):
             return "dict", [dump([name, one]) for name, one in value.items()]
         return "whole", [dump(value)]
 
-    def _load(self, form: str, parts: Sequence[Typed]) -> Any:
+    def _load(self, form: Form, parts: Sequence[Typed]) -> Any:
         load = self.serde.loads_typed
         if form == "list":
             return [load(one) for one in parts]
         if form == "dict":
-            return {name: one for name, one in map(load, parts)}
+            return dict(map(load, parts))
         return load(parts[0])
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from headway.errors import StoreDamaged
-from headway.integrations.langgraph.records import Cut, Put, Record, Typed, Value, Writes
+from headway.integrations.langgraph.records import Cut, Form, Parts, Put, Record, Typed, Value, Writes
 
 Place = tuple[str, str]
 """The namespace and the id of a checkpoint."""
@@ -29,7 +28,7 @@ class Write:
     task: str
     at: int
     channel: str
-    value: Typed
+    value: Value
 
 
 @dataclass(eq=False, slots=True)
@@ -58,9 +57,10 @@ class ThreadRecords:
             self.newest[record.ns] = max(record.id, self.newest.get(record.ns, ""))
         elif isinstance(record, Writes):
             known = self.writes.setdefault((record.ns, record.checkpoint), {})
-            for at, channel, kind, data in record.writes:
-                if at < 0 or (record.task, at) not in known:  # what was written stays, but errors and the like are replaced
-                    known[record.task, at] = Write(number, record.path, record.task, at, channel, (kind, data))
+            for at, channel, value in record.writes:
+                old = known.get((record.task, at))
+                if at < 0 or old is None or not self.is_made(old):  # what was written stays; errors and the like are replaced
+                    known[record.task, at] = Write(number, record.path, record.task, at, channel, value)
         elif isinstance(record, Cut):
             self._cut(record.until)
 
@@ -88,6 +88,12 @@ class ThreadRecords:
             return number
         return next((found for found in self.numbers(ns) if self.is_whole(found)), None)
 
+    def near(self, ns: str, checkpoint: str | None) -> int | None:
+        """The number of a checkpoint whose values are like those of one that is to come: the one asked for, else the newest.
+        LangGraph may bring what tasks wrote before it brings the checkpoint."""
+        number = self.number_of.get((ns, checkpoint)) if checkpoint else None
+        return number if number is not None and self.is_whole(number) else self.find(ns, None)
+
     def numbers(self, ns: str | None) -> list[int]:
         """The numbers of the checkpoints of a namespace, or of all, those with the newest ids first."""
         found = sorted((place[1], number) for place, number in self.number_of.items() if ns is None or place[0] == ns)
@@ -109,6 +115,23 @@ class ThreadRecords:
         """What tasks wrote after a checkpoint, in the order in which it is applied."""
         return sorted(self.writes.get((put.ns, put.id), {}).values(), key=lambda one: (one.path, one.task, one.at))
 
+    def written(self, one: Write) -> Parts:
+        """The value that a task wrote. Raises StoreDamaged where a part is lost."""
+        value = one.value
+        if value.base is None:
+            return value.form, value.parts
+        _, known = self.value(self._resolve(one.number, value.base), one.channel)
+        return value.form, [*known[: value.head], *value.parts, *known[len(known) - value.tail :]]
+
+    def is_made(self, one: Write) -> bool:
+        """Whether what a written value was cut from is there."""
+        if one.value.base is None or not self.cut:
+            return True
+        try:
+            return self._is_there(self._resolve(one.number, one.value.base), one.channel)
+        except StoreDamaged:
+            return False
+
     def ancestors(self, put: Put) -> Iterator[int]:
         """The numbers of the checkpoints before one, nearest first."""
         while put.parent is not None and (number := self.number_of.get((put.ns, put.parent))) is not None:
@@ -128,7 +151,7 @@ class ThreadRecords:
             number = self._resolve(number, self.puts[number].kept[channel])
         return number
 
-    def value(self, number: int, channel: str) -> tuple[str, list[Typed]]:
+    def value(self, number: int, channel: str) -> Parts:
         """The form and the parts of a channel's value in a checkpoint. Raises StoreDamaged where a part is lost."""
         home = self.home(number, channel)
         form = self.puts[home].values[channel].form
@@ -165,20 +188,18 @@ class ThreadRecords:
             meant = self.moved[meant]
         if meant not in self.puts:
             raise StoreDamaged(
-                f"collection {self.name!r}: item {number} needs item {meant}, which is lost: run `headway doctor` to see what is whole"
+                f"collection {self.name!r}: item {number} needs item {meant}, which is lost: run `headway doctor` to see more"
             )
         return meant
 
     # --- making records --------------------------------------------------------------------------------------------------
 
-    def difference(self, base: int | None, channel: str, form: str, parts: list[Typed]) -> Value | None:
-        """A value as its difference from the one of a channel in another checkpoint; None where it is the same."""
+    def difference(self, base: int | None, channel: str, form: Form, parts: list[Typed]) -> Value:
+        """A value as its difference from the one of a channel in another checkpoint. Where they are the same it has no parts."""
         known = None if base is None else self._same_form(base, channel, form)
         if base is None or known is None:
-            return Value(form, parts)  # type: ignore[arg-type]  # one of the three
-        if known == parts:
-            return None
-        if form == "whole":
+            return Value(form, parts)
+        if form == "whole" and known != parts:
             return Value("whole", parts)
         head, most = 0, min(len(known), len(parts))
         while head < most and known[head] == parts[head]:
@@ -187,10 +208,10 @@ class ThreadRecords:
         while tail < most - head and known[-1 - tail] == parts[-1 - tail]:
             tail += 1
         if head + tail == 0:
-            return Value(form, parts)  # type: ignore[arg-type]
-        return Value(form, parts[head : len(parts) - tail], self.home(base, channel), head, tail)  # type: ignore[arg-type]
+            return Value(form, parts)
+        return Value(form, parts[head : len(parts) - tail], self.home(base, channel), head, tail)
 
-    def _same_form(self, base: int, channel: str, form: str) -> list[Typed] | None:
+    def _same_form(self, base: int, channel: str, form: Form) -> list[Typed] | None:
         if channel not in self.channels(base) or not self._is_there(base, channel):
             return None
         known_form, known = self.value(base, channel)
@@ -199,7 +220,6 @@ class ThreadRecords:
     def copies(self, numbers: Sequence[int], *, moves: bool) -> list[Record]:
         """Records that say of these checkpoints, oldest first, and of what was written after them, what is known: to be appended in
         one transaction, whatever their numbers will be. `moves`: they take the place of the old ones."""
-        place = {number: at for at, number in enumerate(numbers)}
         holds: dict[tuple[int, str], int] = {}  # where the value of a record is among the copies
         copied: list[Record] = []
         for at, number in enumerate(numbers):
@@ -211,7 +231,7 @@ class ThreadRecords:
                 if (held := holds.get((home, channel))) is not None:
                     kept[channel] = held - at
                     continue
-                values[channel] = self._copied_value(home, channel, at, place, holds)
+                values[channel] = self._copied_value(home, channel, at, holds)
                 holds[home, channel] = at
             copied.append(Put(put.ns, put.id, put.parent, put.checkpoint, put.metadata, values, kept, number if moves else None))
         wanted = {(self.puts[number].ns, self.puts[number].id) for number in numbers}
@@ -220,18 +240,21 @@ class ThreadRecords:
                 copied += self._copied_writes(ns, checkpoint)
         return copied
 
-    def _copied_value(self, home: int, channel: str, at: int, place: Any, holds: dict[tuple[int, str], int]) -> Value:
+    def _copied_value(self, home: int, channel: str, at: int, holds: dict[tuple[int, str], int]) -> Value:
+        """The value of a record as one among copies: cut from another copy, or whole."""
         value = self.puts[home].values[channel]
         if value.base is not None:
             base = self.home(self._resolve(home, value.base), channel)
             if (held := holds.get((base, channel))) is not None:
                 return Value(value.form, value.parts, held - at, value.head, value.tail)
         form, parts = self.value(home, channel)
-        return Value(form, parts)  # type: ignore[arg-type]  # one of the three
+        return Value(form, parts)
 
     def _copied_writes(self, ns: str, checkpoint: str) -> Iterator[Writes]:
-        by_task: dict[tuple[str, str], list[tuple[int, str, str, bytes]]] = {}
+        by_task: dict[tuple[str, str], list[tuple[int, str, Value]]] = {}
         for one in self.writes[ns, checkpoint].values():
-            by_task.setdefault((one.task, one.path), []).append((one.at, one.channel, *one.value))
+            if self.is_made(one):
+                form, parts = self.written(one)
+                by_task.setdefault((one.task, one.path), []).append((one.at, one.channel, Value(form, parts)))
         for (task, path), writes in by_task.items():
             yield Writes(ns, checkpoint, task, path, writes)

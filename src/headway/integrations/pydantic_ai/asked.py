@@ -13,17 +13,19 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic_ai import ToolsetTool
 from pydantic_ai.messages import ModelRequest, ModelResponse
 from pydantic_ai.tools import RunContext
-from pydantic_core import to_jsonable_python
 
 MADE_UP = "pyd_ai_"
 """Begins the call ids that pydantic-ai makes up where a model gave none, anew in each life."""
 
 NOT_READ = frozenset({"timestamp", "run_id", "conversation_id", "metadata"})
 """Fields of pydantic-ai's own values that no model reads and that differ between lives."""
+
+
+_any: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def text_of(cache_key: tuple[object, ...]) -> str:
@@ -60,7 +62,7 @@ def _plain(value: Any) -> Any:
         return sorted((_plain(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
     if isinstance(value, bytes | bytearray | memoryview):
         return {"bytes": hashlib.blake2b(value, digest_size=16).hexdigest()}
-    return to_jsonable_python(value, fallback=_kind_of)
+    return _any.dump_python(value, mode="json", fallback=_kind_of, warnings=False)
 
 
 def _fields_of(value: Any) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class HeadwayDurability(BaseDurabilityCapability[AgentDepsT]):
         if threading.get_ident() != frame.call.engine.thread:
             raise UsageError(
                 f"agent {self.name!r} runs in a thread of {frame.call.describe()}, where its turns can't be recorded: "
-                "make that task an `async def` and write `await agent.run(…)`"
+                "make the task or tool around it an `async def` and write `await agent.run(…)`"
             )
         return True
 

@@ -4,8 +4,8 @@ An item carries a token, which its caller makes of the call that appends it. A c
 append that is made again, by a resumed run or by a driver that lost its lease, finds its item and gets the same number. Items never
 change and never move: the first n of a collection are the same for ever, which makes n a version of it.
 
-Where a repair could not save an item, or its value was erased, its place stays, without a value. This file must never give a number twice, and never return
-an item whose checksum it did not compare.
+Where a repair could not save an item, or it was erased, its place stays, without a value. This file must never give a number twice,
+and never return an item whose checksum it did not compare.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from headway.engine.handle import Handle
 from headway.engine.tasks.callables import describe_error
 from headway.joins.gather import settle
 from headway.methods import settings
-from headway.methods.agent.loop import Settings, agent, make_tools
+from headway.methods.agent.loop import Settings, agent, check_settings, make_tools
 from headway.methods.agent.shares import DELEGATES
 from headway.methods.allocate.budgets.shares import child_budgets
 from headway.models.ask import AnyModel
@@ -28,8 +28,8 @@ from headway.models.limits import LimitedModel
 from headway.models.messages import ToolSpec
 from headway.scopes.budget import remaining
 from headway.task import task
+from headway.tools.faults import is_answer
 from headway.tools.parameters import ToolArgumentsError
-from headway.tools.running import is_raised
 from headway.tools.tool import AnyTool, Labels, Tool
 
 _DESCRIPTION = (
@@ -93,6 +93,7 @@ def delegate(
         KISS Sorcar, arXiv 2604.23822, for the shares.
     """
     settings.at_least_one("delegate", most=most, depth=depth)
+    check_settings(options)
     made = make_tools(tools)
     if depth > 1:
         made.append(delegate(model, made, name=name, description=description, most=most, depth=depth - 1, **options))
@@ -115,7 +116,7 @@ class _PartsParameters:
         try:
             read = msgspec.json.decode(arguments, type=_Parts)
         except msgspec.DecodeError as error:
-            raise ToolArgumentsError(f"{self._name}: {error}. Write {{\"tasks\": [\"…\"]}}.") from None
+            raise ToolArgumentsError(f'{self._name}: {error}. Write {{"tasks": ["…"]}}.') from None
         if not 1 <= len(read.tasks) <= self._most:
             raise ToolArgumentsError(f"{self._name}: {len(read.tasks)} parts: at least one, at most {self._most} at a time.")
         return {"tasks": read.tasks}
@@ -139,7 +140,7 @@ async def work_on_parts(brief: Brief, tasks: list[str]) -> list[str]:
             begun.append(work_on_part(brief, part))
     found = []
     for end in await settle(*begun):
-        if end.error is not None and is_raised(end.error):
+        if end.error is not None and not is_answer(end.error):
             raise end.error
         found.append(cast("str", end.value) if end.error is None else f"This helper failed: {describe_error(end.error)}")
     return found

@@ -8,7 +8,6 @@ decides it decides from recorded answers alone. It keeps nothing of its own.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
@@ -17,10 +16,11 @@ from headway.methods import settings
 from headway.methods.agent.compacting import compact
 from headway.methods.agent.records import Answer, Called, Heard, Returned, Said, Why
 from headway.methods.agent.shares import keep_one_delegation
-from headway.methods.agent.transcript import describe_left, with_note
+from headway.methods.agent.transcript import answer_open_calls, describe_left, last_words, with_note
 from headway.methods.guard.gates import Guard, open_gates
 from headway.models.ask import AnyModel, begin
 from headway.models.base import Piece, Sample
+from headway.models.checks.answers import AskedForTools
 from headway.models.messages import Message
 from headway.models.requests import Sampling, make_request
 from headway.models.streaming import pieces_of
@@ -43,7 +43,7 @@ class Settings(TypedDict, total=False):
     Attributes:
         system: what the model is told before all else.
         history: a conversation to go on from (`Answer.messages`).
-        turns: how often the model is asked, at most (20). The last time it gets no tools and must answer.
+        turns: how often the model is asked, at most (20). The last time it may ask for none and must answer.
         room: tokens of a conversation, about; what is longer is summed up, as a call. None sums nothing up (None).
         tell_budget: whether the model is told before each turn what is left of its budgets, its time and its turns (True).
         hear: a function that is told of each piece that the model says, each call and each result (`Said`, `Called`, `Returned`).
@@ -131,18 +131,23 @@ def make_tools(tools: Sequence[AnyTool]) -> list[Tool]:
     return made
 
 
+def check_settings(options: Settings) -> None:
+    """Raises UsageError for settings that make no sense."""
+    if unknown := options.keys() - Settings.__annotations__.keys():
+        raise UsageError(f"agent has no {', '.join(sorted(unknown))}; it has {', '.join(Settings.__annotations__)}")
+    settings.at_least_one("agent", turns=options.get("turns", TURNS))
+    if options.get("room") is not None:
+        settings.at_least_one("agent", room=options["room"])
+    taken = {"tools", "tool_choice", "schema", "continues", "n"} & options.get("sampling", {}).keys()
+    if taken:
+        raise UsageError(f"agent: sampling has {', '.join(sorted(taken))}, which the loop sets itself")
+
+
 class _Agent:
     """One agent at work."""
 
     def __init__(self, model: AnyModel, tools: list[Tool], schema: Any, options: Settings) -> None:
-        if unknown := options.keys() - Settings.__annotations__.keys():
-            raise UsageError(f"agent has no {', '.join(sorted(unknown))}; it has {', '.join(Settings.__annotations__)}")
-        settings.at_least_one("agent", turns=options.get("turns", TURNS))
-        if options.get("room") is not None:
-            settings.at_least_one("agent", room=options["room"])
-        taken = {"tools", "tool_choice", "schema", "continues", "n"} & options.get("sampling", {}).keys()
-        if taken:
-            raise UsageError(f"agent: sampling has {', '.join(sorted(taken))}, which the loop sets itself")
+        check_settings(options)
         self._model, self._tools, self._options = model, tools, options
         self._form = None if schema is str else form_of(schema)
         self._turns = options.get("turns", TURNS)
@@ -164,6 +169,7 @@ class _Agent:
                     return await self._answer(said, "answered" if self._turn < self._turns else self._why())
                 await self._use(said)
         except BudgetExceeded:
+            self._messages += answer_open_calls(self._messages)
             return Answer(self._last_words(), "budget", self._turn, tuple(self._messages))
         raise AssertionError("the last turn offers no tools")
 
@@ -181,10 +187,14 @@ class _Agent:
         if self._tools:
             sampling["tools"] = [each.spec for each in self._tools]
             sampling["tool_choice"] = "none" if is_last else "auto"
-        said = await self._sample(with_note(self._messages, self._note(is_last)), sampling)
+        try:
+            said = await self._sample(with_note(self._messages, self._note(is_last)), sampling)
+        except AskedForTools:
+            if not (is_last and self._tools):
+                raise
+            self._turn += 1
+            return Sample(self._words(), 0, "stop")  # it was told to answer and did not, so what it said before stands
         self._turn += 1
-        if is_last and said.calls:  # some servers ask for tools that they are told not to
-            said = dataclasses.replace(said, calls=(), finish="stop")
         self._messages.append(said.message)
         return said
 
@@ -241,4 +251,8 @@ class _Agent:
         return Answer(value, why, self._turn, tuple(self._messages))
 
     def _last_words(self) -> str | None:
-        return Answer(None, "budget", self._turn, tuple(self._messages)).text if self._form is None else None
+        return self._words() if self._form is None else None
+
+    def _words(self) -> str:
+        """What it said last."""
+        return last_words(self._messages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from headway.methods.agent.transcript import last_words
 from headway.models.base import Piece
 from headway.models.messages import Message, ToolCall
 from headway.tools.results import ToolResult
@@ -35,7 +36,7 @@ class Answer(Generic[T]):
     @property
     def text(self) -> str:
         """What the model said last."""
-        return next((message.text for message in reversed(self.messages) if message.role == "assistant" and message.text), "")
+        return last_words(self.messages)
 
 
 @dataclass(frozen=True, slots=True)

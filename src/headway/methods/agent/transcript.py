@@ -13,6 +13,7 @@ from headway.models.messages import Image, Message
 BYTES_A_TOKEN = 3  # a cautious guess: English has four, code and other languages fewer
 IMAGE_TOKENS = 1500
 ROUND_A_MESSAGE = 8
+CUT_OFF = "No result: a budget was used up. It may have run."
 
 
 def guess_tokens(messages: Sequence[Message]) -> int:
@@ -75,6 +76,19 @@ def describe_left(left: Mapping[str, float], seconds: float, turns: int) -> str:
         parts.append(f"{seconds:,.0f} seconds")
     parts.append(f"{turns} turn{'s' * (turns != 1)}")
     return f"You have left: {', '.join(parts)}.{' Answer now.' if turns == 1 else ''}"
+
+
+def last_words(messages: Sequence[Message]) -> str:
+    """What the assistant said last; empty where it said nothing."""
+    return next((message.text for message in reversed(messages) if message.role == "assistant" and message.text), "")
+
+
+def answer_open_calls(messages: Sequence[Message]) -> list[Message]:
+    """What is to be added to a conversation that was cut off, so that each call has an answer and a model can go on from it."""
+    asked = next((place for place in reversed(range(len(messages))) if messages[place].role == "assistant"), len(messages))
+    answered = {message.call_id for message in messages[asked + 1 :]}
+    open_calls = [call for message in messages[asked : asked + 1] for call in message.calls if call.id not in answered]
+    return [Message("tool", CUT_OFF, call_id=call.id, name=call.name) for call in open_calls]
 
 
 def with_note(messages: Sequence[Message], note: str) -> tuple[Message, ...]:

@@ -103,7 +103,7 @@ async def run_plan(
         that the first success of a batch ends it, unless `cancel` says otherwise.
     """
     where = "run_plan"
-    settings.function(where, attempt=attempt, policy=policy)
+    _check_parts(where, attempt, policy)
     _check_graph(graph)
     Failures(errors)  # refuses what are no errors
     rules = Rules(attempt, accept, errors, cancel)
@@ -154,7 +154,7 @@ async def run_map(
         ({0: True, 1: True}, 'done')
     """
     where = "run_map"
-    settings.function(where, attempt=attempt, policy=policy)
+    _check_parts(where, attempt, policy)
     if not isinstance(items, Sequence):
         raise UsageError(f"{where}: items={items!r:.80}: a list; the policy must know all of them to choose among them")
     graph = Graph(tuple(Node(str(place), item) for place, item in enumerate(items)))
@@ -342,6 +342,12 @@ class _Execution(Generic[W, T]):
     def _observe(self, batch: Batch) -> None:
         for sample in batch.samples:
             self.observations.append(Observation(batch.step, sample.choice, sample.ok, sample.cost, sample.seconds))
+
+
+def _check_parts(where: str, attempt: object, policy: object) -> None:
+    settings.function(where, attempt=attempt, policy=policy)
+    if isinstance(policy, type):
+        raise UsageError(f"{where}: policy={policy.__name__}: a policy, not its class: write {policy.__name__}(…)")
 
 
 def name_policy(policy: object) -> str:

@@ -58,6 +58,9 @@ class Recorded:
         Traceback (most recent call last):
             ...
         headway.errors.UsageError: Recorded: there is no outcome of choice 'large' to estimate from; there are of: 'small'
+
+    Source:
+        The empirical distribution, as MCPP draws from it (Wang et al., arXiv 2605.06110, and the authors' code).
     """
 
     rows: Mapping[tuple[str, str], tuple[Row, ...]]
@@ -200,7 +203,8 @@ class Recorded:
             table = msgspec.json.decode(Path(path).read_bytes(), type=_Table)
             return cls({(each.step, each.choice): tuple(each.rows(table.units)) for each in table.outcomes}, table.provenance)
         except (OSError, msgspec.DecodeError, ValueError) as error:
-            raise UsageError(f"Recorded.load: {path} is no table of outcomes: {error}") from None
+            said = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"Recorded.load: {path} is no table of outcomes, such as `save` writes: {said}") from None
 
 
 class _Rows(msgspec.Struct):

@@ -23,9 +23,9 @@ from headway.models.messages import Message
 from headway.models.structured.answering import answer
 from headway.models.structured.forms import Form, form_of
 from headway.task import Task, task
+from headway.tools.faults import is_answer
 from headway.tools.parameters import Parameters
 from headway.tools.results import show
-from headway.tools.running import is_raised
 from headway.tools.tool import AnyTool, Tool, tool
 
 MOST_FREE = 40  # characters of a text without a pattern
@@ -128,7 +128,7 @@ async def _read(reading: _Reading, args: tuple[Any, ...], kwargs: dict[str, Any]
     try:
         value = await reading.task(*args, **kwargs)
     except Exception as error:
-        if is_raised(error):
+        if not is_answer(error):
             raise
         raise Unreadable(f"{reading.name} failed with a {type(error).__name__}, of which nothing is told") from None
     try:

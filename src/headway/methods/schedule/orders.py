@@ -72,6 +72,9 @@ def by_rule(rule: Rule) -> RuleOrder:
         >>> last_first = Rule("last first", lambda each, scene: -each.number, fixed=True)
         >>> hw.testing.run(program, store=None, order=by_rule(last_first))
         ['c', 'b', 'a']
+
+    Source:
+        List scheduling by priorities: Graham, "Bounds on multiprocessing timing anomalies" (SIAM J. Appl. Math. 17, 1969).
     """
     settings.instance("by_rule", Rule, rule=rule)
     return RuleOrder(rule)

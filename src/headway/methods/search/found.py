@@ -9,6 +9,7 @@ from reprlib import repr as shortly
 from typing import TYPE_CHECKING, Generic, Literal, SupportsIndex, TypeVar
 
 from headway.errors import UsageError
+from headway.methods import settings
 from headway.methods.protocols import Selector
 from headway.methods.records import Candidate
 
@@ -89,5 +90,5 @@ def _select(select: Selector[V], candidates: Sequence[Candidate[V]]) -> int:
     place: object = select(candidates)
     if isinstance(place, bool) or not isinstance(place, SupportsIndex) or not 0 <= index(place) < len(candidates):
         places = f"the place of one of {len(candidates)} candidates, from 0 to {len(candidates) - 1}"
-        raise UsageError(f"select={select!r} returned {shortly(place)}: it must return {places}")
+        raise UsageError(f"select={settings.say_part(select)} returned {shortly(place)}: it must return {places}")
     return index(place)

@@ -51,7 +51,7 @@ async def scores_of(score: Scorer[Q, S], question: Q, values: list[S], *, probab
     """
     asked = score(question, values)
     given = await asked
-    gave = f"the scorer {score!r} gave"
+    gave = f"the scorer {settings.say_part(score)} gave"
     try:
         scores = [float(value) for value in given]
     except (TypeError, ValueError):
@@ -71,7 +71,7 @@ async def vectors_of(embed: Embedder[Q, S], question: Q, values: list[S]) -> lis
     no angle."""
     asked = embed(question, values)
     given = await asked
-    gave = f"the embedder {embed!r} gave"
+    gave = f"the embedder {settings.say_part(embed)} gave"
     try:
         vectors = [[float(part) for part in vector] for vector in given]
     except (TypeError, ValueError):
@@ -96,7 +96,8 @@ def of_kind(kind: type[T], part: object, given: object, asked: Awaitable[object]
     """
     if not isinstance(given, kind):
         without = "; Candidate(value, None) where there is no answer" if kind is Candidate else ""
-        raise _wrong(f"{part!r} returned {shortly(given)}: it must return a search.{kind.__name__}{without}", asked)
+        gave = f"{settings.say_part(part)} returned {shortly(given)}"
+        raise _wrong(f"{gave}: it must return a search.{kind.__name__}{without}", asked)
     return given
 
 

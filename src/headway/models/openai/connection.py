@@ -133,6 +133,18 @@ class Connection:
         given = {name.lower(): (name, value) for name, value in (*self.headers.items(), *headers.items())}
         return {own.get(plain, name): value for plain, (name, value) in given.items()}
 
+    def beside(self, path: str) -> str:
+        """The address of a path that is not below the server's `/v1`, but beside it.
+
+        Args:
+            path: its name.
+
+        Returns:
+            A whole address.
+        """
+        url = urlsplit(self._url or f"https://{OPENAI}")
+        return url._replace(path=f"{url.path.rstrip('/').removesuffix('/v1')}/{path}", query="", fragment="").geturl()
+
     @property
     def _url(self) -> str | None:
         return self.base_url or os.environ.get("OPENAI_BASE_URL")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from headway.engine.outcomes.retry import Retry
@@ -20,12 +20,16 @@ from headway.errors import UsageError
 from headway.extras import require
 from headway.models.abilities import ALL
 from headway.models.base import Piece, Request
-from headway.models.checking import fault_of_extra, fault_of_headers
+from headway.models.checks.requests import fault_of_extra, fault_of_headers
 from headway.models.messages import Message
-from headway.models.openai import protocol, responses
+from headway.models.numbers.embedding import Embeddings
+from headway.models.numbers.reading import MOST_TEXTS
+from headway.models.numbers.scoring import Scores
+from headway.models.openai import numbers, protocol, responses
 from headway.models.openai.cap import Cap, CapWarning
 from headway.models.openai.connection import OPENAI, Connection
 from headway.models.openai.failures import hide_secrets, make_protocol_error
+from headway.models.openai.numbers import Scoring
 from headway.models.openai.protocol import Continuing
 from headway.models.prices import Price, price_of
 from headway.models.retrying import retry_of
@@ -57,6 +61,8 @@ class Endpoint:
             "reasoning" (OpenRouter, vLLM). By default they are not sent.
         continuing: how the server is told to go on with an assistant's message (`continues=True`): "flags" (vLLM, SGLang), "prefix"
             (Mistral, DeepSeek) or "last" (llama.cpp, Ollama: by its place alone). By default what the address says, else "flags".
+        scoring: how the server scores texts (`models.score`): "score", "rerank" or "pooling". By default "score" with a query and
+            "pooling" without one, as vLLM does.
 
     Raises:
         UsageError: without the extra, without an API key where one is needed, and for arguments that make no sense.
@@ -83,6 +89,7 @@ class Endpoint:
         headers: Mapping[str, str] | None = None,
         thoughts: str = "",
         continuing: Continuing | None = None,
+        scoring: Scoring | None = None,
     ) -> None:
         self.name = model
         self.price = price
@@ -93,6 +100,7 @@ class Endpoint:
         self._extra = {} if extra is None else extra
         self._thoughts = thoughts
         self._continuing = continuing
+        self._scoring = scoring
         self._check(base_url, api_key, timeout, {} if headers is None else headers)
         self._connection = Connection(model, base_url, api_key, timeout, headers or {})
         self._cap_warning = CapWarning(model)
@@ -105,9 +113,9 @@ class Endpoint:
         return self._connection.server
 
     def __headway_key__(self) -> object:
-        said = {"api": self._api, "extra": dict(self._extra), "thoughts": self._thoughts, "continuing": self._continuing}
-        usual: dict[str, Any] = {"api": "chat", "extra": {}, "thoughts": "", "continuing": None}
-        special = {name: value for name, value in said.items() if value != usual[name]}
+        special: dict[str, Any] = {"api": self._api} if self._api != "chat" else {}
+        options = {"extra": dict(self._extra), "thoughts": self._thoughts, "continuing": self._continuing, "scoring": self._scoring}
+        special |= {name: value for name, value in options.items() if value}
         at = (self.name,) if self.server == OPENAI else (self.name, self.server)
         named = ("model", *(at if self.alias is None else (self.alias,)))
         return (*named, special) if special else named
@@ -126,6 +134,7 @@ class Endpoint:
             "extra": self._extra,
             "thoughts": self._thoughts,
             "continuing": self._continuing,
+            "scoring": self._scoring,
         }
         return _remake, (self.name, options)
 
@@ -176,6 +185,58 @@ class Endpoint:
             if not reader.answered:
                 raise make_protocol_error(self.name, hide_secrets(words, self._connection.secrets(request.headers)))
 
+    async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> Embeddings:
+        """Embed texts, at `/embeddings`; `models.embed` makes a call of it.
+
+        Args:
+            texts: at least one.
+            dimensions: how long the vectors are to be, where the server can choose.
+
+        Returns:
+            A vector for each, in their order.
+
+        Raises:
+            ModelError: the server refused, or gave no vector for each text.
+            ModelUnavailable: it could not be had this time.
+        """
+        answer = await self._connection.post(
+            "/embeddings", numbers.embeddings_body(self.name, texts, dimensions) | dict(self._extra)
+        )
+        return numbers.read_embeddings(self.name, len(texts), answer)
+
+    async def score(self, texts: Sequence[str], query: str = "") -> Scores:
+        """Score texts with a reward model or a reranker; `models.score` makes a call of it.
+
+        Args:
+            texts: at least one.
+            query: what they answer, or are searched for.
+
+        Returns:
+            A number for each, in their order.
+
+        Raises:
+            UsageError: the form of scores needs a query, and there is none.
+            ModelError: the server refused, or gave no number for each text.
+            ModelUnavailable: it could not be had this time.
+        """
+        form = self._scoring or ("score" if query else "pooling")
+        if not query and form != "pooling":
+            raise UsageError(f"{self.name}: scoring={form!r} compares texts with a query: give one, or scoring='pooling'")
+        path = self._connection.beside("pooling") if form == "pooling" else f"/{form}"
+        answer = await self._connection.post(path, numbers.scores_body(form, self.name, texts, query) | dict(self._extra))
+        return numbers.read_scores(form, self.name, len(texts), answer)
+
+    def most_texts(self, query: str) -> int:
+        """How many texts are scored in a request.
+
+        Args:
+            query: what they answer; empty where they stand alone.
+
+        Returns:
+            One where each is the answer of a conversation.
+        """
+        return 1 if query and self._scoring == "pooling" else MOST_TEXTS
+
     def _body(self, request: Request) -> tuple[str, dict[str, Any]]:
         """Where a request goes, and what is sent. Raises UsageError for what the server can't do."""
         request = dataclasses.replace(request, extra={**self._extra, **request.extra}) if self._extra else request
@@ -199,6 +260,8 @@ class Endpoint:
             raise UsageError(f"{what}, api={self._api!r:.80}): 'chat' or 'responses'")
         if self._continuing not in (None, "flags", "prefix", "last"):
             raise UsageError(f"{what}, continuing={self._continuing!r:.80}): 'flags', 'prefix' or 'last'")
+        if self._scoring not in (None, "score", "rerank", "pooling"):
+            raise UsageError(f"{what}, scoring={self._scoring!r:.80}): 'score', 'rerank' or 'pooling'")
         if not isinstance(self._thoughts, str) or self._thoughts in ("role", "content", "tool_calls", "name"):
             raise UsageError(f"{what}, thoughts={self._thoughts!r:.80}): the name of a field, as 'reasoning_content'")
         if fault := fault_of_extra(self._extra) or fault_of_headers(headers):

@@ -166,6 +166,7 @@ class EventReader:
     def __init__(self, model: str, request: Request) -> None:
         self._model, self._request = model, request
         self._calls: Sequence[CallReader] = readers_of(request)
+        self._begun = request.prompt[-1].text if request.continues and not isinstance(request.prompt, str) else ""
         self.answered = False
         """Whether an event was one of samples. Servers send others between them (`{"type": "ping"}`)."""
 
@@ -203,6 +204,8 @@ class EventReader:
         said: Mapping[str, Any] = choice.get("delta") or choice.get("message") or {}
         parts = list(_parts(said.get("content") if said or "text" not in choice else choice["text"]))
         text, refused, thoughts = ("".join(part for kind, part in parts if kind == wanted) for wanted in _KINDS)
+        if whole and self._begun:  # llama.cpp repeats what it goes on with, but not in a stream
+            text = text.removeprefix(self._begun)
         thoughts += next((str(said[name]) for name in _THOUGHTS if said.get(name)), "")
         calls = self._calls[index].read(said, whole=whole)
         reason = choice.get("finish_reason")

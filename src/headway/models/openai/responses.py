@@ -1,8 +1,8 @@
 """The Responses API (`/responses`): turns requests into bodies, and events into pieces.
 
-A conversation is a list of items here: messages, calls and their answers, which name each other by `call_id`. Events name what they
-go on with by `output_index`. Nothing is kept at the server (`store: false`), so the whole conversation is sent each time, as
-everywhere. What the API has no word for is refused.
+A conversation is a list of items here: messages, calls and their answers, which name each other by `call_id`. Events name the item
+that they go on with by `output_index`, or by its id alone (llama.cpp). Nothing is kept at the server (`store: false`), so the whole
+conversation is sent each time, as everywhere. What the API has no word for is refused.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def request_body(model: str, request: Request, *, of_openai: bool, thoughts: boo
         "stream": True,
         "store": False,
         "max_output_tokens": request.max_tokens,
-        "input": [item for message in request.prompt for item in _items(message, thoughts)],
+        "input": [item for place, message in enumerate(request.prompt) for item in _items(place, message, thoughts)],
     }
     if request.temperature != 1 or not of_openai:
         body["temperature"] = request.temperature
@@ -81,12 +81,13 @@ def _fault_in(request: Request) -> str:
     return next((fault for fault, there in faults.items() if there), "")
 
 
-def _items(message: Message, thoughts: bool) -> Iterator[Document]:
+def _items(place: int, message: Message, thoughts: bool) -> Iterator[Document]:
     if message.role == "tool":
         yield {"type": "function_call_output", "call_id": message.call_id, "output": _content(message)}
         return
     if thoughts and message.thoughts:
-        yield {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": message.thoughts}]}
+        content = [{"type": "reasoning_text", "text": message.thoughts}]
+        yield {"type": "reasoning", "id": f"rs_{place}", "summary": [], "content": content}
     if message.content or not message.calls:
         yield {"role": message.role, "content": message.text if message.role != "user" else _content(message)}
     for call in message.calls:
@@ -152,7 +153,8 @@ class EventReader:
     request: Request
     answered: bool = field(default=False, init=False)
     """Whether an event was one of a response."""
-    _outputs: dict[int, _Output] = field(default_factory=dict, init=False)
+    _outputs: dict[int | str, _Output] = field(default_factory=dict, init=False)
+    _by_id: bool = field(default=False, init=False)
     _calls: int = field(default=0, init=False)
     _refused: bool = field(default=False, init=False)
 
@@ -188,19 +190,32 @@ class EventReader:
     def _read(self, kind: str, event: Mapping[str, Any]) -> Iterator[Piece]:
         if kind in ("completed", "incomplete", "failed", "cancelled"):
             yield from self._whole(event["response"])
-        elif kind in ("output_item.added", "output_item.done"):
-            yield from self._item(int(event["output_index"]), event["item"], done=kind == "output_item.done")
-        elif kind == "output_text.delta":
-            yield from self._text(self._output(event), event["delta"], event.get("logprobs"))
+            return
+        if kind in ("output_item.added", "output_item.done"):
+            output = self._output(event.get("output_index"), event["item"].get("id"))
+            yield from self._item(output, event["item"], done=kind == "output_item.done")
+            return
+        if not kind.endswith(".delta"):
+            return
+        output = self._output(event.get("output_index"), event.get("item_id"))
+        if kind == "output_text.delta":
+            yield from self._text(output, event["delta"], event.get("logprobs"))
         elif kind == "refusal.delta":
-            yield from self._refusal(self._output(event), event["delta"])
+            yield from self._refusal(output, event["delta"])
         elif kind in ("reasoning_text.delta", "reasoning_summary_text.delta"):
-            yield from self._thought(self._output(event), event["delta"])
+            yield from self._thought(output, event["delta"])
         elif kind == "function_call_arguments.delta":
-            yield from self._arguments(self._output(event), event["delta"])
+            yield from self._arguments(output, event["delta"])
 
-    def _output(self, event: Mapping[str, Any]) -> _Output:
-        return self._outputs.setdefault(int(event["output_index"]), _Output())
+    def _output(self, index: int | None, named: str | None) -> _Output:
+        """What has come of an item, by its place or its id."""
+        self._by_id = self._by_id or (index is None and named is not None)
+        known = [self._outputs[key] for key in (index, named) if key is not None and key in self._outputs]
+        output = known[0] if known else _Output()
+        for key in (index, named):
+            if key is not None:
+                self._outputs[key] = output
+        return output
 
     def _whole(self, response: Mapping[str, Any]) -> Iterator[Piece]:
         """The whole response: what of it has not come yet, what it cost, and why it ended."""
@@ -208,12 +223,15 @@ class EventReader:
         if status in ("failed", "cancelled"):
             self._fail(response.get("error") or {"code": "server_error", "message": f"the response is {status}"})
         for index, item in enumerate(response.get("output") or ()):
-            yield from self._item(index, item, done=True)
-        if (usage := usage_in(response.get("usage"))) is not None:
+            yield from self._item(self._output(index if not self._by_id else None, item.get("id")), item, done=True)
+        usage = usage_in(response.get("usage"))
+        if usage is not None:
             yield Piece(usage=usage)
         if status not in ("completed", "incomplete"):
             return
         reason = (response.get("incomplete_details") or {}).get("reason") if status == "incomplete" else None
+        if usage is not None and usage.written >= self.request.max_tokens:
+            reason = reason or "max_tokens"  # llama.cpp says "completed" of what it cut off
         if reason in ("max_output_tokens", "max_tokens"):
             yield Piece(finish="length")
         elif reason == "content_filter":
@@ -225,9 +243,9 @@ class EventReader:
         else:
             yield Piece(finish="stop", said=f"it ended for {reason!r}" if reason else "")
 
-    def _item(self, index: int, item: Mapping[str, Any], *, done: bool) -> Iterator[Piece]:
+    def _item(self, output: _Output, item: Mapping[str, Any], *, done: bool) -> Iterator[Piece]:
         """An item as it begins or ends: what of it has not come yet."""
-        output, kind = self._outputs.setdefault(index, _Output()), item.get("type")
+        kind = item.get("type")
         if kind == "function_call":
             yield from self._begin_call(output, item)
             if done:

@@ -29,7 +29,8 @@ def usage_in(given: Any) -> Usage | None:
         return None
     thought = field_of(given, "completion_tokens_details") or field_of(given, "output_tokens_details")
     cached = min(cached, read)
-    return Usage(read, written, cached, min(_first(thought, "reasoning_tokens"), written), min(stored, read - cached))
+    thoughts, sound = min(_first(thought, "reasoning_tokens"), written), min(_first(details, "audio_tokens"), read)
+    return Usage(read, written, cached, thoughts, min(stored, read - cached), sound)
 
 
 def field_of(given: Any, name: str) -> Any:

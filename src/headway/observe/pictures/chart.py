@@ -51,7 +51,9 @@ def chart(
     width: int = 860,
     height: int = 420,
 ) -> str:
-    """The picture, a whole SVG file. `x`, `y`: what the axes are. `log_x`: x in factors. `percent`: y from 0 to 1, shown in %."""
+    """The picture, a whole SVG file. Series whose points are the same have one colour, and are one line.
+
+    `x`, `y`: what the axes are. `log_x`: x in factors. `percent`: y from 0 to 1, shown in %."""
     shown = [each for each in series if each.points]
     drawing = Drawing(width)
     drawing.text(_LEFT, 24, title, "title")
@@ -61,8 +63,9 @@ def chart(
     tall = [value for each in shown for point in each.points for value in (point.y, point.low, point.high) if value is not None]
     up = _axis(tall, height - _BOTTOM, _TOP, zero=True)
     _grid(drawing, across, up, x, y, percent=percent)
+    colours: dict[tuple[Point, ...], str] = {}
     for number, each in enumerate(shown):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = colours.setdefault(tuple(each.points), _COLOURS[number % len(_COLOURS)])
         _draw(drawing, each, across, up, colour, percent=percent)
         top = _TOP + number * _ROW
         drawing.rect(width - legend, top, 10, 10, f'fill="{colour}"')

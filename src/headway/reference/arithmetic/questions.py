@@ -34,6 +34,7 @@ class Mix:
         sums: the numbers of a sum, at least and at most.
         one_digit: the share of questions whose numbers have one digit; the others have up to two.
         short: how much more often sums are short than long; with 1 all lengths are alike.
+        opening: how many numbers at the beginning of a sum of one-digit numbers have two digits.
     """
 
     mixed: float = 0.35
@@ -41,6 +42,7 @@ class Mix:
     sums: tuple[int, int] = (2, 30)
     one_digit: float = 0.5
     short: float = 3.0
+    opening: int = 0
 
 
 MEASURED = Mix(mixed=0.3, terms=(3, 4), sums=(4, 16), one_digit=0.2, short=1.0)
@@ -48,6 +50,9 @@ MEASURED = Mix(mixed=0.3, terms=(3, 4), sums=(4, 16), one_digit=0.2, short=1.0)
 
 LONG = Mix(mixed=0.0, sums=(27, 30), one_digit=1.0, short=1.0)
 """Sums of 27 to 30 small numbers: a solution has more than 100 tokens."""
+
+EARLY = Mix(mixed=0.0, sums=(27, 30), one_digit=1.0, short=1.0, opening=3)
+"""Long sums that begin with three large numbers: a solution that goes wrong mostly does so early."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +111,35 @@ def draw(rng: random.Random, split: Split, mix: Mix) -> Drawn:
     least, most = mix.terms if is_mixed else mix.sums
     terms = least + int((most - least + 1) * rng.random() ** (1.0 if is_mixed else mix.short))
     digits = 1 if rng.random() < mix.one_digit else 2
-    source = _source(is_mixed, terms, digits)
+    opening = mix.opening if digits == 1 and not is_mixed else 0
     while True:
-        entry = source[rng.randrange(_SEEDS)]
-        expression = "".join(entry["metadata"]["expression"].split())
-        if split_of(expression) != split:
+        made = _made(_source(is_mixed, terms - opening, digits)[rng.randrange(_SEEDS)])
+        if opening:
+            made = _made(_source(False, opening, 2)[rng.randrange(_SEEDS)]).plus(made)
+        if split_of(made.expression) != split:
             continue
-        solution = solve(parse(expression))
+        solution = solve(parse(made.expression))
         if solution and is_within(solution):
-            text = str(entry["question"])
-            return Drawn(Question(text, f"{expression}\n", len(solution), str(entry["answer"])), solution)
+            return Drawn(Question(made.text, f"{made.expression}\n", len(solution), str(made.answer)), solution)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A question of reasoning-gym: its sentence, the expression in it, and what that comes to."""
+
+    text: str
+    expression: str
+    answer: int
+
+    def plus(self, other: _Made) -> _Made:
+        """The sum of two sums, as one question."""
+        return _Made(
+            self.text.replace(" =", f" + {other.expression} ="), f"{self.expression}+{other.expression}", self.answer + other.answer
+        )
+
+
+def _made(entry: Any) -> _Made:
+    return _Made(str(entry["question"]), "".join(entry["metadata"]["expression"].split()), int(entry["answer"]))
 
 
 def split_of(expression: str) -> Split:

@@ -20,7 +20,8 @@ from headway.engine.call import Call, current
 from headway.engine.tasks.spec import TASKS
 from headway.pools.current import worker_call
 from headway.sim.check.findings import Finding, Kind
-from headway.sim.universe import Universe, is_step
+from headway.sim.loop import is_step
+from headway.sim.universe import Universe
 
 HOLDS_S = 0.1
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC

@@ -118,8 +118,9 @@ def predict(
         >>> answer.makespan_s.p50, answer.longest_path_s, answer.work_s
         (26.0, 2.0, 200.0)
 
-    Sources: the bootstrap is B. Efron's (Ann. Statist. 7, 1979); bounds R. L. Graham's (SIAM J. Appl. Math. 17, 1969); intervals
-    E. B. Wilson's (J. Am. Stat. Assoc. 22, 1927).
+    Source:
+        The bootstrap is B. Efron's (Ann. Statist. 7, 1979); bounds R. L. Graham's (SIAM J. Appl. Math. 17, 1969); intervals E. B.
+        Wilson's (J. Am. Stat. Assoc. 22, 1927).
     """
     options = Options(
         conditions=Conditions(workers=workers, mtbf_s=mtbf_s, repair_s=repair_s),

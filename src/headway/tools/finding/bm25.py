@@ -1,7 +1,7 @@
 """BM25 over short texts: which of them share the rarest words with a request.
 
 Scores are those of Lucene's formula, as the package bm25s computes them. It is plain Python, so that finding a tool needs nothing
-installed: the texts of a thousand tools are indexed in some tens of milliseconds, and a request takes about one.
+installed. A thousand tools with five texts each are indexed in a fraction of a second, and a request takes milliseconds.
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 K1, B = 1.5, 0.75
+COMMON = frozenset(
+    {
+        "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of", "on",
+        "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to", "was", "will", "with",
+    }
+)  # fmt: skip
+"""Words that say nothing of a text: Lucene's list."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text in lower case, those of identifiers apart, and plurals as singulars.
+    """The words of a text in lower case, without common ones, those of identifiers apart, and plurals as singulars.
 
     Args:
         text: any text.
@@ -25,10 +32,11 @@ def split_words(text: str) -> list[str]:
         The words, in order.
 
     Example:
-        >>> split_words("getHTTPHeaders(file_name): lists 2 queries")
+        >>> split_words("getHTTPHeaders(file_name): lists the 2 queries")
         ['get', 'http', 'header', 'file', 'name', 'list', '2', 'query']
     """
-    return [_singular(word) for word in (found.lower() for found in _WORD.findall(text))]
+    words = (found.lower() for found in _WORD.findall(text))
+    return [_singular(word) for word in words if word not in COMMON]
 
 
 def _singular(word: str) -> str:

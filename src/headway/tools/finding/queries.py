@@ -44,6 +44,21 @@ async def write_queries(
 
     Source:
         TURA: Zhao et al., arXiv 2508.04604: 20 synthetic queries for each tool.
+
+    Example:
+        >>> from headway import models, tools
+        >>> class Writer:
+        ...     name = "writer"
+        ...     async def stream(self, request):
+        ...         yield models.Piece("1. How large is Spain?", 0, "stop", tokens=8)
+        >>> @tools.tool
+        ... async def area(country: str) -> float:
+        ...     '''The area of a country.'''
+        >>> @hw.task
+        ... async def program() -> dict[str, tuple[str, ...]]:
+        ...     return await tools.write_queries(Writer(), [area])
+        >>> hw.run(program, store=None)
+        {'area': ('How large is Spain?',)}
     """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UsageError(f"tools.write_queries(count={count!r}): expected a whole number, at least 1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import headway as hw
+from headway.bench.scorer.countdown import Answers, best_right, make_items, rate_on_countdown
 from headway.bench.scorer.items import load_scorer, read_items
-from headway.bench.scorer.program import Answers, best_right, make_items, rate_on_countdown, rate_on_items
+from headway.bench.scorer.program import rate_on_items
 from headway.bench.scorer.rating import TIES, Item, Scored, credit, find_auroc, rank_correlation, rate, rate_ties
 from headway.cli.app import app
 
@@ -157,7 +160,7 @@ def test_a_scorer_that_there_is_not_is_named(name):
 def test_a_scorer_that_gives_too_few_scores_is_named(go, tmp_path):
     with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
         go(rate_on_items, f"{__name__}:broken", read_items(file_of(tmp_path, LINES[0])))
-    assert "gave 1 scores for 4 solutions" in repr(caught.value)
+    assert f"the scorer {__name__}:broken gave 1 scores for 4 solutions" in repr(caught.value)
 
 
 def test_the_value_head_chooses_better_than_chance_on_countdown(tmp_path):
@@ -177,3 +180,19 @@ def test_the_command_shows_the_subsets_and_refuses_what_is_not_there(tmp_path):
     missing = CliRunner().invoke(app, ["bench", "scorer", "--items", str(tmp_path / "none.jsonl"), *store])
     assert missing.exit_code == 2
     assert "none.jsonl" in missing.output
+
+
+def test_a_scorer_of_ones_own_on_a_file_needs_no_extra_and_countdown_says_which(tmp_path):
+    (tmp_path / "mine.py").write_text("def score(prompt, answers):\n    return [float(len(answer)) for answer in answers]\n")
+    without = "import sys; sys.modules['torch'] = None; from headway.cli.app import app; app()"  # as where it is not installed
+
+    def headway(*asked: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", without, "bench", "scorer", *asked]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    answer = headway("mine:score", "--items", str(file_of(tmp_path, *LINES)))
+    assert answer.returncode == 0, answer.stderr
+    assert "words" in answer.stdout
+    answer = headway("mine:score")
+    assert answer.returncode == 2
+    assert "headway bench scorer on Countdown needs torch: pip install 'headway[torch,solve]'" in answer.stderr

@@ -147,8 +147,8 @@ async def _call(label: BatchGenerator[Q, V], questions: list[Q], index: int) -> 
     made: object = await label(questions, index)
     if not isinstance(made, Sequence) or not all(isinstance(each, Candidate) for each in made) or len(made) != len(questions):
         raise UsageError(
-            f"{label!r} returned {shortly(made)}: it must return a search.Candidate for each of {len(questions)} questions, in "
-            f"their order; Candidate(value, None) where there is no answer"
+            f"{settings.say_part(label)} returned {shortly(made)}: it must return a search.Candidate for each of {len(questions)} "
+            f"questions, in their order; Candidate(value, None) where there is no answer"
         )
     return list(made)
 

@@ -114,7 +114,7 @@ async def follow_outlines(
 def distinct(plan: object, outlines: object, equal: Equal = same) -> list[O]:
     """The outlines of a plan, each once. Raises UsageError where there is none."""
     if not isinstance(outlines, list) or not outlines:
-        raise UsageError(f"the plan {plan!r} gave {shortly(outlines)}: give a list with at least one outline")
+        raise UsageError(f"the plan {settings.say_part(plan)} gave {shortly(outlines)}: give a list with at least one outline")
     classes, found = Classes(equal), list[O]()
     for outline in outlines:
         if classes.number(outline) == len(found):

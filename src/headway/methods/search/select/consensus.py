@@ -80,5 +80,6 @@ def _runs(text: str) -> Counter[str]:
 def _alike(similar: Similarity, one: object, other: object) -> float:
     said = similar(one, other)
     if isinstance(said, bool) or not isinstance(said, int | float) or not math.isfinite(said):
-        raise UsageError(f"similar={similar!r} gave {shortly(said)} for {shortly(one)} and {shortly(other)}: give a finite number")
+        gave = f"similar={settings.say_part(similar)} gave {shortly(said)}"
+        raise UsageError(f"{gave} for {shortly(one)} and {shortly(other)}: give a finite number")
     return float(said)

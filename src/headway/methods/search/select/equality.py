@@ -6,6 +6,7 @@ import operator
 from reprlib import repr as shortly
 
 from headway.errors import UsageError
+from headway.methods import settings
 from headway.methods.protocols import Equal
 
 same: Equal = operator.eq
@@ -57,7 +58,7 @@ class Classes:
         try:
             return bool(said)
         except (TypeError, ValueError, RuntimeError):  # an array of truths, say
+            gave = f"equal={settings.say_part(self._equal)} gave {shortly(said)} for {shortly(one)} and {shortly(other)}"
             raise UsageError(
-                f"equal={self._equal!r} gave {shortly(said)} for {shortly(one)} and {shortly(other)}: give equal= a function that "
-                f"returns True where two of them are the same, else False"
+                f"{gave}: give equal= a function that returns True where two of them are the same, else False"
             ) from None

@@ -132,7 +132,7 @@ def _counts(allocate: Allocate[S], given: Sequence[object], states: int) -> list
     counts = [each.__index__() if isinstance(each, SupportsIndex) else -1 for each in given]
     if len(counts) != states or min(counts, default=0) < 0:
         wanted = f"a whole number, at least 0, for each of {states} states"
-        raise UsageError(f"tree_search: allocate={allocate!r} gave {shortly(given)}: give {wanted}")
+        raise UsageError(f"tree_search: allocate={settings.say_part(allocate)} gave {shortly(given)}: give {wanted}")
     return counts
 
 

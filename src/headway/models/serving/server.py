@@ -25,10 +25,15 @@ from headway.engine.call import current
 from headway.engine.identity.signature import unkeyed
 from headway.errors import ModelUnavailable, NotInRun
 from headway.models.ask import begin
-from headway.models.base import BatchModel, Model, Piece, Reply
-from headway.models.bounds import prompt_bound
+from headway.models.base import BatchModel, CallPiece, Model, Piece, Reply, Request, answers_singly, answers_together
+from headway.models.checks.bounds import prompt_bound
 from headway.models.collect import ReplyCollector
-from headway.models.openai.answers import ClientRequest, Envelope, Kind, Refused, error_of, models_document, read_request
+from headway.models.numbers.embedding import EmbeddingModel, Embeddings, embed
+from headway.models.openai.calls import calls_before, invented_id
+from headway.models.serving.answers import Envelope, error_of, models_document
+from headway.models.serving.bodies import ClientRequest, Kind, Refused, read_request
+from headway.models.serving.embeddings import embeddings_document, read_embedding_request
+from headway.models.serving.schemas import depth_of
 from headway.models.streaming import listen
 from headway.task import task
 
@@ -41,6 +46,9 @@ T = TypeVar("T")
 GRACE_S = 2.0
 GONE = 499  # the status for a client that has gone away; nobody sees it
 MANY = 1 << 16
+MOST_BODY = 8 << 20  # bytes of a body
+MOST_DRAINED = 8 * MOST_BODY  # bytes that are read and dropped, so that a client that is still sending hears why
+MOST_DEPTH = 100  # levels of a body
 
 
 @task(name="models.serve")
@@ -87,7 +95,7 @@ def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]
 
     frame = current.get()
     if frame is None:
-        raise NotInRun("a model is served by a call of a run: hw.run(headway.models.openai.server.serve, model, socket)")
+        raise NotInRun("a model is served by a call of a run: hw.run(headway.models.serving.server.serve, model, socket)")
     started = int(time.time())
 
     async def listed(_: HttpRequest) -> Response:
@@ -103,11 +111,15 @@ def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]
 
         return answer
 
-    routes = [
-        Route("/v1/models", listed),
-        Route("/v1/completions", answering("text"), methods=["POST"]),
-        Route("/v1/chat/completions", answering("chat"), methods=["POST"]),
-    ]
+    async def embedded(request: HttpRequest) -> Response:
+        return await _embed(model, request)
+
+    routes = [Route("/v1/models", listed)]
+    if answers_singly(model) or answers_together(model):
+        routes.append(Route("/v1/completions", answering("text"), methods=["POST"]))
+        routes.append(Route("/v1/chat/completions", answering("chat"), methods=["POST"]))
+    if isinstance(model, EmbeddingModel):
+        routes.append(Route("/v1/embeddings", embedded, methods=["POST"]))
     inner = Starlette(routes=routes, exception_handlers={404: unknown, 405: unknown})
 
     async def in_run(scope: Any, receive: Any, send: Any) -> None:
@@ -124,7 +136,7 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
     from starlette.responses import JSONResponse, Response
 
     try:
-        asked = read_request(kind, _parse_body(await request.body()), model.name)
+        asked = read_request(kind, _parse_body(await _read_body(request)), model)
         answer_id = f"{'cmpl' if kind == 'text' else 'chatcmpl'}-{secrets.token_hex(12)}"
         envelope = Envelope(kind, answer_id, int(time.time()), model.name)
         if asked.stream:
@@ -137,11 +149,46 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
     return Response(status_code=GONE) if reply is None else JSONResponse(envelope.whole(reply))
 
 
+async def _embed(model: Model | BatchModel, request: HttpRequest) -> Response:
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import JSONResponse, Response
+
+    async def work() -> Embeddings:
+        return await embed(model, asked.texts, dimensions=asked.dimensions)  # type: ignore[arg-type]  # else it has no such route
+
+    try:
+        asked = read_embedding_request(_parse_body(await _read_body(request)), model.name)
+        found = await _until_gone(request.receive, work())
+    except ClientDisconnect:
+        return Response(status_code=GONE)
+    except Exception as error:
+        return _make_error_response(error)
+    return Response(status_code=GONE) if found is None else JSONResponse(embeddings_document(found, asked))
+
+
+async def _read_body(request: HttpRequest) -> bytes:
+    """The body of a request. Raises Refused where it is too large, when the client has sent it."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= MOST_BODY:
+            parts.append(part)
+        elif size > MOST_DRAINED:
+            break
+    if size > MOST_BODY:
+        raise Refused(f"the body has more than {MOST_BODY:,} bytes, which is the most that is read here")
+    return b"".join(parts)
+
+
 def _parse_body(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        found = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Refused(f"the body is not JSON: {error}") from None
+    if body.count(b"[") + body.count(b"{") > MOST_DEPTH and depth_of(found, MOST_DEPTH) > MOST_DEPTH:
+        raise Refused(f"the body is nested deeper than {MOST_DEPTH} levels")
+    return found
 
 
 async def _reply(model: Model | BatchModel, asked: ClientRequest) -> Reply:
@@ -193,7 +240,7 @@ async def _stream(model: Model | BatchModel, asked: ClientRequest, envelope: Env
     first = await _until_gone(receive, _take_next(pieces))
     if first is None:
         return Response(status_code=GONE)
-    made = ReplyCollector(asked.request.n, prompt_bound(model, asked.request)[0])
+    made = ReplyCollector(asked.request.n, prompt_bound(model, asked.request)[0], request=asked.request)
     return StreamingResponse(
         _events(first, pieces, made, asked, envelope), media_type="text/event-stream", headers={"cache-control": "no-store"}
     )
@@ -211,18 +258,46 @@ async def _events(
             for document in envelope.opening(asked.request.n):
                 yield _event(document)
             piece: Piece | None = first
+            calling = _Calling(asked.request)
             while piece is not None:
                 made.add(piece)
+                piece = calling.name(piece)
                 if piece.finish == "stop" and made.answers(piece.index):
                     piece = dataclasses.replace(piece, said="")  # why it ended, which is no refusal
-                if piece.text or piece.finish or piece.logprobs or piece.said:
-                    yield _event(envelope.chunk(piece))
+                if piece.text or piece.finish or piece.logprobs or piece.said or piece.calls or piece.thoughts:
+                    yield _event(envelope.chunk(piece, called=piece.index in calling.samples))
                 piece = await anext(pieces, None)
         if asked.usage:
             yield _event(envelope.document([], made.usage, chunk=True))
         yield "data: [DONE]\n\n"
     except Exception as error:
         yield _event(_describe_error(error)[1])
+
+
+class _Calling:
+    """Which samples have asked for tools that were offered, and the ids of calls that came without one."""
+
+    def __init__(self, request: Request) -> None:
+        self._offered = bool(request.tools) and request.tool_choice != "none"
+        self._before = calls_before(request)
+        self._named: set[tuple[int, int]] = set()
+        self.samples: set[int] = set()
+
+    def name(self, piece: Piece) -> Piece:
+        """The piece, in which each call that begins has an id. Calls of tools that nobody offered are told as what was said."""
+        if not piece.calls:
+            return piece
+        if not self._offered:
+            return dataclasses.replace(
+                piece, calls=(), said=piece.said or "".join(call.name + call.arguments for call in piece.calls)
+            )
+        self.samples.add(piece.index)
+        return dataclasses.replace(piece, calls=tuple(self._with_id(piece.index, call) for call in piece.calls))
+
+    def _with_id(self, index: int, call: CallPiece) -> CallPiece:
+        begins = (index, call.place) not in self._named
+        self._named.add((index, call.place))
+        return dataclasses.replace(call, id=call.id or invented_id(self._before + call.place)) if begins else call
 
 
 def _event(document: Any) -> str:

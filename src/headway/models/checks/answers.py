@@ -6,18 +6,24 @@ that is all that counts here (`Asked`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from headway.errors import ModelError
 from headway.models.base import Alternative, CallPiece, Finish, ModelFault, Piece, Request, Sample
 from headway.models.messages import ToolCall
 from headway.models.openai.calls import calls_before, invented_id
+from headway.models.openai.strict import drop_nulls_of
 
 SAID = 300  # characters of what a model said instead of an answer
 MOST_CALLS = 1024  # of a sample; a place beyond is a fault, not a reason to make room
 _MARKS = ("<tool_call", "<|tool_call", "<function=", "<|tool▁call", "[TOOL_CALLS]", "<|python_tag|>", "tool_calls>")
 """How models write calls in their templates, where a server should have read them."""
+
+
+class AskedForTools(ModelError):
+    """A model asked for tools where the request offers none, or says that it must not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +34,21 @@ class Asked:
         tools: whether calls of tools are answers.
         only_tools: whether nothing else is.
         calls_before: how many calls the conversation holds, for ids that are missing.
+        strict: the schemas of strict tools by name: what may be left out comes as null from them.
     """
 
     tools: bool = False
     only_tools: bool = False
     calls_before: int = 0
+    strict: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def asked_by(request: Request) -> Asked:
     """What a request lets its samples be."""
     offered = bool(request.tools) and request.tool_choice != "none"
     only = offered and isinstance(request.tool_choice, str) and request.tool_choice != "auto"
-    return Asked(offered, only, calls_before(request))
+    strict = {tool.name: tool.parameters for tool in request.tools if tool.strict}
+    return Asked(offered, only, calls_before(request), strict)
 
 
 @dataclass(slots=True)
@@ -146,6 +155,8 @@ class Part:
             known = {one.id for one in made}
             chosen = call.id if call.id and call.id not in known else invented_id(asked.calls_before + place)
             arguments = "".join(call.arguments)
+            if call.name in asked.strict:
+                arguments = drop_nulls_of(asked.strict[call.name], arguments)
             made.append(ToolCall(chosen, call.name, arguments if arguments.strip() or not whole else "{}"))
         return tuple(made)
 
@@ -177,7 +188,7 @@ def check_answers(model: str, parts: Sequence[Part], asked: Asked) -> None:
 
 def _raise_for_tools(model: str, part: Part, asked: Asked) -> None:
     if not asked.tools:
-        raise ModelError(
+        raise AskedForTools(
             f"{model} asked for a tool instead of answering ({part.instead or 'it did not say which'}), but the request offers no "
             "tools: ask a server that has none built in, or say in the prompt that there are none"
         )

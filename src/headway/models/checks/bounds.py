@@ -14,9 +14,10 @@ Tools and schemas are added to what `count` says, for it is asked about the prom
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from headway.models.base import BatchModel, Model, ModelFault, Request
-from headway.models.checking import json_of
+from headway.models.checks.requests import json_of
 from headway.models.messages import Audio, Image, Message, Part, Text, ToolCall, ToolSpec
 
 ROUND_A_MESSAGE = 8  # tokens that a chat template puts around a message, at most
@@ -57,6 +58,32 @@ def prompt_bound(model: Model | BatchModel, request: Request) -> tuple[int, bool
     return sum(map(_bound_of_message, request.prompt)) + ROUND_A_PROMPT + around, False
 
 
+def sound_bound(request: Request) -> int:
+    """How many of the tokens that are read may be sound, which some charge more for.
+
+    Args:
+        request: what is asked.
+
+    Returns:
+        The tokens at most.
+    """
+    said = () if isinstance(request.prompt, str) else request.prompt
+    parts = [part for message in said if not isinstance(message.content, str) for part in message.content]
+    return sum(_bound_of_part(part) for part in parts if isinstance(part, Audio))
+
+
+def tools_bound(tools: Sequence[ToolSpec]) -> int:
+    """How many tokens of a prompt a catalogue of tools takes at most.
+
+    Args:
+        tools: what the model is told of.
+
+    Returns:
+        The tokens at most.
+    """
+    return sum(map(_bound_of_tool, tools)) + ROUND_THE_TOOLS * bool(tools)
+
+
 def _bound_of_message(message: Message) -> int:
     said = sum(len(text.encode()) for text in (message.name, message.call_id, message.thoughts))
     parts = (Text(message.content),) if isinstance(message.content, str) else message.content
@@ -78,9 +105,8 @@ def _bound_of_call(call: ToolCall) -> int:
 
 def _bound_of_tools(request: Request) -> int:
     told = [request.schema.schema] if request.schema is not None else []
-    tools = sum(map(_bound_of_tool, request.tools))
     schema = sum(_bound_of_json(json_of(schema)) + ROUND_A_TOOL for schema in told)
-    return tools + schema + ROUND_THE_TOOLS * bool(request.tools)
+    return tools_bound(request.tools) + schema
 
 
 def _bound_of_tool(tool: ToolSpec) -> int:

@@ -1,0 +1,1 @@
+"""A model offered over the OpenAI protocol: what `headway serve` runs."""
