@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from clerks import clerk, prompt, results, scripted
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext, TracerProvider
-from pydantic_ai import Agent, RunContext
-from pydantic_ai.capabilities import Instrumentation
+from pydantic_ai import Agent, DeferredToolRequests, RunContext
+from pydantic_ai.capabilities import Instrumentation, RequestInput
 from pydantic_ai.durable_exec import ExternalEventError
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.external_events import wait_for_external_event
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.instrumented import InstrumentationSettings
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.settings import ModelSettings
@@ -193,6 +195,33 @@ def test_a_tools_own_config_is_checked_before_the_tool_runs(go: Any) -> None:
 def test_an_agent_needs_a_name() -> None:
     with pytest.raises(UserError, match="unique `name`"):
         Agent(TestModel(), capabilities=[HeadwayDurability()])
+
+
+def test_a_result_without_a_json_form_fails_its_call_and_is_not_tried_again(go: Any) -> None:
+    seen: list[str] = []
+    agent = clerk(one_look, seen, tool={"retry": hw.Retry(attempts=3)})
+
+    @agent.tool_plain
+    async def look() -> Any:
+        seen.append("look")
+        return object()
+
+    with pytest.raises(hw.NotEncodable, match="has no JSON form"):
+        go(asking(agent))
+    assert seen == ["turn 0", "look"]
+
+
+def test_a_large_result_is_kept_whole(go: Any) -> None:
+    seen: list[str] = []
+    agent = clerk(lambda number, messages: [("look", {})] if not number else f"{len(results(messages)[0])}", seen)
+
+    @agent.tool_plain
+    async def look() -> str:
+        seen.append("look")
+        return 3_000_000 * "é"
+
+    assert go(asking(agent)) == go(asking(agent)) == "3000000"
+    assert seen == ["turn 0", "look", "turn 1"]
 
 
 # --- what is heard ---------------------------------------------------------------------------------------------------
@@ -381,6 +410,40 @@ def test_a_wait_that_is_too_long_or_in_vain_says_so(go: Any, tmp_path: Path) -> 
     assert go(main, run_id="refused") == "nobody: she said no"
 
 
+def test_an_approval_is_asked_for_once_and_waited_for_across_lives(go: Any, tmp_path: Path) -> None:
+    seen: list[str] = []
+    tokens: list[str] = []
+
+    async def ask(context: RunContext, requests: DeferredToolRequests, token: str) -> None:
+        seen.append(f"approve {requests.approvals[0].tool_name}?")
+        tokens.append(token)
+
+    agent = Agent(scripted(one_look, seen), name="clerk", capabilities=[HeadwayDurability(), RequestInput(ask)])
+
+    @agent.tool_plain(requires_approval=True)
+    async def look() -> str:
+        seen.append("look")
+        return "seen"
+
+    @hw.task
+    async def main() -> str:
+        said, _ = await hw.gather(asking(agent)(), dies())
+        return said
+
+    @hw.task
+    async def dies() -> None:
+        await hw.sleep(10)
+        if "died" not in seen:
+            seen.append("died")
+            raise OSError("down")
+
+    with pytest.raises(OSError, match="down"):
+        go(main)
+    resolve_event(tokens[0], {"approvals": {"call-0-0": True}}, store=tmp_path / "store")
+    assert go(main) == "look: ['seen']"
+    assert seen == ["turn 0", "approve look?", "died", "look", "turn 1"]
+
+
 def test_what_is_no_token_is_refused(tmp_path: Path) -> None:
     for token in ("", "yes", '["run", "approve"]', '{"a": 1}', "[1, 2]"):
         with pytest.raises(UserError, match="is no token of a Headway run"):
@@ -399,6 +462,59 @@ def test_a_deadline_stops_a_tool_that_runs(go: Any) -> None:
     with pytest.raises(hw.DeadlineExceeded):
         go(main)
     assert seen == ["turn 0", "look"]
+
+
+def test_an_agent_that_loses_a_race_stops_and_its_recorded_turns_stay(go: Any) -> None:
+    seen: list[str] = []
+    slow = looking(seen, rests_s=60.0)
+    fast = clerk(lambda number, messages: "fast", [])
+    lives: list[int] = []
+
+    @hw.task
+    async def ask(which: str) -> str:
+        return (await (slow if which == "slow" else fast).run(which)).output
+
+    @hw.task
+    async def main() -> str:
+        said = await hw.race(ask("slow"), ask("fast"))
+        if not lives:
+            lives.append(1)
+            raise OSError("down")
+        return said
+
+    with pytest.raises(OSError, match="down"):
+        go(main)
+    assert go(main) == "fast"
+    assert set(seen) <= {"turn 0", "look"}
+    assert seen.count("look") <= 1
+
+
+def test_a_run_that_is_interrupted_in_the_middle_of_a_turn_goes_on_with_that_turn(tmp_path: Path) -> None:
+    seen: list[str] = []
+    resting = asyncio.Event()
+
+    async def turn(messages: list[Any], info: Any) -> ModelResponse:
+        seen.append("turn")
+        if len(seen) == 2:
+            resting.set()
+            await asyncio.sleep(3600)
+        return ModelResponse([ToolCallPart("look", {}, "call-0")] if len(messages) == 1 else [TextPart("done")])
+
+    agent = Agent(FunctionModel(turn, model_name="scripted"), name="clerk", capabilities=[HeadwayDurability()])
+
+    @agent.tool_plain
+    async def look() -> str:
+        return "seen"
+
+    async def leave() -> None:
+        run = asyncio.create_task(hw.arun(asking(agent), store=tmp_path, run_id="run"))
+        await resting.wait()
+        run.cancel()  # as Ctrl-C does
+        await asyncio.gather(run, return_exceptions=True)
+
+    asyncio.run(leave())
+    assert hw.run(asking(agent), store=tmp_path, run_id="run") == "done"
+    assert seen == ["turn", "turn", "turn"]  # the first was recorded, the second was not
 
 
 def test_the_time_of_an_agent_counts_from_its_recorded_start(tmp_path: Path) -> None:

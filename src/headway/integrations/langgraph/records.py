@@ -27,14 +27,17 @@ Typed = tuple[str, bytes]
 """A value as LangGraph's serializer gives it: the kind of bytes, and the bytes."""
 
 
-Parts = tuple[str, list[Typed]]
+Form = Literal["whole", "list", "dict"]
+"""Of a value: one part, the elements of a list, or the pairs of a dictionary."""
+
+Parts = tuple[Form, list[Typed]]
 """The form of a value, and its parts."""
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     """The value of a channel: whole, or parts of a list or dictionary that replace some of those of another record's value."""
 
-    form: Literal["whole", "list", "dict"]
+    form: Form
     parts: list[Typed]  # of a whole value the only one; of a dictionary each a pair
     base: int | None = None  # the record whose value is cut: its number, or below zero how far back it is
     head: int = 0  # how many parts of the base stay at the beginning

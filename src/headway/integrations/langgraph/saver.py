@@ -26,7 +26,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from headway.errors import UsageError
 from headway.integrations.langgraph.awaiting import AwaitedSaver
-from headway.integrations.langgraph.records import Parts, Put, Typed, Value, Writes
+from headway.integrations.langgraph.records import Form, Parts, Put, Typed, Value, Writes
 from headway.integrations.langgraph.shelf import Shelf
 from headway.integrations.langgraph.threads import ThreadRecords
 from headway.journal.open import open_store
@@ -244,13 +244,13 @@ class HeadwaySaver(AwaitedSaver):
             if channel in inherited and before.get(channel) == version:
                 kept[channel] = thread.home(cast("int", base), channel)
             elif channel in checkpoint["channel_values"]:
-                made[channel] = Value(*self._dump(checkpoint["channel_values"][channel]))  # type: ignore[arg-type]
+                made[channel] = Value(*self._dump(checkpoint["channel_values"][channel]))
         for channel, (form, parts) in values.items():
-            different = thread.difference(thread.near(ns, parent), channel, form, parts)
-            if different.base is not None and not different.parts and different.head + different.tail == len(parts):
-                kept[channel] = different.base
+            near = thread.near(ns, parent)
+            if (held := thread.holder(near, channel, form, parts)) is not None:
+                kept[channel] = held
             else:
-                made[channel] = different
+                made[channel] = thread.difference(near, channel, form, parts)
         return Put(*place, made, kept)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
@@ -354,7 +354,7 @@ class HeadwaySaver(AwaitedSaver):
             return "dict", [dump([name, one]) for name, one in value.items()]
         return "whole", [dump(value)]
 
-    def _load(self, form: str, parts: Sequence[Typed]) -> Any:
+    def _load(self, form: Form, parts: Sequence[Typed]) -> Any:
         load = self.serde.loads_typed
         if form == "list":
             return [load(one) for one in parts]

@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from headway.errors import StoreDamaged
-from headway.integrations.langgraph.records import Cut, Parts, Put, Record, Typed, Value, Writes
+from headway.integrations.langgraph.records import Cut, Form, Parts, Put, Record, Typed, Value, Writes
 
 Place = tuple[str, str]
 """The namespace and the id of a checkpoint."""
@@ -195,11 +194,16 @@ class ThreadRecords:
 
     # --- making records --------------------------------------------------------------------------------------------------
 
-    def difference(self, base: int | None, channel: str, form: str, parts: list[Typed]) -> Value:
-        """A value as its difference from the one of a channel in another checkpoint. Where they are the same it has no parts."""
+    def holder(self, base: int | None, channel: str, form: Form, parts: list[Typed]) -> int | None:
+        """The record that holds this very value, if a checkpoint has it in the channel."""
+        same = base is not None and self._same_form(base, channel, form) == parts
+        return self.home(base, channel) if base is not None and same else None
+
+    def difference(self, base: int | None, channel: str, form: Form, parts: list[Typed]) -> Value:
+        """A value as its difference from the one of a channel in another checkpoint."""
         known = None if base is None else self._same_form(base, channel, form)
         if base is None or known is None:
-            return Value(form, parts)  # type: ignore[arg-type]  # one of the three
+            return Value(form, parts)
         if form == "whole" and known != parts:
             return Value("whole", parts)
         head, most = 0, min(len(known), len(parts))
@@ -209,10 +213,10 @@ class ThreadRecords:
         while tail < most - head and known[-1 - tail] == parts[-1 - tail]:
             tail += 1
         if head + tail == 0:
-            return Value(form, parts)  # type: ignore[arg-type]
-        return Value(form, parts[head : len(parts) - tail], self.home(base, channel), head, tail)  # type: ignore[arg-type]
+            return Value(form, parts)
+        return Value(form, parts[head : len(parts) - tail], self.home(base, channel), head, tail)
 
-    def _same_form(self, base: int, channel: str, form: str) -> list[Typed] | None:
+    def _same_form(self, base: int, channel: str, form: Form) -> list[Typed] | None:
         if channel not in self.channels(base) or not self._is_there(base, channel):
             return None
         known_form, known = self.value(base, channel)
@@ -221,7 +225,6 @@ class ThreadRecords:
     def copies(self, numbers: Sequence[int], *, moves: bool) -> list[Record]:
         """Records that say of these checkpoints, oldest first, and of what was written after them, what is known: to be appended in
         one transaction, whatever their numbers will be. `moves`: they take the place of the old ones."""
-        place = {number: at for at, number in enumerate(numbers)}
         holds: dict[tuple[int, str], int] = {}  # where the value of a record is among the copies
         copied: list[Record] = []
         for at, number in enumerate(numbers):
@@ -233,7 +236,7 @@ class ThreadRecords:
                 if (held := holds.get((home, channel))) is not None:
                     kept[channel] = held - at
                     continue
-                values[channel] = self._copied_value(home, channel, at, place, holds)
+                values[channel] = self._copied_value(home, channel, at, holds)
                 holds[home, channel] = at
             copied.append(Put(put.ns, put.id, put.parent, put.checkpoint, put.metadata, values, kept, number if moves else None))
         wanted = {(self.puts[number].ns, self.puts[number].id) for number in numbers}
@@ -242,20 +245,21 @@ class ThreadRecords:
                 copied += self._copied_writes(ns, checkpoint)
         return copied
 
-    def _copied_value(self, home: int, channel: str, at: int, place: Any, holds: dict[tuple[int, str], int]) -> Value:
+    def _copied_value(self, home: int, channel: str, at: int, holds: dict[tuple[int, str], int]) -> Value:
+        """The value of a record as one among copies: cut from another copy, or whole."""
         value = self.puts[home].values[channel]
         if value.base is not None:
             base = self.home(self._resolve(home, value.base), channel)
             if (held := holds.get((base, channel))) is not None:
                 return Value(value.form, value.parts, held - at, value.head, value.tail)
         form, parts = self.value(home, channel)
-        return Value(form, parts)  # type: ignore[arg-type]  # one of the three
+        return Value(form, parts)
 
     def _copied_writes(self, ns: str, checkpoint: str) -> Iterator[Writes]:
         by_task: dict[tuple[str, str], list[tuple[int, str, Value]]] = {}
         for one in self.writes[ns, checkpoint].values():
             if self.is_made(one):
                 form, parts = self.written(one)
-                by_task.setdefault((one.task, one.path), []).append((one.at, one.channel, Value(form, parts)))  # type: ignore[arg-type]
+                by_task.setdefault((one.task, one.path), []).append((one.at, one.channel, Value(form, parts)))
         for (task, path), writes in by_task.items():
             yield Writes(ns, checkpoint, task, path, writes)
