@@ -39,6 +39,8 @@ TABLES = 4  # of a seed
 class PlannedTable:
     """How well each plan does: sub-tasks prefer models, samples saturate, and a bad start spoils what follows."""
 
+    models, budget = MODELS, UNITS
+
     def __init__(self, seed: object) -> None:
         self.draw(seed)
         self.optimum = max(map(self.score, self.plans()))
@@ -62,13 +64,13 @@ class PlannedTable:
         return whole
 
     def setups(self, subtask: SubTask) -> list[Setup]:
-        return [Setup(model, 2**n) for model in MODELS for n in range(7)]
+        return [Setup(model, 2**n) for model in self.models for n in range(7)]
 
     def plans(self) -> Iterator[Plan]:
         """All plans within the budget."""
         for setups in product(*map(self.setups, self.subtasks)):
             plan = {subtask.name: setup for subtask, setup in zip(self.subtasks, setups, strict=True)}
-            if self.guided.units(plan) <= UNITS:
+            if self.guided.units(plan) <= self.budget:
                 yield plan
 
     def trials(self, scores: Iterator[float]) -> int:
@@ -104,9 +106,9 @@ def trials_bayes(table: PlannedTable, seed: int) -> int:
             trial = study.ask()
             plan: Plan = {}
             for name in (subtask.name for subtask in table.subtasks):
-                model = trial.suggest_categorical(f"{name} model", list(MODELS))
+                model = trial.suggest_categorical(f"{name} model", list(table.models))
                 plan[name] = Setup(model, 2 ** trial.suggest_int(f"{name} samples", 0, 6))
-            fits = table.guided.units(plan) <= UNITS
+            fits = table.guided.units(plan) <= table.budget
             score = table.score(plan) if fits else 0.0
             study.tell(trial, score)
             if fits:

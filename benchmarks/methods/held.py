@@ -102,7 +102,7 @@ OF_ALLOCATE = [
         promise="a policy is attached to a plan or a map in one line, and the very same object is simulated",
         tests=(
             f"{ALLOCATE}/test_allocate_docs.py::test_the_examples_print_what_the_page_says",
-            f"{ALLOCATE}/test_executor.py::test_the_examples_run",
+            "tests/test_examples.py::test_the_examples_of_a_module_run",
             f"{ALLOCATE}/test_mcpp.py::test_a_run_under_it_does_what_the_simulation_says",
         ),
     ),

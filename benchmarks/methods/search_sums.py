@@ -244,7 +244,7 @@ ROWS = [
         unit="tokens per question",
         measure=measure_tokens,
         reached=lambda low, high: high <= 0.4,
-        reason="on the mean of all questions it is; where beginnings scatter, most traces are finished, and seeds differ in that",
+        reason="the mean saves more than that, its interval does not: seeds differ in how far the beginnings of traces scatter",
     ),
     Row(
         **ABOUT,

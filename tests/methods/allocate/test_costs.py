@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import doctest
 import heapq
-import importlib
 import itertools
 import math
 import random
@@ -22,13 +20,6 @@ from headway.methods import allocate
 from headway.methods.allocate import Blocks, Growth, Saturation, Skill, Transformer
 
 SHARES = st.floats(0.01, 1)
-
-
-@pytest.mark.parametrize("module", ["kinetics", "llm_algorithms", "ttspm"])
-def test_the_examples_run(module):
-    ran = doctest.testmod(importlib.import_module(f"headway.methods.allocate.costs.{module}"), extraglobs={"hw": hw})
-    assert ran.attempted
-    assert not ran.failed
 
 
 # --- TTSPM -------------------------------------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import math
 from collections import Counter
 from random import Random
@@ -30,14 +28,6 @@ SMALL = {
     "RIAC": allocate.Riac(BOX, full=20),
     "ADR": TEACHERS["ADR"],
 }
-
-
-@pytest.mark.parametrize("module", ["box", "gaussians", "riac", "simple", "teach"])
-def test_the_examples_run(module):
-    found = importlib.import_module(f"headway.methods.allocate.curriculum.{module}")
-    ran = doctest.testmod(found, extraglobs={"hw": hw, "allocate": allocate})
-    assert ran.attempted
-    assert not ran.failed
 
 
 @pytest.mark.parametrize("name", TEACHERS)

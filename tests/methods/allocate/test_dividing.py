@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import math
 from typing import Any
 
@@ -25,15 +23,6 @@ RATES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 
 def worth(counts: list[int], rates: list[float]) -> float:
     return math.fsum(allocate.rollout_value(count, rate) for count, rate in zip(counts, rates, strict=True))
-
-
-@pytest.mark.parametrize("module", ["knapsack", "shares"])
-def test_the_examples_run(module):
-    ran = doctest.testmod(
-        importlib.import_module(f"headway.methods.allocate.budgets.{module}"), extraglobs={"hw": hw, "allocate": allocate}
-    )
-    assert ran.attempted
-    assert not ran.failed
 
 
 @given(RATES, st.integers(2, 9))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import doctest
 import json
 from typing import Any
 
@@ -16,7 +15,6 @@ from headway.cli.app import app
 from headway.journal.records import COSTED, Kind, Row, Status
 from headway.journal.recovery.recovered import decode_outcome
 from headway.methods import allocate
-from headway.methods.allocate import base, executor
 from headway.methods.graph import Graph, Node, after
 from headway.methods.records import Action, Verdict
 from headway.sim.config import STEADY
@@ -28,14 +26,6 @@ from headway.sim.store import Crash
 def _nothing_was_seen() -> None:
     ASKED.clear()
     BEGAN.clear()
-
-
-@pytest.mark.parametrize("module", [base, executor])
-def test_the_examples_run(module):
-    names = {"hw": hw, "allocate": allocate, "Graph": Graph, "Node": Node, "after": after}
-    tried = doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert tried.attempted
-    assert not tried.failed
 
 
 def test_a_plan_runs_in_its_order_until_every_step_has_a_result(go):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import doctest
 import sys
 from random import Random
 from statistics import fmean
@@ -37,15 +36,6 @@ def make_table(seed: object) -> Recorded:
         rows[step, "cheap"] = make_rows(cheap, 10, 1.0, (seed, step, "cheap"))
         rows[step, "sure"] = make_rows(sure, 80, 1.5, (seed, step, "sure"))
     return Recorded(rows)
-
-
-@pytest.mark.parametrize("name", ["base", "mcpp", "simulate"])
-def test_the_examples_run(name):
-    module = sys.modules[f"headway.methods.allocate.{name}"]
-    extra = {"Random": Random, "View": View, "Recorded": Recorded, "Row": Row, "Graph": Graph, "Node": Node, "after": after}
-    tried = doctest.testmod(module, extraglobs={**extra, "Mcpp": Mcpp, "Seq": Seq})
-    assert tried.attempted
-    assert not tried.failed
 
 
 # --- base policies ---------------------------------------------------------------------------------------------------

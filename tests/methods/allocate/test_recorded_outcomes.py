@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from random import Random
 
 import pytest
@@ -10,7 +9,7 @@ from spenders import spend
 
 import headway as hw
 from headway.methods import allocate
-from headway.methods.allocate import Recorded, Row, believe, read_outcomes, recorded
+from headway.methods.allocate import Recorded, Row, believe, read_outcomes
 from headway.methods.estimate import Outcomes
 from headway.methods.records import Action, Observation
 
@@ -18,12 +17,6 @@ from headway.methods.records import Action, Observation
 def seen(rate: float, count: int, seed: int) -> list[Observation]:
     draw = Random(seed)
     return [Observation("s", "c", draw.random() < rate, {"tokens": 10 * draw.random()}, draw.random()) for _ in range(count)]
-
-
-def test_the_examples_run():
-    tried = doctest.testmod(recorded)
-    assert tried.attempted
-    assert not tried.failed
 
 
 def test_outcomes_of_earlier_runs_are_read_from_the_store(go, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 import sys
 from collections import Counter
@@ -41,12 +40,6 @@ async def search(trials: int, parallel: int, levels: int, tokens: float) -> allo
 @pytest.fixture(autouse=True)
 def _nothing_was_measured() -> None:
     MADE.clear()
-
-
-def test_the_examples_run():
-    ran = doctest.testmod(sys.modules["headway.methods.allocate.tune"], extraglobs={"hw": hw, "allocate": allocate})
-    assert ran.attempted
-    assert not ran.failed
 
 
 def test_four_at_a_time_reach_a_target_sooner_than_one_and_than_random_trials():

@@ -40,6 +40,13 @@ def test_both_schemes_keep_everything(problem: Problem, rule: Rule) -> None:
         assert lower_bound(problem) <= measure(problem, made).makespan <= problem.horizon
 
 
+def test_an_activity_starts_when_all_that_it_uses_is_free_at_once() -> None:
+    """The first resource is free at 0 and down when the second is free, at 2."""
+    resources = (Resource("first", down=((3, 6),)), Resource("second", down=((0, 2),)))
+    problem = Problem((Activity("a", 3, uses={"first": 1, "second": 1}),), resources)
+    assert [scheme(problem).starts for scheme in (serial, parallel)] == [{"a": 6}, {"a": 6}]
+
+
 @settings(max_examples=50)
 @given(problems(), rules)
 def test_nothing_can_start_earlier_than_the_serial_scheme_has_it(problem: Problem, rule: Rule) -> None:

@@ -50,7 +50,7 @@ def table(found: Comparison) -> Table:
 def pictures(found: Comparison) -> dict[str, str]:
     """The pictures by the names of their files: solved against all tokens, and against tokens one after another."""
     rows = by_method(means(found.attempts))
-    whose = OPTIMAL if OPTIMAL in rows else next(iter(rows))
+    whose = OPTIMAL if OPTIMAL in rows else next(iter(rows), "none")
     sub = f"{found.questions} held-out questions; band: 95 % interval of {whose} (Wilson); methods of one colour have one curve"
     made = {}
     for field, axis in _ACROSS.items():

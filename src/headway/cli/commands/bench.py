@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import platform
 from collections.abc import Callable, Iterable
@@ -195,18 +196,22 @@ def scorer(
 @handle_errors
 def allocate(
     graph: Annotated[
-        list[str] | None, typer.Option("--graph", help="A workflow; repeat for more.  [default: srasearch, epigenomics]")
+        list[str] | None,
+        typer.Option("--graph", help="A workflow; repeat for more.  [default: srasearch, epigenomics, genome, montage]"),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Whose questions its steps are; repeat.  [default: countdown, arithmetic]")
     ] = None,
     budget: Annotated[
         list[float] | None,
-        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.2, 1.6, 2.4, 4]"),
+        typer.Option("--budget", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.2, 1.6, 2.4]"),
     ] = None,
     deadline: Annotated[
         list[float] | None,
-        typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5, 4]"),
+        typer.Option("--deadline", metavar="TIMES", min=0.1, help="Times the least; repeat.  [default: 1.35, 1.7, 2.5]"),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 3,
-    episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 8,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many workloads of each workflow.")] = 8,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="How often each is played.")] = 2,
     paper: Annotated[bool, typer.Option("--paper", help="Play the paper's own variant of MCPP, too.")] = False,
     outcomes: Annotated[
         str, typer.Option("--outcomes", metavar="FILE", help="A table that --record wrote.  [default: the shipped one]")
@@ -221,8 +226,8 @@ def allocate(
 ) -> None:
     """Compare policies on a grid of budgets and deadlines.
 
-    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are puzzles, with recorded outcomes of the model
-    that comes with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
+    Plays MCPP and the best fixed policy on workflows of WfCommons whose steps are questions, with recorded outcomes of the models
+    that come with Headway. If it is killed, the same command resumes it. Needs the extra numpy; --record needs torch and solve.
     """
     from rich.console import Console
 
@@ -232,7 +237,8 @@ def allocate(
     if record is not None:
         with explain_missing("headway bench allocate --record", "torch,solve"):
             from headway.bench.allocate import record as recording
-        seen = hw.run(recording.record_outcomes, *recording.SIZE, store=store, run_id=run_id or recording.RUN_ID, progress=True)
+        sizes = recording.QUESTIONS, recording.SAMPLES
+        seen = hw.run(recording.record_outcomes, *sizes, store=store, run_id=run_id or recording.RUN_ID, progress=True)
         recording.make_table(seen).save(record)
         _say_wrote(record)
         return
@@ -240,14 +246,15 @@ def allocate(
     from headway.bench.allocate import program, report, workload
 
     grid = (
-        tuple(graph or workload.GRAPHS[:2]),
+        tuple(model or workload.read_models(outcomes)),
+        tuple(graph or workload.GRAPHS),
         tuple(sorted(budget or workload.BUDGETS)),
         tuple(sorted(deadline or workload.DEADLINES)),
         tuple(range(1, seeds + 1)),
     )
     asked = (*grid, episodes, outcomes, paper)
-    for name in grid[0]:
-        workload.make_workload(name, 1, outcomes)
+    for of, shape in itertools.product(*grid[:2]):
+        workload.make_workload(shape, 1, outcomes, of)
     found = hw.run(program.compare, *asked, store=store, run_id=run_id or f"allocate-{_digest(asked)}", progress=True)
     Console().print(report.table(found))
     _write(partial(report.write, found), out)

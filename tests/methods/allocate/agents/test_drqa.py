@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -74,8 +75,13 @@ def test_who_is_asked_again_gets_more_than_it_had_and_nobody_else_would(left, ha
     assert all(left / len(again) > had[place] and left / len(again) >= 1 for place in again)
     if len(again) < len(had):
         more = min((place for place in had if place not in again), key=had.__getitem__)
-        share = left / (len(again) + 1)
-        assert share < 1 or any(share <= had[place] for place in [*again, more])
+        share = left // (len(again) + 1)
+        assert any(share <= had[place] for place in [*again, more])
+
+
+def test_part_of_a_token_is_no_reason_to_ask_again():
+    assert worth_asking(10.5, {0: 10.0}) == []
+    assert worth_asking(11.0, {0: 10.0}) == [0]
 
 
 @given(st.floats(0, 1e6), st.lists(st.integers(1, 50), min_size=1, max_size=9))
@@ -109,15 +115,68 @@ def test_it_ends_with_its_deadline_and_with_what_it_has(go):
     assert sorted(found.answers) == [1, 2, 3, 4, 5]
 
 
-def test_one_that_dies_anywhere_ends_the_same():
+@hw.task
+async def write_in_turn(batch: list[int], tokens: int, index: int) -> list[Candidate[int] | None]:
+    """As `ask`, but it pays for each answer as it is written."""
+    left, answers = tokens, list[Candidate[int] | None]()
+    for place, number in enumerate(batch):
+        used = min(number, left // (len(batch) - place))
+        await asyncio.sleep(1 + drawn(number, tokens).random())
+        hw.charge(tokens=used)
+        answers.append(Candidate(number, number if used == number else None, used))
+        left -= used
+    return answers
+
+
+@hw.task(cost={"tokens": 45})
+async def write_reserved(batch: list[int], tokens: int, index: int) -> list[Candidate[int] | None]:
+    """As `write_in_turn`, of 45 tokens at most, which it reserves."""
+    return await write_in_turn.fn(batch, min(tokens, 45), index)
+
+
+@hw.task
+async def write_all(quota: int, reserved: bool) -> tuple[Answered[int], float]:
+    with hw.budget(tokens=quota) as book:
+        found = await agents.drqa(QUESTIONS, write_reserved if reserved else write_in_turn, quota=quota, width=3)
+    return found, book.spent["tokens"]
+
+
+def die_everywhere(program: Any, *asked: Any) -> Iterator[tuple[History, Any, Any]]:
+    """Lives in which the program died after each of its records and was resumed, what that came to, and what it comes to alone."""
     whole = History(1, STEADY)
-    undisturbed = whole.live(ask_all, 600)
-    rows = len(whole.rows())
-    for after_row in range(1, rows):
+    undisturbed = whole.live(program, *asked)
+    for after_row in range(1, len(whole.rows())):
         history = History(1, STEADY)
-        assert history.live(ask_all, 600, crash=Crash(after_row, "after")).how == "died"
-        assert history.live(ask_all, 600).value.answers == undisturbed.value.answers
+        assert history.live(program, *asked, crash=Crash(after_row, "after")).how == "died"
+        yield history, history.live(program, *asked).value, undisturbed.value
+
+
+def test_one_that_dies_anywhere_ends_the_same():
+    for history, found, undisturbed in die_everywhere(ask_all, 600):
+        assert found.answers == undisturbed.answers
         history.check()
+
+
+@pytest.mark.parametrize(("quota", "rounds", "spent"), [(90, 1, 75), (157, 2, 157), (200, 2, 193)])
+def test_one_that_dies_anywhere_under_a_tight_quota_ends_the_same(quota, rounds, spent):
+    """What a lost call had charged without reserving it is not counted twice."""
+    for history, found, undisturbed in die_everywhere(write_all, quota, False):
+        assert found == undisturbed
+        assert (found[0].rounds, found[1]) == (rounds, spent)
+        history.check()
+
+
+@pytest.mark.parametrize("quota", [157, 200])
+def test_what_a_crash_costs_is_missing_to_its_own_batch_alone(quota):
+    """What a lost call had reserved counts as spent. Where it can't be made again, the others go on within the quota."""
+    short = 0
+    for history, (found, spent), (undisturbed, _) in die_everywhere(write_all, quota, True):
+        assert spent <= quota
+        assert found.answers
+        assert found.answers.items() <= undisturbed.answers.items()
+        short += len(found.answers) < len(undisturbed.answers) or found.stopped == "budget"
+        history.check()
+    assert short, "the quota is too loose to tell"
 
 
 def test_more_questions_are_answered_than_one_by_one_under_the_same_quota():

@@ -10,6 +10,7 @@ from reprlib import repr as shortly
 from typing import Generic, TypeVar
 
 from headway.errors import UsageError
+from headway.joins.bound import bound_of
 from headway.joins.gather import gather
 from headway.methods import settings
 from headway.methods.records import Candidate
@@ -51,7 +52,8 @@ async def drqa(
     """Ask questions in batches, each under its share of one quota, and those without an answer again with what was left over.
 
     A batch pays for its prompt once, and inside of it a short answer leaves more for a long one. What all batches left is shared
-    anew among those open questions that then get more than they had.
+    anew among those open questions that then get more than they had. A batch that the budget refuses leaves its share to them too:
+    after a crash, what a lost call had reserved counts as spent, and there may be too little to make it again.
 
     It departs in that nothing is trained: the paper uses batches to teach a model to be brief; here a batch only shares a quota.
 
@@ -101,10 +103,15 @@ async def drqa(
     had = dict.fromkeys(range(len(questions)), 0.0)  # tokens that each open question has had at once
     asked = rounds = 0
 
-    async def attempt(batch: list[int], tokens: int, index: int) -> None:
-        got = await failed.spare(index, ask([questions[place] for place in batch], tokens, index))
+    async def attempt(batch: list[int], tokens: int, index: int) -> Exception | None:
+        try:
+            got = await failed.spare(index, ask([questions[place] for place in batch], tokens, index))
+        except Exception as error:
+            if bound_of(error) != "budget":
+                raise
+            return error
         if isinstance(got, Failed):
-            return
+            return None
         if not isinstance(got, Sequence) or len(got) != len(batch):
             raise UsageError(f"{where}: ask={ask!r} gave {shortly(got)} for {len(batch)} questions: an answer or None for each")
         for place, candidate in zip(batch, got, strict=True):
@@ -113,20 +120,23 @@ async def drqa(
                 block.keep(place, candidate)
             elif candidate is None or candidate.answer is None:
                 had[place] = max(had[place], tokens / len(batch), candidate.tokens if candidate is not None else 0)
+        return None
 
     with budget(wait=False, **{unit: quota}), anytime(found) as block:
         while open_ := worth_asking(left := min(float(quota), remaining(unit)), had):
             batches = [open_[start : start + width] for start in range(0, len(open_), width)]
             tokens = share_quota(left, [len(batch) for batch in batches])
             plan = [(batch, given) for batch, given in zip(batches, tokens, strict=True) if given]
-            await gather(*(attempt(batch, given, asked + n) for n, (batch, given) in enumerate(plan)))
+            refused = await gather(*(attempt(batch, given, asked + n) for n, (batch, given) in enumerate(plan)))
+            if (refusal := refused[0]) is not None and all(refused):
+                raise refusal
             asked, rounds = asked + len(plan), rounds + 1
     failed.check(bool(found))
     return Answered({place: found[place] for place in sorted(found)}, rounds, block.stopped, failed.errors)
 
 
 def worth_asking(left: float, had: Mapping[int, float]) -> list[int]:
-    """Which open questions to ask again: as many as would each get more than they had.
+    """Which open questions to ask again: as many as would each get more whole tokens than they had.
 
     Args:
         left: tokens that are left for all of them.
@@ -141,7 +151,7 @@ def worth_asking(left: float, had: Mapping[int, float]) -> list[int]:
     """
     settings.finite("worth_asking", left=left)
     open_ = sorted(had, key=lambda place: (had[place], place))
-    while open_ and (left / len(open_) <= had[open_[-1]] or left < len(open_)):
+    while open_ and left // len(open_) <= had[open_[-1]]:
         open_.pop()
     return sorted(open_)
 

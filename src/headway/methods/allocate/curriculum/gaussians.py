@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import TypeVar
 
 from headway.errors import UsageError
 from headway.extras import require
@@ -12,6 +13,7 @@ from headway.methods import settings
 from headway.methods.allocate.curriculum.box import Box, Task, check_reward, choose
 from headway.methods.allocate.curriculum.mixture import Gaussian, fit_best
 
+T = TypeVar("T", "AlpGmm", "CovarGmm")
 FIRST = 5  # episodes before learning progress is looked for
 
 
@@ -97,11 +99,8 @@ class AlpGmm:
         if len(self.seen) >= FIRST:
             _, before = min(reversed(self.seen), key=lambda each: math.dist(each[0], unit))
             progress = abs(reward - before)
-        count, recent = self.count + 1, (*self.recent, (*unit, progress))[-self.window :]
-        gaussians = self.gaussians if count % self.window else fit_best(recent, range(2, self.most + 1))
-        return replace(
-            self, count=count, seen=(*self.seen, (unit, float(reward)))[-self.memory :], recent=recent, gaussians=gaussians
-        )
+        seen = (*self.seen, (unit, float(reward)))[-self.memory :]
+        return _learn(replace(self, seen=seen), (*unit, progress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +178,7 @@ class CovarGmm:
         """
         check_reward("CovarGmm.update", reward)
         at = (self.count % self.window) / self.window
-        count, recent = self.count + 1, (*self.recent, (*self.box.unit(task), at, float(reward)))[-self.window :]
-        gaussians = self.gaussians if count % self.window else fit_best(recent, range(2, self.most + 1))
-        return replace(self, count=count, recent=recent, gaussians=gaussians)
+        return _learn(self, (*self.box.unit(task), at, float(reward)))
 
 
 def _check(where: str, window: int, most: int, any_task: float) -> None:
@@ -191,6 +188,13 @@ def _check(where: str, window: int, most: int, any_task: float) -> None:
     if window < most:
         raise UsageError(f"{where}: window={window} episodes can't tell most={most} Gaussians apart: raise window=")
     require(where, "numpy")
+
+
+def _learn(teacher: T, episode: Task) -> T:
+    """The teacher after an episode; every `window` of them it has fitted the last ones anew."""
+    count, recent = teacher.count + 1, (*teacher.recent, episode)[-teacher.window :]
+    gaussians = teacher.gaussians if count % teacher.window else fit_best(recent, range(2, teacher.most + 1))
+    return replace(teacher, count=count, recent=recent, gaussians=gaussians)
 
 
 def _sample(box: Box, gaussians: tuple[Gaussian, ...], weights: list[float], any_task: float, rng: Random) -> Task:
