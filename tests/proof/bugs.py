@@ -57,6 +57,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_METHODS,
     *OF_ALLOCATION,
     *OF_TOOLS,
+    *OF_SERVING,
     *OF_SEARCHES,
     *OF_SERVING,
     *OF_FRAMEWORKS,
