@@ -30,6 +30,7 @@ ROOMS = (
     "headway.models",
     "headway.methods.allocate",
     "headway.methods.allocate.agents",
+    "headway.methods.guard",
     "headway.methods.schedule",
     "headway.methods.search",
     "headway.tools",

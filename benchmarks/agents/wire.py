@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.methods.row import Held
 
 _SENT = "tests/models/tools/test_what_servers_send.py"
+_WAYS = "tests/models/tools/test_every_way_of_sending.py"
 _SAID = "tests/models/tools/test_how_requests_are_said.py"
 _COMES = "tests/models/tools/test_what_comes_with_an_answer.py"
 _COSTS = "tests/models/tools/test_what_a_prompt_costs_at_most.py"
@@ -21,6 +22,7 @@ ROWS = [
             f"{_SAID}::test_what_is_to_be_chosen_is_said",
             f"{_SAID}::test_the_tools_that_are_allowed_are_named_to_openai_and_alone_offered_to_others",
             f"{_SAID}::test_a_tool_is_strict_where_it_is_to_be",
+            f"{_WAYS}::test_openai_s_own_types_know_every_field_of_a_chat",
         ),
     ),
     Held(
@@ -41,6 +43,7 @@ ROWS = [
             f"{_SENT}::test_calls_are_told_apart_however_a_server_sends_them",
             f"{_SENT}::test_a_stream_hands_out_the_calls_that_the_reply_has",
             f"{_SENT}::test_a_whole_answer_holds_its_calls_one_after_the_other",
+            f"{_WAYS}::test_calls_come_out_as_they_went_in_however_they_are_cut",
         ),
     ),
     Held(
@@ -113,6 +116,7 @@ ROWS = [
             f"{_RESPONSES}::test_calls_and_thoughts_come_whole_however_much_of_them_is_streamed",
             f"{_RESPONSES}::test_what_the_api_can_not_do_is_refused_before_anything_is_sent",
             f"{_RESPONSES}::test_llama_cpp_speaks_it_too",
+            f"{_WAYS}::test_openai_s_own_types_know_every_field_of_the_responses_api",
         ),
     ),
     Held(

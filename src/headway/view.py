@@ -91,7 +91,8 @@ class CallView:
         ended: seconds since 1970; None where it has not, or it is not known.
         pool: where it ran.
         cost: what it has cost, by unit.
-        reason: why it was cancelled, or who gave its result by hand (`hw.set_result`); empty otherwise.
+        reason: why it was cancelled, who gave its result by hand (`hw.set_result`), or that a model was told its failure;
+            empty otherwise.
         inputs: the keys of the calls whose handles were among its arguments.
         recorded: what the journal has of it.
     """

@@ -156,6 +156,25 @@ def test_what_an_embedder_gave_is_recorded(go):
     assert first == go(program) == ["get_forecast", "exchange"]
 
 
+def test_a_model_that_embeds_is_an_embedder(go):
+    asked: list[int] = []
+
+    class Hashes:
+        name = "hashes of words"
+
+        async def embed(self, texts: Any, dimensions: int | None = None) -> models.Embeddings:
+            asked.append(len(texts))
+            return models.Embeddings(tuple(tuple(hashed(text)) for text in texts), 3 * len(texts), self.name)
+
+    @hw.task
+    async def program() -> list[str]:
+        box = tools.Toolbox(ALL, queries=QUERIES, embedder=Hashes())
+        return [found.tool.name for found in await box.find("will it rain", k=1)]
+
+    assert go(program) == go(program) == ["get_forecast"]
+    assert asked == [6, 1]  # the texts of the tools, the request; then recorded
+
+
 @pytest.mark.parametrize(
     ("give", "said"),
     [

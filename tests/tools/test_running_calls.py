@@ -165,6 +165,21 @@ def test_two_tools_of_one_name_are_refused_before_any_is_run(go):
     assert RAN == []
 
 
+def test_a_rule_that_fails_fails_before_any_call_is_run(go):
+    def rule(tool: tools.Tool, call: ToolCall) -> bool:
+        if "2" in call.arguments:
+            raise LookupError("a fault of the rule")
+        return False
+
+    @hw.task
+    async def program() -> None:
+        await tools.run_calls([double], [ask("double", '{"number": 1}'), ask("double", '{"number": 2}')], ask_first=rule)
+
+    with pytest.raises(LookupError):
+        go(program)
+    assert RAN == []
+
+
 @pytest.mark.parametrize(
     ("what", "shown"),
     [

@@ -100,7 +100,7 @@ class CallDocument(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]  # by name, or by place ("0", "1", …) where a place has no name
     result: Any  # the whole value; null where there is none
     traceback: str | None
-    reason: str | None  # why it was cancelled, or who gave its result by hand
+    reason: str | None  # why it was cancelled, who gave its result by hand, or that a model was told its failure
     failures: list[AttemptDocument]  # attempts that were followed by another
     decided: list[DecidedDocument]  # what policies chose to start in it
 

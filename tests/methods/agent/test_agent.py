@@ -14,6 +14,7 @@ from headway import tools
 from headway.errors import ModelError, UsageError
 from headway.methods.agent import Answer, Called, Returned, Said, agent
 from headway.methods.agent.compacting import SUMMED_UP
+from headway.methods.agent.transcript import CUT_OFF
 from headway.models import Message
 from headway.sim.config import STEADY
 from headway.sim.history import History
@@ -102,6 +103,26 @@ def test_a_budget_ends_it_with_what_it_last_said_and_is_told_to_the_model():
     assert notes[0].startswith("You have left: 2,000 tokens, 100 turns.")
     assert all(note.startswith("You have left: ") for note in notes)
     assert not any("You have left" in message.text for message in answer.messages)
+
+
+def test_a_conversation_that_a_budget_cut_off_can_be_gone_on_from():
+    @hw.task(cost={"tokens": 5_000})
+    async def dear(what: str) -> str:
+        """Do what nobody can pay."""
+        return what
+
+    asked = [("dear", {"what": "that"}), ("double", {"number": 4})]
+
+    @hw.task
+    async def program() -> Answer[str]:
+        with hw.budget(tokens=4_000):
+            return await agent(Scripted(turns(asked)), [dear, double], "Go.", sampling={"max_tokens": 20})
+
+    answer = hw.run(program, store=None, progress=False)
+    assert (answer.value, answer.why, answer.turns) == ("", "budget", 1)
+    assert [message.text for message in answer.messages if message.role == "tool"] == [CUT_OFF, CUT_OFF]
+    gone_on = run(Scripted(turns(asked, "I see.")), [double], "And now?", history=answer.messages)
+    assert gone_on.value == "I see. "
 
 
 def test_a_long_conversation_is_summed_up_and_keeps_its_task_and_its_newest_turns():

@@ -13,7 +13,7 @@ import headway as hw
 from headway import tools
 from headway.journal.records import COSTED, Kind, Row, Status
 from headway.journal.recovery.recovered import decode_outcome
-from headway.methods.agent import Answer, agent, delegate
+from headway.methods.agent import agent, delegate
 from headway.models import Message
 from headway.sim.config import STEADY
 from headway.sim.history import History
@@ -152,10 +152,12 @@ def test_so_does_one_that_is_killed_at_any_step_of_any_schedule(seed):
 
 @hw.task(name="agent.tests.errands")
 async def errands(tokens: float, seconds: float) -> tuple[str | None, str]:
-    with hw.budget(tokens=tokens), hw.deadline(seconds=seconds):
-        answer: Answer[str] = await agent(
-            ERRANDS, [rest, double, fail, delegate(HELPER, [pay, double], depth=2)], "Go.", room=60, turns=5
-        )
+    offered = [rest, double, fail, delegate(HELPER, [pay, double], depth=2)]
+    try:
+        with hw.budget(tokens=tokens), hw.deadline(seconds=seconds):
+            answer = await agent(ERRANDS, offered, "Go.", room=60, turns=5)
+    except hw.DeadlineExceeded:
+        return None, "deadline"
     return answer.value, answer.why
 
 
@@ -166,10 +168,9 @@ def run_errands(messages: list[Message]) -> Turn:
     summed_up = any("summed up" in message.text for message in messages)
     if summed_up and said > 2:
         return "Enough."
-    return [("rest", {"name": f"a{said}"}), ("rest", {"name": "b"}), ("double", {"number": said})] if said % 2 else [
-        ("delegate", {"tasks": ["sweeping", "the dishes"]}),
-        ("fail", {"why": "it rains"}),
-    ]  # fmt: skip
+    if said % 2:
+        return [("rest", {"name": f"a{said}"}), ("rest", {"name": "b"}), ("double", {"number": said})]
+    return [("delegate", {"tasks": ["sweeping", "the dishes"]}), ("fail", {"why": "it rains"})]
 
 
 ERRANDS = Scripted(run_errands, "errands", rest_s=0.1)

@@ -103,7 +103,8 @@ def test_a_helper_whose_share_is_used_up_says_what_it_has():
 
 
 def test_of_two_delegations_in_one_turn_one_is_run_and_the_model_is_told():
-    boss = Scripted(turns([("delegate", {"tasks": ["a"]}), ("double", {"number": 2}), ("delegate", {"tasks": ["b"]})], "Done."))
+    asked = [("delegate", {"tasks": ["a"]}), ("double", {"number": 2}), ("delegate", {"tasks": ["b"]})]
+    boss = Scripted(turns(asked, "Done."))
     answer, _ = run(boss, [delegate(Scripted(turns("Yes."), "helper"), []), double])
     assert told(answer) == [
         '["Yes. "]',

@@ -65,7 +65,7 @@ def test_a_conversation_is_a_list_of_items_that_name_each_other():
         },
     ]
     back = said(messages, thoughts=True)["input"]
-    assert back[2] == {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}
+    assert back[2] == {"type": "reasoning", "id": "rs_2", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}
 
 
 def test_tools_and_schemas_are_flat():

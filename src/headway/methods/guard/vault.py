@@ -36,6 +36,10 @@ class Vault(Mapping[str, str]):
     """Secrets by name; opened by `open_vault`. As a mapping it gives the placeholders, and nothing gives the secrets.
 
     As an argument of a call it is named by its names. It can't be stored, pickled, printed or sent.
+
+    Args:
+        secrets: the secrets by name.
+        redacts: whether what looks like a secret is taken out as well.
     """
 
     __slots__ = ("_cleaner", "_redacts", "_secrets")
@@ -188,7 +192,10 @@ class Vault(Mapping[str, str]):
                 if parameter not in known:
                     raise UsageError(f"vault.guard: {name} takes no {parameter!r}; {near_misses(parameter, known)}")
                 for secret in [secrets] if isinstance(secrets, str) else secrets:
-                    self[secret]  # raises KeyError
+                    if secret not in self._secrets:
+                        raise UsageError(
+                            f"vault.guard: there is no secret {secret!r:.80}; {near_misses(secret, list(self._secrets))}"
+                        )
             rules[name] = {each: frozenset([names] if isinstance(names, str) else names) for each, names in by_parameter.items()}
         return rules
 

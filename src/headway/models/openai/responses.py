@@ -53,7 +53,7 @@ def request_body(model: str, request: Request, *, of_openai: bool, thoughts: boo
         "stream": True,
         "store": False,
         "max_output_tokens": request.max_tokens,
-        "input": [item for message in request.prompt for item in _items(message, thoughts)],
+        "input": [item for place, message in enumerate(request.prompt) for item in _items(place, message, thoughts)],
     }
     if request.temperature != 1 or not of_openai:
         body["temperature"] = request.temperature
@@ -81,12 +81,13 @@ def _fault_in(request: Request) -> str:
     return next((fault for fault, there in faults.items() if there), "")
 
 
-def _items(message: Message, thoughts: bool) -> Iterator[Document]:
+def _items(place: int, message: Message, thoughts: bool) -> Iterator[Document]:
     if message.role == "tool":
         yield {"type": "function_call_output", "call_id": message.call_id, "output": _content(message)}
         return
     if thoughts and message.thoughts:
-        yield {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": message.thoughts}]}
+        content = [{"type": "reasoning_text", "text": message.thoughts}]
+        yield {"type": "reasoning", "id": f"rs_{place}", "summary": [], "content": content}
     if message.content or not message.calls:
         yield {"role": message.role, "content": message.text if message.role != "user" else _content(message)}
     for call in message.calls:

@@ -18,9 +18,10 @@ from typing import Any
 from headway.errors import UsageError
 from headway.models.checks.bounds import tools_bound
 from headway.models.messages import ToolSpec
+from headway.models.numbers.embedding import EmbeddingModel
 from headway.near import near_misses
 from headway.tools.finding.bm25 import Bm25, split_words
-from headway.tools.finding.vectors import Embedder, Vectors
+from headway.tools.finding.vectors import Embedder, Vectors, as_function
 from headway.tools.tool import AnyTool, Tool, tool
 
 BEST = 0.25
@@ -48,7 +49,7 @@ class Toolbox:
     Args:
         tools: the tools; functions and tasks become tools.
         queries: requests that people might make of a tool, by its name (`write_queries` lets a model write them).
-        embedder: compares texts by vectors instead of by words.
+        embedder: compares texts by vectors instead of by words: a model that embeds, or an async function of texts.
 
     Raises:
         UsageError: two tools have one name, or `queries` names a tool that there is not.
@@ -71,7 +72,11 @@ class Toolbox:
     """
 
     def __init__(
-        self, tools: Sequence[AnyTool], *, queries: Mapping[str, Sequence[str]] | None = None, embedder: Embedder | None = None
+        self,
+        tools: Sequence[AnyTool],
+        *,
+        queries: Mapping[str, Sequence[str]] | None = None,
+        embedder: Embedder | EmbeddingModel | None = None,
     ) -> None:
         self.tools: tuple[Tool, ...] = tuple(tool(each) for each in tools)
         self._by_name = _index(self.tools)
@@ -85,7 +90,7 @@ class Toolbox:
         if written:
             name = min(written)
             raise UsageError(f"tools.Toolbox(queries=…): there is no tool {name!r}; {near_misses(name, self._by_name)}")
-        self._embedder = embedder
+        self._embedder = None if embedder is None else as_function(embedder)
         self._words = None if embedder is not None else _Words(self._texts, self._owners)
         self._vectors: Vectors | None = None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from headway.errors import UsageError
 from headway.extras import explain_missing
+from headway.models.numbers.embedding import EmbeddingModel, embed
 
 
 class Embedder(Protocol):
@@ -16,6 +17,18 @@ class Embedder(Protocol):
     """
 
     def __call__(self, texts: list[str], /) -> Awaitable[Sequence[Sequence[float]]]: ...
+
+
+def as_function(embedder: Embedder | EmbeddingModel) -> Embedder:
+    """An embedder as a function of texts: of a model, its call."""
+    if not hasattr(embedder, "embed"):
+        return embedder
+    model = cast("EmbeddingModel", embedder)
+
+    async def embed_texts(texts: list[str], /) -> Sequence[Sequence[float]]:
+        return (await embed(model, texts)).vectors
+
+    return embed_texts
 
 
 class Vectors:

@@ -41,6 +41,21 @@ async def list_mcp_tools(server: McpServer, *, only: Collection[str] = (), prefi
     Raises:
         ToolUnavailable: the server can't be opened.
         UsageError: it has no tool of a name in `only`, two tools would have one name, or the extra `mcp` is missing.
+
+    Example:
+        >>> from mcp.server import MCPServer
+        >>> from headway import tools
+        >>> atlas = MCPServer("atlas", log_level="CRITICAL")
+        >>> @atlas.tool()
+        ... def area(country: str) -> float:
+        ...     '''The area of a country in km2.'''
+        ...     return 302_068.0
+        >>> @hw.task
+        ... async def program() -> list[str]:
+        ...     server = tools.McpServer(name="atlas", target=atlas)
+        ...     return [tool.name for tool in await tools.list_mcp_tools(server)]
+        >>> hw.run(program, store=None)
+        ['area']
     """
     offers = {offer.name: offer for offer in await list_tools(server)}
     for name in only:

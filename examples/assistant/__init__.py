@@ -1,0 +1,1 @@
+"""What the assistant of `examples/agent.py` works with: its tools, its errands, and a server of an atlas far away."""
