@@ -8,8 +8,7 @@ from victims import LIMIT_S, Victims, check_recorded_once, often, rows
 
 UNITS = {"a turn begins", "a turn is done", "a tool begins", "a tool is done", "an end is recorded"}
 NODES = {"a node begins", "a node is done", "a checkpoint was put", "writes were put"}
-MOST_KILLS = 50
-KILLS = MOST_KILLS if often(1) > 1 else 6  # all of them in `make chaos`
+KILLS = 50 if often(1) > 1 else 6  # all of them in `make chaos`
 
 
 def kill_again_and_again(victims: Victims, program: str, kills: int, size: int) -> Counter[str]:
@@ -42,10 +41,8 @@ def check_graph(victims: Victims, kills: int, steps: int) -> Counter[str]:
 
 
 def test_an_agent_that_is_killed_again_and_again_repeats_nothing_recorded(victims):
-    died = check_agent(victims, KILLS, turns=24 if KILLS == MOST_KILLS else 5)
-    assert died.keys() == UNITS if KILLS == MOST_KILLS else len(died) >= 3
+    assert check_agent(victims, KILLS, turns=min(KILLS, 40)).keys() == UNITS  # pydantic-ai allows 50 turns
 
 
 def test_a_graph_that_is_killed_again_and_again_repeats_nothing_recorded(victims):
-    died = check_graph(victims, KILLS, steps=30 if KILLS == MOST_KILLS else 5)
-    assert died.keys() == NODES if KILLS == MOST_KILLS else len(died) >= 3
+    assert check_graph(victims, KILLS, steps=KILLS).keys() == NODES
