@@ -229,10 +229,10 @@ class _FilledParameters:
                 if secret in self._rules.get(parameter, ()):
                     continue
                 if secret not in self._vault:
-                    raise ToolArgumentsError(f"{self._name}: {near_misses(secret, list(self._vault))}. There is no secret {secret}")
+                    raise ToolArgumentsError(f"There is no secret {secret}; {near_misses(secret, list(self._vault))}")
                 places = [each for each, names in self._rules.items() if secret in names]
                 may = f"It may be in: {', '.join(places)}." if places else f"{self._name} may be given no such secret."
-                raise ToolArgumentsError(f"{self._name}: {parameter} can't be given the secret {secret}. {may} Nothing was run.")
+                raise ToolArgumentsError(f"{parameter} can't be given the secret {secret}. {may} Nothing was run.")
 
 
 def open_vault(source: Source = None, names: Sequence[str] | None = None, *, redact: bool = False) -> Vault:
