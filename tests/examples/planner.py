@@ -6,9 +6,8 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from assistant.errands import ERRANDS
-
 import headway as hw
+from assistant.errands import ERRANDS
 from headway import models
 
 WANTED: dict[str, list[dict[str, Any]]] = {
