@@ -218,7 +218,9 @@ def test_a_schema_with_room_for_orders_is_refused_by_name_of_the_place(kind: Any
 
 
 def test_a_schema_without_room_for_orders_is_taken() -> None:
-    kind = msgspec.defstruct("Fine", [("code", Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]), ("ok", bool), ("n", int | None)])
+    kind = msgspec.defstruct(
+        "Fine", [("code", Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]), ("ok", bool), ("n", int | None)]
+    )
     assert not quarantine(read_page, kind).labels.reads_untrusted
     assert list(find_free_text({"type": "string", "format": "date"}, 40)) == []
 
