@@ -97,8 +97,8 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="guard",
-        promise="A vault's secret is in no journal, log, prompt, event or error: on success, failure, retries, in a process, through an "
-        "MCP server, and killed at any record.",
+        promise="A vault's secret is in no journal, log, prompt, event or error: on success, failure, retries, in a process, "
+        "through an MCP server, and killed at any record.",
         tests=(
             f"{VAULT}test_a_tool_is_given_the_secret_and_nothing_that_is_kept_shows_it",
             f"{VAULT}test_an_error_with_the_secret_in_all_its_places_is_cleaned",
@@ -119,8 +119,8 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="guard",
-        promise="ResponsibleTA: an infeasible call is not run, an incomplete one is run again so often or told, an effect never twice; "
-        "verdicts are recorded.",
+        promise="ResponsibleTA: an infeasible call is not run, an incomplete one is run again so often or told, an effect never "
+        "twice; verdicts are recorded.",
         tests=(
             f"{JUDGED}test_an_infeasible_call_is_not_run_and_the_model_hears_why",
             f"{JUDGED}test_an_incomplete_call_without_an_effect_is_run_again_so_often_and_then_told",
@@ -130,7 +130,8 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="guard",
-        promise="A monitor halts before the effect, stays halted, and goes by recorded verdicts; a judge that talks nonsense stops all.",
+        promise="A monitor halts before the effect, stays halted, and goes by recorded verdicts; a judge that talks nonsense "
+        "stops all.",
         tests=(
             f"{WATCH}test_an_agent_is_halted_before_the_step_that_goes_too_far_and_stays_halted",
             f"{WATCH}test_in_a_turn_only_the_steps_before_the_halt_are_run",
