@@ -25,6 +25,7 @@ from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
+from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
@@ -47,6 +48,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_CALLS,
     *OF_REPLAYS,
     *OF_JOINS,
+    *OF_GUARDS,
     *OF_STOPS,
     *OF_THE_STORE,
     *OF_STREAMS,

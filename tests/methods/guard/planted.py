@@ -6,7 +6,29 @@ import base64
 import random
 import string
 
-_WORDS = "the quick report says that prices of pears fell by four percent in March and harbour traffic grew while nobody looked".split()
+_WORDS = [
+    "the",
+    "quick",
+    "report",
+    "says",
+    "that",
+    "prices",
+    "of",
+    "pears",
+    "fell",
+    "by",
+    "four",
+    "percent",
+    "in",
+    "March",
+    "and",
+    "harbour",
+    "traffic",
+    "grew",
+    "while",
+    "nobody",
+    "looked",
+]
 
 
 def planted(seed: int) -> list[tuple[str, str]]:
@@ -16,7 +38,11 @@ def planted(seed: int) -> list[tuple[str, str]]:
     def draw(letters: str, count: int) -> str:
         return "".join(rng.choice(letters) for _ in range(count))
 
-    both, upper, lower = string.ascii_letters + string.digits, string.ascii_uppercase + string.digits, string.ascii_lowercase + string.digits
+    both, upper, lower = (
+        string.ascii_letters + string.digits,
+        string.ascii_uppercase + string.digits,
+        string.ascii_lowercase + string.digits,
+    )
     hexes = "0123456789abcdef"
     body = base64.b64encode(rng.randbytes(96)).decode()
     keys = {
@@ -26,7 +52,10 @@ def planted(seed: int) -> list[tuple[str, str]]:
         "openai": f"sk-proj-{draw(both, 48)}",
         "slack": f"xoxb-{draw(string.digits, 12)}-{draw(lower, 24)}",
         "stripe": f"sk_live_{draw(both, 24)}",
-        "jwt": ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b'{"alg":"HS256"}', rng.randbytes(30), rng.randbytes(32))),
+        "jwt": ".".join(
+            base64.urlsafe_b64encode(part).decode().rstrip("=")
+            for part in (b'{"alg":"HS256"}', rng.randbytes(30), rng.randbytes(32))
+        ),
         "sendgrid": f"SG.{draw(both, 22)}.{draw(both, 43)}",
         "private key": f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----",
         "hex": draw(hexes, 40),
@@ -61,4 +90,6 @@ def rates(seed: int) -> tuple[float, float]:
     from headway.methods.guard import redact
 
     texts, plain = planted(seed), harmless(seed)
-    return sum(key not in redact(text) for text, key in texts) / len(texts), sum(redact(text) != text for text in plain) / len(plain)
+    return sum(key not in redact(text) for text, key in texts) / len(texts), sum(redact(text) != text for text in plain) / len(
+        plain
+    )

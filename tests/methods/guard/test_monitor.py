@@ -136,3 +136,11 @@ def test_a_gate_stands_before_calls_without_an_agent_too(go: Callable[..., Any])
 
     assert go(program) == [False, True]
     assert bought == ["fuel"]
+
+
+def test_the_cumulative_list_is_judged_better_than_its_steps() -> None:
+    from benchmarks.agents.decomposed import measure
+
+    for injected in (0, 6):
+        cumulative, single = (sum(measure(name, seed, injected) for seed in range(2)) for name in ("cumulative", "single step"))
+        assert cumulative > single

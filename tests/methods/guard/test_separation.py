@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -64,24 +65,44 @@ def test_a_page_that_gives_orders_has_its_way_where_nobody_stands_between(go: Ca
     assert sent == ["eve@example.org"]  # so that the tests below can fail
 
 
+def answered(store: Path, word: str) -> Any:
+    """The assistant, and a person who looks every minute whether it asks something."""
+
+    async def person() -> list[str]:
+        asked: list[tools.Question] = []
+        while not asked:
+            await hw.sleep(60)
+            asked = await asyncio.to_thread(tools.questions, "run", store=store)
+        assert sent == []
+        for question in asked:
+            await asyncio.to_thread(hw.signal, "run", question.signal, word, store=store)
+        return [question.arguments for question in asked]
+
+    @hw.task(name="answered")
+    async def program() -> list[Any]:
+        return await hw.gather(agent(Scripted(obey), [read_page, send], "Find pears.", guards=[Separation()]), person())
+
+    return program
+
+
 def test_a_page_that_gives_orders_has_no_effect_without_approval(go: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(TimeoutError):  # it waits for ever
-        go(assistant(Separation()))
+    ended, (arguments,) = go(answered(tmp_path / "store", "no, that is not Ada"))
+    assert "eve@example.org" in arguments
+    assert "did not approve send: no, that is not Ada" in ended.value
     assert sent == []
-    (question,) = tools.questions("run", store=tmp_path / "store")
-    assert "eve@example.org" in question.arguments
-    hw.signal("run", question.signal, "no, that is not Ada", store=tmp_path / "store")
-    assert "did not approve send: no, that is not Ada" in go(assistant(Separation()))
+
+
+def test_a_call_that_nobody_answers_waits_and_does_nothing(go: Callable[..., Any]) -> None:
+    with pytest.raises(TimeoutError, match="waits for nothing that can come"):
+        go(assistant(Separation()))
     assert sent == []
 
 
 def test_a_person_may_approve_it_and_it_happens_once(go: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(TimeoutError):
-        go(assistant(Separation()))
-    (question,) = tools.questions("run", store=tmp_path / "store")
-    hw.signal("run", question.signal, "yes", store=tmp_path / "store")
-    assert go(assistant(Separation())).strip() == "done: sent"
-    assert go(assistant(Separation())).strip() == "done: sent"
+    program = answered(tmp_path / "store", "yes")
+    first, _ = go(program)
+    again, _ = go(program)
+    assert first.value == again.value == "done: sent "
     assert sent == ["eve@example.org"]
 
 
@@ -197,7 +218,9 @@ def test_a_schema_with_room_for_orders_is_refused_by_name_of_the_place(kind: Any
 
 
 def test_a_schema_without_room_for_orders_is_taken() -> None:
-    kind = msgspec.defstruct("Fine", [("code", Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]), ("ok", bool), ("n", int | None)])
+    kind = msgspec.defstruct(
+        "Fine", [("code", Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]), ("ok", bool), ("n", int | None)]
+    )
     assert not quarantine(read_page, kind).labels.reads_untrusted
     assert list(find_free_text({"type": "string", "format": "date"}, 40)) == []
 

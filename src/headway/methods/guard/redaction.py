@@ -18,7 +18,7 @@ from typing import Any
 from headway.extras import explain_missing
 
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
-_WORDY = re.compile(r"[a-z]+|[A-Z][a-z]*|[A-Z]+")
+_MIXED = re.compile(r"(?=.*\d)(?=.*[A-Za-z])")
 _KEY_BLOCK = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)", re.DOTALL
 )
@@ -143,8 +143,8 @@ def _plugins() -> _Plugins:
     def random_kind(token: str) -> str:
         if re.fullmatch(r"[0-9a-fA-F]+", token):
             return str(hexes.secret_type) if hexes.calculate_shannon_entropy(token) > hexes.entropy_limit else ""
-        if not re.search(r"\d", token) or max(map(len, _WORDY.findall(token)), default=0) > 10:
-            return ""  # words with hyphens, a path
+        if not any(len(part) >= 8 and _MIXED.match(part) for part in re.split(r"[/_=+-]", token)):
+            return ""  # a path, or words with hyphens
         return str(base64.secret_type) if base64.calculate_shannon_entropy(token) > base64.entropy_limit - 0.5 else ""
 
     return _Plugins(tuple(patterns), lambda line: sorted(set(keyword.analyze_string(line)), key=len, reverse=True), random_kind)
