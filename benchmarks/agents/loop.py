@@ -130,7 +130,7 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="agent",
-        promise="Settings that make no sense, two tools of one name, and a model without tools are refused before anything is asked.",
+        promise="Settings that make no sense, two tools of one name, and a model without tools are refused before any is asked.",
         tests=(
             f"{LOOP}test_settings_that_make_no_sense_are_refused_before_anything_is_asked",
             f"{LOOP}test_a_model_that_takes_no_tools_is_refused_before_anything_is_asked",
