@@ -210,7 +210,9 @@ def report(args: argparse.Namespace, model_name: str) -> None:
     for column in ("errand", "asked for", "was shown", "right"):
         table.add_column(column, overflow="fold")
     for each in done:
-        asked = "\n".join(f"{name} {arguments}" for name, arguments, _, _ in each.asked) or each.ended or "nothing"
+        asked = "\n".join(f"{name} {arguments}" for name, arguments, _, _ in each.asked) or (
+            each.ended if ":" in each.ended else "nothing"
+        )
         shown = "\n".join(text[:120] for _, _, text, _ in each.asked) or each.said[:120]
         table.add_row(each.task, asked, shown, "yes" if is_right(each) else "no", end_section=True)
     say(table)

@@ -21,7 +21,7 @@ OF_AGENTS: tuple[Bug, ...] = (
         "condensed:condense",
         "_digest_tools(request.tools)",
         "''",
-        tests=f"{LONG}test_two_requests_have_one_condensed_form_if_and_only_if_they_are_equal",
+        tests=f"{LONG}test_all_that_a_model_is_told_of_its_tools_is_part_of_a_requests_name",
     ),
     bug(
         "a request of a long conversation holds all of it",
