@@ -1,7 +1,7 @@
 """An assistant with twelve tools, on a small model, killed in the middle: it goes on, and nothing is done twice.
 
     python examples/agent.py                    # make demo-agent
-    python examples/agent.py --errands 3 --no-kill
+    python examples/agent.py --errands 3 --no-kill --fresh
     HEADWAY_MODEL=openai:gpt-5-mini python examples/agent.py
 
 The tools: files and a shell in a scratch folder, an atlas in SQLite, arithmetic, a letter that a person must approve, and two of an
@@ -151,7 +151,7 @@ def short(task: str) -> str:
 def watch(args: argparse.Namespace, model_name: str) -> None:
     """Start the one that works, kill it when half is done, answer what it asks, and start it again."""
     half = args.errands // 2
-    killed = args.no_kill
+    killed = args.no_kill or count_turns(look(args)) > half  # it was killed before, by this program or by somebody else
     while True:
         child = subprocess.Popen([sys.executable, __file__, "--work", *sys.argv[1:], "--run", args.run])
         answered: set[str] = set()
@@ -161,7 +161,7 @@ def watch(args: argparse.Namespace, model_name: str) -> None:
             if recorded is None:
                 continue
             answer_questions(args, recorded, answered)
-            if not killed and sum(call.task.startswith("models.") and call.ok for call in recorded.calls) > half:
+            if not killed and count_turns(recorded) > half:
                 child.send_signal(signal.SIGKILL)
                 child.wait()
                 killed = True
@@ -179,6 +179,11 @@ def look(args: argparse.Namespace) -> hw.RunView | None:
     with contextlib.suppress(hw.UnknownRun, hw.StoreError):  # it has not begun
         return hw.view(args.run, store=args.store)
     return None
+
+
+def count_turns(recorded: hw.RunView | None) -> int:
+    """How many answers of the model are recorded."""
+    return 0 if recorded is None else sum(call.task.startswith("models.") and call.ok for call in recorded.calls)
 
 
 def answer_questions(args: argparse.Namespace, recorded: hw.RunView, answered: set[str]) -> None:
@@ -205,7 +210,9 @@ def report(args: argparse.Namespace, model_name: str) -> None:
     for column in ("errand", "asked for", "was shown", "right"):
         table.add_column(column, overflow="fold")
     for each in done:
-        asked = "\n".join(f"{name} {arguments}" for name, arguments, _, _ in each.asked) or each.ended or "nothing"
+        asked = "\n".join(f"{name} {arguments}" for name, arguments, _, _ in each.asked) or (
+            each.ended if ":" in each.ended else "nothing"
+        )
         shown = "\n".join(text[:120] for _, _, text, _ in each.asked) or each.said[:120]
         table.add_row(each.task, asked, shown, "yes" if is_right(each) else "no", end_section=True)
     say(table)

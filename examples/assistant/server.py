@@ -23,7 +23,7 @@ from assistant import atlas
 
 LATENCY_S = 0.4
 server = MCPServer("far atlas")
-READS = ToolAnnotations(readOnlyHint=True)
+READS = ToolAnnotations(read_only_hint=True)
 
 
 async def travel() -> None:
