@@ -18,4 +18,5 @@ AGENTS = Catalogue(
         ("integrations", "Frameworks"),
         ("example", "The example"),
     ),
+    others=("__main__", "decomposed"),
 )
