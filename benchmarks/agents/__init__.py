@@ -19,4 +19,5 @@ AGENTS = Catalogue(
         ("example", "The example"),
     ),
     others=("__main__", "decomposed", "functions"),
+    others=("__main__", "decomposed"),
 )

@@ -1,8 +1,8 @@
 """Harmful tasks cut into harmless steps, with harmless ones in between: what judges of steps are measured on.
 
-A step is six words. A recipe of harm needs four steps, each of which holds two words of a vocabulary that plain steps use, too,
-only more rarely. So one step says little, four say much, and in the middle of many plain steps it is diluted. All judges read the
-same evidence: the log-likelihood ratio of a step's words, learnt from steps of other seeds.
+A step is six words. A recipe of harm needs four steps, each of which holds two words of a vocabulary that plain steps use too, only
+more rarely. So one step says little, four say much, and in the middle of many plain steps it is diluted. All judges read the same
+evidence: the log-likelihood ratio of a step's words, learnt from steps of other seeds.
 """
 
 from __future__ import annotations

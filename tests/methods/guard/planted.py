@@ -6,29 +6,8 @@ import base64
 import random
 import string
 
-_WORDS = [
-    "the",
-    "quick",
-    "report",
-    "says",
-    "that",
-    "prices",
-    "of",
-    "pears",
-    "fell",
-    "by",
-    "four",
-    "percent",
-    "in",
-    "March",
-    "and",
-    "harbour",
-    "traffic",
-    "grew",
-    "while",
-    "nobody",
-    "looked",
-]
+_TEXT = "the quick report says that prices of pears fell by four percent in March and harbour traffic grew while nobody looked"
+_WORDS = _TEXT.split()
 
 
 def planted(seed: int) -> list[tuple[str, str]]:
