@@ -26,6 +26,7 @@ from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
+from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
@@ -48,6 +49,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_CALLS,
     *OF_REPLAYS,
     *OF_JOINS,
+    *OF_GUARDS,
     *OF_STOPS,
     *OF_THE_STORE,
     *OF_STREAMS,
@@ -58,6 +60,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_METHODS,
     *OF_ALLOCATION,
     *OF_TOOLS,
+    *OF_SERVING,
     *OF_AGENTS,
     *OF_SEARCHES,
     *OF_SERVING,

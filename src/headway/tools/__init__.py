@@ -8,8 +8,8 @@
     results = await tools.run_calls([area], reply.samples[0].calls)
 
 `tool` makes one of a typed function (`parameters`, `kinds`, `docstring` read what it takes), `running` runs a turn's calls,
-`results` says what a model is shown, `approval` asks a person, `finding` finds the right few among thousands, `mcp` has the tools
-of other programs. Importing this package needs no extra.
+`results` says what a model is shown, `approval` asks a person, `gate` is where guards stand, `finding` finds the right few among
+thousands, `mcp` has the tools of other programs. Importing this package needs no extra.
 """
 
 from headway.errors import ToolArgumentsError as ToolArgumentsError
@@ -24,6 +24,9 @@ from headway.tools.finding.toolbox import Found as Found
 from headway.tools.finding.toolbox import Toolbox as Toolbox
 from headway.tools.finding.toolbox import catalogue_tokens as catalogue_tokens
 from headway.tools.finding.vectors import Embedder as Embedder
+from headway.tools.gate import Asked as Asked
+from headway.tools.gate import Gate as Gate
+from headway.tools.gate import Pass as Pass
 from headway.tools.mcp.found import list_mcp_tools as list_mcp_tools
 from headway.tools.mcp.servers import McpServer as McpServer
 from headway.tools.parameters import Parameters as Parameters

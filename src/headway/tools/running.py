@@ -22,6 +22,7 @@ from headway.near import near_misses
 from headway.tools.approval import ask_approval, read_approval
 from headway.tools.faults import describe_failure, is_answer
 from headway.tools.finding.shelf import Shelf
+from headway.tools.gate import Asked, Gate, admit_all
 from headway.tools.results import MOST_BYTES, ToolResult, as_json, bound, failed, returned
 from headway.tools.tool import Tool
 
@@ -33,6 +34,7 @@ async def run_calls(
     most_bytes: int = MOST_BYTES,
     ask_first: Callable[[Tool, ToolCall], bool] | None = None,
     approval_timeout_s: float | None = None,
+    gate: Gate | None = None,
 ) -> list[ToolResult]:
     """Run the calls of one turn, all at once.
 
@@ -42,6 +44,7 @@ async def run_calls(
         most_bytes: how much of each result the model is shown, in bytes of UTF-8. The whole value is in the journal.
         ask_first: whether a person is asked about a call, besides those of tools that always need approval.
         approval_timeout_s: how long a person has to approve, in seconds; then it counts as denied. None waits without end.
+        gate: what decides about the calls before any of them starts, and about what is shown of their results.
 
     Returns:
         What became of each, in the order of the calls.
@@ -75,14 +78,20 @@ async def run_calls(
             ready[place] = _Ready(tool, _parse(tool, call), tool.labels.needs_approval or bool(ask_first and ask_first(tool, call)))
         except _NotRun as error:
             results[place] = failed(call, str(error), most_bytes)
+    looked_at = [Asked(calls[place], tool, values) for place, (tool, values, _) in ready.items()]
+    passes = dict(zip(ready, await admit_all(gate, looked_at), strict=True))
     running: dict[int, Awaitable[Any]] = {}
     for place, (tool, values, asks) in ready.items():
         try:
+            if passes[place].what == "refuse":
+                raise _NotRun(passes[place].why)
+            asks = asks or passes[place].what == "ask"
             running[place] = _run_if_approved(tool, calls[place], values, approval_timeout_s) if asks else _start(tool, values)
         except _NotRun as error:
             results[place] = failed(calls[place], str(error), most_bytes)
     for place, end in zip(running, await settle(*running.values()), strict=True):
-        results[place] = _judge(calls[place], end, most_bytes)
+        ended = _judge(calls[place], end, most_bytes)
+        results[place] = ended if gate is None else gate.show(ready[place].tool, ended)
     done = [result for result in results if result is not None]
     if isinstance(offered, Shelf):
         offered.learn(done)

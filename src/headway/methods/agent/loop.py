@@ -17,6 +17,7 @@ from headway.methods.agent.compacting import compact
 from headway.methods.agent.records import Answer, Called, Heard, Returned, Said, Why
 from headway.methods.agent.shares import keep_one_delegation
 from headway.methods.agent.transcript import answer_open_calls, describe_left, last_words, with_note
+from headway.methods.guard.gates import Guard, open_gates
 from headway.models.ask import AnyModel, begin
 from headway.models.base import Piece, Sample
 from headway.models.checks.answers import AskedForTools
@@ -48,6 +49,7 @@ class Settings(TypedDict, total=False):
         hear: a function that is told of each piece that the model says, each call and each result (`Said`, `Called`, `Returned`).
             A resumed agent tells it again what was recorded.
         approval_timeout_s: how long a person has to approve a call that needs it, in seconds; None waits without end (None).
+        guards: what stands between the model and its tools: see `methods.guard`. Each helper of a delegation has its own.
         sampling: how the model is asked: see `models.Sampling`.
     """
 
@@ -58,6 +60,7 @@ class Settings(TypedDict, total=False):
     tell_budget: bool
     hear: Callable[[Heard], None] | None
     approval_timeout_s: float | None
+    guards: Sequence[Guard]
     sampling: Sampling
 
 
@@ -150,6 +153,7 @@ class _Agent:
         self._turns = options.get("turns", TURNS)
         self._turn = 0
         self._messages: list[Message] = []
+        self._gate = open_gates(options.get("guards", ()), tools, options.get("history", ()))
 
     async def run(self, task: str) -> Answer[Any]:
         """Ask and run, until there is an answer."""
@@ -224,7 +228,8 @@ class _Agent:
         """Run the tools that were asked for."""
         self._tell(*(Called(self._turn, call) for call in said.calls))
         calls, refused = keep_one_delegation(self._tools, said.calls)
-        ran = iter(await run_calls(self._tools, calls, approval_timeout_s=self._options.get("approval_timeout_s")))
+        patience = self._options.get("approval_timeout_s")
+        ran = iter(await run_calls(self._tools, calls, approval_timeout_s=patience, gate=self._gate))
         results = [refused.get(place) or next(ran) for place in range(len(said.calls))]
         self._messages += [result.message for result in results]
         self._tell(*(Returned(self._turn, result) for result in results))

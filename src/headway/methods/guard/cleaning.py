@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -64,12 +64,13 @@ def _rebuild(value: Any, parts: Any) -> Any:
 
 
 def _clean_fields(cleaner: Cleaner, value: Any, depth: int) -> Any:
+    put: Callable[[Any, str, Any], None] = object.__setattr__
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields, put = [field.name for field in dataclasses.fields(value)], object.__setattr__
+        fields = [field.name for field in dataclasses.fields(value)]
     elif isinstance(value, msgspec.Struct):
         fields, put = list(value.__struct_fields__), msgspec.structs.force_setattr
     elif hasattr(type(value), "model_fields"):
-        fields, put = list(type(value).model_fields), object.__setattr__
+        fields = list(type(value).model_fields)
     else:
         return value
     changed = {}

@@ -2,8 +2,8 @@
 
 A guarded tool's task runs one of the functions here in the place of its own. They are given the tool's arguments as they were
 recorded, with placeholders, and a `Filler`, which is no part of the call's name. Inside, the placeholders are filled in and the
-tool's own function is run. What it returns or raises is cleaned before the engine sees it. The same holds in a thread and in a worker
-process, where the secrets arrive through the pipe by which arguments do, and never by a file.
+tool's own function is run. What it returns or raises is cleaned before the engine sees it. The same holds in a thread and in a
+worker process, where the secrets arrive through the pipe by which arguments do, and never by a file.
 
 Nothing here may hold a secret in a place that outlives the call.
 """

@@ -3,9 +3,9 @@
     Cleaner({"PORTAL": "correct horse"}).text("Basic Y29ycmVjdCBob3JzZQ==")     # "Basic «secret:PORTAL»=="
 
 A secret rarely stays as it was written: a tool prints it as JSON, a client sends it as base64 behind a user's name, an error quotes
-an address with it inside. So each secret is looked for as it is and as JSON, URL, HTML, Python's repr, hex and base64 write it. What
-is compressed, encrypted, hashed, reversed or cut to pieces is not found, and no list of forms could be complete: it is the second
-line of defence. The first is that a secret is only ever inside of the call that needs it.
+an address with it inside. So each secret is looked for as it is and as JSON, URL, HTML, Python's repr, hex and base64 write it.
+What is compressed, encrypted, hashed, reversed or cut to pieces is not found, and no list of forms could be complete: it is the
+second line of defence. The first is that a secret is only ever inside of the call that needs it.
 
 All of it is pure. No error and no repr of what is here shows a secret.
 """
@@ -37,7 +37,7 @@ def forms_of(secret: str) -> set[str]:
     """The forms in which a secret is looked for.
 
     >>> sorted(forms_of('a"b/cd'))[:4]
-    ['227d2f6c', '612262', '6122622f6364', 'EiYi9jZ']
+    ['6122622F6364', '6122622f6364', 'EiYi9jZ', 'YSJiL2Nk']
     """
     found = {secret, secret.strip()}
     for written in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), repr(secret.encode())[1:]):

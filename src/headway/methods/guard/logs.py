@@ -46,7 +46,7 @@ def clean_record(cleaner: Cleaner, record: logging.LogRecord) -> None:
     elif record.args:
         record.args = clean_value(cleaner, record.args)
     if record.exc_info:
-        trace = record.exc_text or _formatter.formatException(record.exc_info)  # type: ignore[arg-type]  # as logging itself does
+        trace = record.exc_text or _formatter.formatException(record.exc_info)
         if (cleaned := cleaner.text(trace)) != trace:
             record.exc_info, record.exc_text = None, cleaned
     elif record.exc_text:

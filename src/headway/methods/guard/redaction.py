@@ -2,9 +2,9 @@
 
     redact("login with ghp_16C7e42F292c6912E7710c838347Ae178B4a")       # "login with «redacted:GitHub Token»"
 
-The patterns are those of detect-secrets: keys of some twenty services, private keys, tokens in addresses, what is assigned to a name
-like `password`, and words so random that no language has them. It is a guess both ways. A password in plain prose is not found,
-and a hash of a commit is taken for one.
+The patterns are those of detect-secrets: keys of some twenty services, private keys, tokens in addresses, what is assigned to a
+name like `password`, and words so random that no language has them. It is a guess both ways. A password in plain prose is not
+found, and a hash of a commit is taken for one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from headway.extras import explain_missing
 
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
-_WORDY = re.compile(r"[a-z]+|[A-Z][a-z]*|[A-Z]+")
+_MIXED = re.compile(r"(?=.*\d)(?=.*[A-Za-z])")
 _KEY_BLOCK = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)", re.DOTALL
 )
@@ -99,9 +99,9 @@ def _all(text: str) -> Iterator[Suspect]:
     for block in _KEY_BLOCK.finditer(text):
         yield Suspect(*block.span(), "Private Key")
     plugins = _plugins()
-    for kind, pattern in plugins.patterns:
+    for named, pattern in plugins.patterns:
         for found in pattern.finditer(text):
-            yield Suspect(*found.span(), kind)
+            yield Suspect(*found.span(), named)
     start = 0
     for line in text.splitlines(keepends=True):
         for value in plugins.keywords(line.rstrip("\n")):
@@ -128,7 +128,8 @@ def _plugins() -> _Plugins:
         from detect_secrets.plugins.base import RegexBasedDetector
         from detect_secrets.plugins.high_entropy_strings import Base64HighEntropyString, HexHighEntropyString
         from detect_secrets.plugins.keyword import KeywordDetector
-    made = [kind() for kind in get_mapping_from_secret_type_to_class().values()]
+    kinds: Any = get_mapping_from_secret_type_to_class().values()
+    made = [kind() for kind in kinds]
     # an IP address is no secret, and the patterns of two services take words of prose for their keys
     left_out = ("Public IP (ipv4)", "Private Key", "IBM Cloud IAM Key", "Cloudant Credentials")
     patterns: Any = [
@@ -142,8 +143,8 @@ def _plugins() -> _Plugins:
     def random_kind(token: str) -> str:
         if re.fullmatch(r"[0-9a-fA-F]+", token):
             return str(hexes.secret_type) if hexes.calculate_shannon_entropy(token) > hexes.entropy_limit else ""
-        if not re.search(r"\d", token) or max(map(len, _WORDY.findall(token)), default=0) > 10:
-            return ""  # words with hyphens, a path
+        if not any(len(part) >= 8 and _MIXED.match(part) for part in re.split(r"[/_=+-]", token)):
+            return ""  # a path, or words with hyphens
         return str(base64.secret_type) if base64.calculate_shannon_entropy(token) > base64.entropy_limit - 0.5 else ""
 
     return _Plugins(tuple(patterns), lambda line: sorted(set(keyword.analyze_string(line)), key=len, reverse=True), random_kind)

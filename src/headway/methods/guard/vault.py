@@ -36,6 +36,10 @@ class Vault(Mapping[str, str]):
     """Secrets by name; opened by `open_vault`. As a mapping it gives the placeholders, and nothing gives the secrets.
 
     As an argument of a call it is named by its names. It can't be stored, pickled, printed or sent.
+
+    Args:
+        secrets: the secrets by name.
+        redacts: whether what looks like a secret is taken out as well.
     """
 
     __slots__ = ("_cleaner", "_redacts", "_secrets")
@@ -188,7 +192,10 @@ class Vault(Mapping[str, str]):
                 if parameter not in known:
                     raise UsageError(f"vault.guard: {name} takes no {parameter!r}; {near_misses(parameter, known)}")
                 for secret in [secrets] if isinstance(secrets, str) else secrets:
-                    self[secret]  # raises KeyError
+                    if secret not in self._secrets:
+                        raise UsageError(
+                            f"vault.guard: there is no secret {secret!r:.80}; {near_misses(secret, list(self._secrets))}"
+                        )
             rules[name] = {each: frozenset([names] if isinstance(names, str) else names) for each, names in by_parameter.items()}
         return rules
 
@@ -222,10 +229,10 @@ class _FilledParameters:
                 if secret in self._rules.get(parameter, ()):
                     continue
                 if secret not in self._vault:
-                    raise ToolArgumentsError(f"{self._name}: {near_misses(secret, list(self._vault))}. There is no secret {secret}")
+                    raise ToolArgumentsError(f"There is no secret {secret}; {near_misses(secret, list(self._vault))}")
                 places = [each for each, names in self._rules.items() if secret in names]
                 may = f"It may be in: {', '.join(places)}." if places else f"{self._name} may be given no such secret."
-                raise ToolArgumentsError(f"{self._name}: {parameter} can't be given the secret {secret}. {may} Nothing was run.")
+                raise ToolArgumentsError(f"{parameter} can't be given the secret {secret}. {may} Nothing was run.")
 
 
 def open_vault(source: Source = None, names: Sequence[str] | None = None, *, redact: bool = False) -> Vault:
