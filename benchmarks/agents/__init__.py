@@ -19,5 +19,4 @@ AGENTS = Catalogue(
         ("example", "The example"),
     ),
     others=("__main__", "decomposed", "functions"),
-    others=("__main__", "decomposed"),
 )
