@@ -266,7 +266,7 @@ def test_calls_where_tools_are_offered_but_not_allowed_are_no_answer(asked):
     error, _ = asked(
         "plays", [calls(fragment(0, "a", "area", ITALY), finish="tool_calls"), counted(**USAGE)], tools=TOOLS, tool_choice="none"
     )
-    assert type(error) is hw.ModelError
+    assert isinstance(error, hw.ModelError)
     assert "asked for a tool instead of answering (area" in str(error)
 
 
