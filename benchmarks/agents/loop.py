@@ -130,13 +130,22 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="agent",
-        promise="Settings that make no sense, two tools of one name, and a model that takes no tools are refused before anything is "
-        "asked.",
+        promise="Settings that make no sense, two tools of one name, and a model without tools are refused before any is asked.",
         tests=(
             f"{LOOP}test_settings_that_make_no_sense_are_refused_before_anything_is_asked",
             f"{LOOP}test_a_model_that_takes_no_tools_is_refused_before_anything_is_asked",
             f"{GIVEN}test_settings_that_make_no_sense_are_refused_before_anything_is_asked",
             f"{GIVEN}test_what_is_no_delegation_is_told_to_the_model",
+        ),
+    ),
+    Held(
+        item="example",
+        promise="`make demo-agent`: an assistant with twelve tools (files, a shell, an atlas in SQLite, arithmetic, a slow and failing MCP "
+        "server, letters that need approval) is killed with SIGKILL and goes on: nothing recorded runs again, no effect is done twice.",
+        tests=(
+            "tests/examples/test_agent_example.py::test_it_is_killed_and_goes_on_and_does_nothing_twice",
+            "tests/examples/test_agent_example.py::test_it_runs_on_the_small_model_that_it_is_made_for",
+            "tests/examples/test_agent_example.py::test_the_shell_runs_nothing_but_what_is_allowed",
         ),
     ),
 ]
