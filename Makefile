@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED := -n auto --maxprocesses 4  # tests/spread.py says what goes where
 
-.PHONY: demo demo-fresh demo-puzzles model model-arithmetic test test-long test-all prove chaos bench docs lint clean
+.PHONY: demo demo-agent demo-fresh demo-puzzles model model-arithmetic test test-long test-all prove chaos bench docs lint clean
 
 # What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
@@ -12,7 +12,8 @@ $(VENV)/.model: EXTRAS = solve,torch
 $(VENV)/.model: PINS = torch==2.13.0
 $(VENV)/.tests: EXTRAS = dev,solve
 $(VENV)/.docs: EXTRAS = docs
-$(VENV)/.installed $(VENV)/.model $(VENV)/.tests $(VENV)/.docs: pyproject.toml
+$(VENV)/.assistant: EXTRAS = assistant,models
+$(VENV)/.installed $(VENV)/.model $(VENV)/.tests $(VENV)/.docs $(VENV)/.assistant: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headway needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Headway needs Python 3.11 or newer, this is $$($(PYTHON) --version): set PYTHON=/path/to/python3.11"; exit 1; }
@@ -27,6 +28,9 @@ demo: $(VENV)/.model  ## train a model on two processes, search with it under on
 
 demo-fresh: $(VENV)/.model  ## the same, from the beginning
 	@$(BIN)/python examples/demo.py --fresh $(ARGS)
+
+demo-agent: $(VENV)/.assistant  ## an assistant with twelve tools on a small model, killed in the middle; HEADWAY_MODEL names another
+	@$(BIN)/python examples/agent.py --fresh $(ARGS)
 
 demo-puzzles: $(VENV)/.installed  ## solve 300 puzzles, two searches racing for each; needs no PyTorch
 	@$(BIN)/python examples/puzzles.py $(ARGS)

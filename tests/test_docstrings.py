@@ -141,10 +141,13 @@ def parse(text: str, found: griffe.Object) -> tuple[list[griffe.DocstringSection
     text = re.sub(r"^Example:$", "Examples:", text, flags=re.MULTILINE)  # as `docs/examples_section.py` has it
     listener, logger = Listener(), logging.getLogger("griffe")
     logger.addHandler(listener)
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # libraries that other tests import turn it down
     try:
         sections = griffe.Docstring(text, parent=found, lineno=1).parse("google")
     finally:
         logger.removeHandler(listener)
+        logger.setLevel(level)
     return sections, said
 
 

@@ -35,7 +35,7 @@ CASES = [
     ("torch", "train.DataParallel()", "DataParallel needs torch: pip install 'headway[torch]'"),
     ("torch", "member.join_gang(Seat(0, 2, 'folder')).__enter__()", "a gang needs torch: pip install 'headway[torch]'"),
     ("torch", "command('bench', 'search')", "headway bench search needs torch: pip install 'headway[torch,solve]'"),
-    ("torch", "command('bench', 'scorer')", "headway bench scorer needs torch: pip install 'headway[torch,solve]'"),
+    ("torch", "command('bench', 'scorer')", "headway bench scorer on Countdown needs torch: pip install 'headway[torch,solve]'"),
     ("safetensors", "hw.models.open('countdown')", "a file of the Countdown model needs safetensors: pip install 'headway[torch]'"),
     ("ortools", "command('bench', 'schedule')", "headway bench schedule needs ortools: pip install 'headway[solvers]'"),
     (

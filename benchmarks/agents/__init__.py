@@ -18,5 +18,6 @@ AGENTS = Catalogue(
         ("integrations", "Frameworks"),
         ("example", "The example"),
     ),
+    others=("__main__", "decomposed", "functions"),
     others=("__main__", "decomposed"),
 )

@@ -120,20 +120,15 @@ ROWS = [
     ),
     Held(
         item="integrations",
-        promise="An agent of pydantic-ai that is killed with SIGKILL at 50 moments repeats no turn and no tool call that was "
-        "recorded.",
-        tests=(
-            "tests/chaos/test_agents.py::test_an_agent_that_is_killed_at_fifty_moments_repeats_nothing_recorded",
-            "tests/chaos/test_agents.py::test_an_agent_that_is_killed_again_and_again_repeats_nothing_recorded",
-        ),
+        promise="An agent of pydantic-ai that is killed with SIGKILL at 50 moments (`make chaos`; 6 in each run of the tests) "
+        "repeats no turn and no tool call that was recorded.",
+        tests=("tests/chaos/test_agents.py::test_an_agent_that_is_killed_again_and_again_repeats_nothing_recorded",),
     ),
     Held(
         item="integrations",
-        promise="A graph of LangGraph that is killed with SIGKILL at 50 moments repeats no node whose writes were recorded.",
-        tests=(
-            "tests/chaos/test_agents.py::test_a_graph_that_is_killed_at_fifty_moments_repeats_nothing_recorded",
-            "tests/chaos/test_agents.py::test_a_graph_that_is_killed_again_and_again_repeats_nothing_recorded",
-        ),
+        promise="A graph of LangGraph that is killed with SIGKILL at 50 moments (likewise) repeats no node whose writes were "
+        "recorded.",
+        tests=("tests/chaos/test_agents.py::test_a_graph_that_is_killed_again_and_again_repeats_nothing_recorded",),
     ),
     Held(
         item="integrations",

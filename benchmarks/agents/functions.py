@@ -21,7 +21,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import headway as hw
-from benchmarks.methods.row import Held, Row
 from headway import models, tools
 from headway.tools.finding.bm25 import split_words
 
@@ -207,6 +206,3 @@ def _locate(name: str) -> Any:
             found = getattr(found, part)
         return found
     raise LookupError(name)
-
-
-ROWS: list[Row | Held] = []  # those of `toolbox` use it

@@ -140,8 +140,9 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="example",
-        promise="`make demo-agent`: an assistant with twelve tools (files, a shell, an atlas in SQLite, arithmetic, a slow and failing MCP "
-        "server, letters that need approval) is killed with SIGKILL and goes on: nothing recorded runs again, no effect is done twice.",
+        promise="`make demo-agent`: an assistant with twelve tools (files, a shell, an atlas in SQLite, arithmetic, a slow and failing "
+        "MCP server, letters that need approval) is killed with SIGKILL and goes on: nothing recorded runs again, no effect is done "
+        "twice.",
         tests=(
             "tests/examples/test_agent_example.py::test_it_is_killed_and_goes_on_and_does_nothing_twice",
             "tests/examples/test_agent_example.py::test_it_runs_on_the_small_model_that_it_is_made_for",

@@ -64,8 +64,8 @@ def measure_parallel(transport: str) -> Callable[[int], Pair]:
             async def program() -> Pair:
                 await call_tool(server, "add", {"a": 1, "b": 1})
                 begun = asyncio.get_running_loop().time()
-                await hw.gather(*(call_tool(server, "slow", {"seconds": SECONDS + at / 1e6 + seed}) for at in range(CALLS)))
-                return Pair(asyncio.get_running_loop().time() - begun, SECONDS + seed)
+                await hw.gather(*(call_tool(server, "slow", {"seconds": SECONDS + at / 1e6 + seed / 1e3}) for at in range(CALLS)))
+                return Pair(asyncio.get_running_loop().time() - begun, SECONDS)
 
             found: Any = hw.run(program, store=None, progress=False)
             return Pair(*found)

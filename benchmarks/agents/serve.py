@@ -188,6 +188,14 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="models",
+        promise="Needle asks for several tools at once, in a process that is killed when nobody waits for it, its telemetry off",
+        tests=(
+            "tests/models/test_needle.py::test_it_asks_for_several_tools_at_once_and_ends_with_what_they_answered",
+            "tests/models/test_needle.py::test_a_request_that_is_stopped_kills_its_process_and_the_next_has_a_new_one",
+        ),
+    ),
+    Held(
+        item="models",
         promise="a refusal, an answer that was cut off and one that is of no form are said as what they are",
         tests=(f"{ANSWER}::test_what_is_no_answer_is_said_as_what_it_is",),
     ),

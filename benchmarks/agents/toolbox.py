@@ -15,7 +15,7 @@ from headway.tools.finding.bm25 import Bm25, split_words
 from headway.tools.finding.toolbox import document_of
 
 K = 5
-TEST = "tests/tools/test_finding.py::test_a_tool_is_found_by_what_people_ask_of_it"
+TEST = "tests/tools/test_bench_toolbox.py::test_further_texts_of_a_tool_find_it_ten_points_more_often"
 
 
 def recall_of(box: tools.Toolbox, requests: Sequence[tuple[str, str]]) -> float:
@@ -104,6 +104,16 @@ ROWS: list[Row | Held] = [
         measure=measure_together,
         reached=lambda low, high: low > 0,
         reason="sentences of one docstring rarely say the same, so the best one adds little to all of them",
+    ),
+    Held(
+        item="tools",
+        promise="The tokens of a catalogue are reserved with the prompt that holds it.",
+        tests=("tests/tools/test_finding.py::test_the_tokens_of_a_catalogue_are_what_a_request_with_it_reserves",),
+    ),
+    Held(
+        item="tools",
+        promise="No request that is measured was told to the toolbox, nor copied from its documents.",
+        tests=("tests/tools/test_bench_toolbox.py::test_no_request_is_told_to_the_toolbox",),
     ),
     Held(
         item="tools",

@@ -15,7 +15,10 @@ class UnknownPlace(LookupError):
 
 def ask(question: str, *values: Any) -> list[dict[str, Any]]:
     """The rows of an answer, by name."""
-    with as_file(files("pyworldatlas.data") / "atlas.sqlite3") as file, closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+    with (
+        as_file(files("pyworldatlas.data") / "atlas.sqlite3") as file,
+        closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db,
+    ):
         db.row_factory = sqlite3.Row
         return [dict(row) for row in db.execute(question, values)]
 
@@ -35,7 +38,9 @@ def find_country(name: str) -> dict[str, Any]:
 def find_city(name: str) -> dict[str, Any]:
     """The largest city of a name."""
     named = name.partition(",")[0].strip()
-    found = ask("SELECT * FROM city WHERE name = ? COLLATE NOCASE OR normalized_name = ? ORDER BY population DESC", named, named.lower())
+    found = ask(
+        "SELECT * FROM city WHERE name = ? COLLATE NOCASE OR normalized_name = ? ORDER BY population DESC", named, named.lower()
+    )
     if not found:
         raise UnknownPlace(f"the atlas has no city {name!r}")
     return found[0]

@@ -15,27 +15,33 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from assistant import atlas  # noqa: E402 - the folder of the examples has to be known first
-from mcp.server import MCPServer  # noqa: E402
-from mcp.server.mcpserver.exceptions import ToolError  # noqa: E402
-from mcp.types import ToolAnnotations  # noqa: E402
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
+
+from assistant import atlas
 
 LATENCY_S = 0.4
 server = MCPServer("far atlas")
-READS = ToolAnnotations(readOnlyHint=True)
+READS = ToolAnnotations(read_only_hint=True)
 
 
 async def travel() -> None:
     """The way there and back. Raises ToolError where the answer got lost, and dies at the first call of all."""
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{len(list(folder.iterdir())):06}").touch()
-    number = len(list(folder.iterdir()))
+    number = count_call(Path(sys.argv[1]))
     await asyncio.sleep(LATENCY_S)
     if number == 1:
         os._exit(1)
     if number % 4 == 0:
         raise ToolError("the line to the atlas broke; ask again")
+
+
+def count_call(folder: Path) -> int:
+    """Which call it is, from 1 on, also after a death of this server."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(list(folder.iterdir())) + 1
+    (folder / f"{number:06}").touch()
+    return number
 
 
 def place(name: str) -> dict[str, Any]:

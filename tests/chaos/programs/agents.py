@@ -5,7 +5,7 @@
 A life is killed when a unit begins, when a unit has done its work, or when a unit's end was handed to the journal.
 
 In RAN a unit says `turn KEY` or `tool KEY` as it begins; after each death stand `recorded KEY` for what the store has by then, and
-`died LIFE MOMENT`.
+`died LIFE`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import headway as hw
 from headway import events
 from headway.integrations.pydantic_ai import HeadwayDurability
 
+MOMENTS = ("a turn begins", "a turn is done", "a tool begins", "a tool is done", "an end is recorded")
 TURNS = int(sys.argv[5])  # each asks for three tools at once
 
 
@@ -72,4 +73,4 @@ def recorded() -> list[str]:
 
 
 if __name__ == "__main__":
-    die_and_rise(live, recorded)
+    die_and_rise(MOMENTS, live, recorded)

@@ -3,7 +3,7 @@
     python graphs.py STORE RESULT RAN KILLS STEPS
 
 A life is killed when a node begins or has done its work, or when a checkpoint or what a task wrote was put. In RAN a node says
-`node TASK` as it begins; after each death stand `recorded TASK` for the tasks whose writes the store has, and `died LIFE MOMENT`.
+`node TASK` as it begins; after each death stand `recorded TASK` for the tasks whose writes the store has, and `died LIFE`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from lives import die_and_rise, pass_moment, tell
 
 from headway.integrations.langgraph import HeadwaySaver
 
+MOMENTS = ("a node begins", "a node is done", "a checkpoint was put", "writes were put")
 STEPS = int(sys.argv[5])
 CONFIG: Any = {"configurable": {"thread_id": "kills"}, "recursion_limit": 10 * STEPS}
 
@@ -79,4 +80,4 @@ def recorded() -> set[str]:
 
 
 if __name__ == "__main__":
-    die_and_rise(live, recorded)
+    die_and_rise(MOMENTS, live, recorded)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-_passed = 0  # moments of this life
-_dies_at = 0  # the number of the moment; 0: never
+_dies_at = ""  # the kind of moment; empty: never
+_left = 0  # how many such moments this life still has
 
 
 def tell(*words: object) -> None:
@@ -23,19 +23,21 @@ def tell(*words: object) -> None:
 
 
 def pass_moment(what: str) -> None:
-    global _passed
-    _passed += 1
-    if _passed == _dies_at:
+    global _left
+    _left -= what == _dies_at
+    if what == _dies_at and not _left:
         tell("dies", what)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_and_rise(live: Callable[[], object], recorded: Callable[[], Iterable[str]]) -> None:
-    """Fork lives until KILLS of them died and one came to its end. After each death say what is recorded by then."""
-    global _dies_at
+def die_and_rise(kinds: Sequence[str], live: Callable[[], object], recorded: Callable[[], Iterable[str]]) -> None:
+    """Fork lives until KILLS of them died, each at a moment of the next kind, and one came to its end. After each death say what is
+    recorded by then."""
+    global _dies_at, _left
     kills, known = int(sys.argv[4]), set[str]()
     for life in range(kills + 1):
-        _dies_at = 0 if life == kills else 2 + life * 5 % 9  # every kind of moment, at the beginning and later on
+        _dies_at = "" if life == kills else kinds[life % len(kinds)]
+        _left = 1 + life // len(kinds) % 2  # the first such moment, or the second
         if not (child := os.fork()):
             code: Any = 1
             try:
@@ -48,8 +50,8 @@ def die_and_rise(live: Callable[[], object], recorded: Callable[[], Iterable[str
             tell("recorded", name)
             known.add(name)
         if os.WIFSIGNALED(status):
-            tell("died", life, _dies_at)
+            tell("died", life)
         elif status:
             raise SystemExit(f"life {life} failed")
         elif life < kills:
-            raise SystemExit(f"it ended in life {life}, before the kill at moment {_dies_at}: give it more to do")
+            raise SystemExit(f"it ended in life {life}, before the kill when {_dies_at}: give it more to do")

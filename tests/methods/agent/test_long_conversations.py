@@ -142,6 +142,19 @@ def test_every_beginning_of_a_conversation_has_a_name_of_its_own():
         assert name(one) != name(other)
 
 
+def test_all_that_a_model_is_told_of_its_tools_is_part_of_a_requests_name():
+    request = Request(prompt=(Message("user", "x"),), tools=(ToolSpec("f", "", {}), ToolSpec("g", "", {})))
+    others = [
+        (ToolSpec("f", "does", {}), ToolSpec("g", "", {})),
+        (ToolSpec("f", "", {"type": "object"}), ToolSpec("g", "", {})),
+        (ToolSpec("f", "", {}, strict=True), ToolSpec("g", "", {})),
+        (ToolSpec("g", "", {}), ToolSpec("f", "", {})),
+        (ToolSpec("f", "", {}),),
+        (),
+    ]
+    assert len({name(request), *(name(replace(request, tools=offered)) for offered in others)}) == 1 + len(others)
+
+
 def test_what_is_condensed_holds_what_is_new_and_nothing_of_what_was_said_before():
     said = [Message("user", "the task")]
     for turn in range(9):

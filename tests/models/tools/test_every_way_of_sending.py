@@ -81,7 +81,7 @@ def cut(draw: st.DrawFn, text: str) -> list[str]:
 WAYS = ["openai", "side by side", "index 0", "no index", "new ids", "name again", "one id"]
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.data(), CALLS, st.sampled_from(WAYS))
 def test_calls_come_out_as_they_went_in_however_they_are_cut(data, calls, way):
     streams = []

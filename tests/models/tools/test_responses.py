@@ -220,9 +220,8 @@ def test_a_refusal_is_one(asked):
     assert spent["tokens"] == 10
 
 
-@pytest.mark.parametrize("code", ["server_error", "rate_limit_exceeded", "503"])
-@pytest.mark.parametrize("form", ["failed", "error"])
-def test_a_response_that_its_server_could_not_go_on_with_is_asked_for_again(asked, code, form):
+@pytest.mark.parametrize(("form", "code"), [("failed", "server_error"), ("failed", "rate_limit_exceeded"), ("error", "503")])
+def test_a_response_that_its_server_could_not_go_on_with_is_asked_for_again(asked, form, code):
     failed = (
         ended(kind="failed", error={"code": code, "message": "busy"})
         if form == "failed"

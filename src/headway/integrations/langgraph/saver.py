@@ -246,11 +246,11 @@ class HeadwaySaver(AwaitedSaver):
             elif channel in checkpoint["channel_values"]:
                 made[channel] = Value(*self._dump(checkpoint["channel_values"][channel]))
         for channel, (form, parts) in values.items():
-            different = thread.difference(thread.near(ns, parent), channel, form, parts)
-            if different.base is not None and not different.parts and different.head + different.tail == len(parts):
-                kept[channel] = different.base
+            near = thread.near(ns, parent)
+            if (held := thread.holder(near, channel, form, parts)) is not None:
+                kept[channel] = held
             else:
-                made[channel] = different
+                made[channel] = thread.difference(near, channel, form, parts)
         return Put(*place, made, kept)
 
     def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:

@@ -194,8 +194,13 @@ class ThreadRecords:
 
     # --- making records --------------------------------------------------------------------------------------------------
 
+    def holder(self, base: int | None, channel: str, form: Form, parts: list[Typed]) -> int | None:
+        """The record that holds this very value, if a checkpoint has it in the channel."""
+        same = base is not None and self._same_form(base, channel, form) == parts
+        return self.home(base, channel) if base is not None and same else None
+
     def difference(self, base: int | None, channel: str, form: Form, parts: list[Typed]) -> Value:
-        """A value as its difference from the one of a channel in another checkpoint. Where they are the same it has no parts."""
+        """A value as its difference from the one of a channel in another checkpoint."""
         known = None if base is None else self._same_form(base, channel, form)
         if base is None or known is None:
             return Value(form, parts)
