@@ -18,6 +18,5 @@ AGENTS = Catalogue(
         ("integrations", "Frameworks"),
         ("example", "The example"),
     ),
-    others=("__main__", "decomposed", "functions"),
-    others=("__main__", "decomposed"),
+    others=("__main__", "decomposed", "functions", "decomposed"),
 )
