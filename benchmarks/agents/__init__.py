@@ -18,5 +18,5 @@ AGENTS = Catalogue(
         ("integrations", "Frameworks"),
         ("example", "The example"),
     ),
-    others=("__main__", "decomposed", "functions", "decomposed"),
+    others=("__main__", "decomposed", "functions"),
 )
