@@ -56,6 +56,11 @@ CASES = [
         "__import__('headway.tools.mcp.offering', fromlist=['all']).make_server([])",
         "headway mcp needs mcp: pip install 'headway[mcp]'",
     ),
+    (
+        "detect_secrets",
+        "__import__('headway.methods.guard', fromlist=['all']).redact('x')",
+        "redact needs detect_secrets: pip install 'headway[guard]'",
+    ),
     ("xllamacpp", "hw.models.Local()", "models.Local needs xllamacpp: pip install 'headway[local]'"),
     ("starlette", "command('serve', 'countdown')", "headway serve needs starlette: pip install 'headway[ui]'"),
     ("uvicorn", "command('serve', 'countdown')", "headway serve needs uvicorn: pip install 'headway[ui]'"),
