@@ -65,6 +65,23 @@ def test_a_fault_of_a_tool_or_of_the_models_own_is_told_to_the_model():
     assert answer.value == "I see. "
 
 
+def test_a_model_finds_tools_on_a_shelf_and_uses_them_in_the_next_turn():
+    model = Scripted(turns([("find_tools", {"requests": ["twice a number"]})], [("double", {"number": 4})], "It is 8."))
+
+    @hw.task(name="agent.tests.shelf")
+    async def program() -> Answer[str]:
+        return await agent(model, tools.Shelf(tools.Toolbox([double, fail]), k=1), "Double 4.")
+
+    answer = hw.run(program, store=None, progress=False)
+    assert answer.value == "It is 8. "
+    assert [message.text for message in answer.messages if message.role == "tool"][1] == "8"
+    assert [[each.name for each in request.tools] for request in model.asked] == [
+        ["find_tools"],
+        ["find_tools", "double"],
+        ["find_tools", "double"],
+    ]
+
+
 def test_the_last_turn_offers_no_tools_and_asks_for_an_answer():
     def script(messages: list[Message]) -> Turn:
         last = messages[-1].text

@@ -28,6 +28,7 @@ from headway.models.structured.answering import answer
 from headway.models.structured.forms import form_of
 from headway.scopes.budget import remaining
 from headway.scopes.deadline import time_left
+from headway.tools.finding.shelf import Shelf
 from headway.tools.running import run_calls
 from headway.tools.tool import AnyTool, Tool, tool
 
@@ -81,7 +82,7 @@ async def agent(
 
     Args:
         model: any model that takes tools: an `Endpoint`, a `Local`, one of your own.
-        tools: typed functions, tasks or tools.
+        tools: typed functions, tasks or tools; or a `tools.Shelf` of this agent's own, which grows as the model finds more.
         task: what is to be done.
         schema: the type of the answer; text without one. A model that answered in words is asked once more for a value.
         **options: see `Settings`.
@@ -116,8 +117,8 @@ async def agent(
         >>> hw.run(program, store=None)
         'It is 302068 km2.'
     """
-    work = _Agent(model, make_tools(tools), schema, options)
-    return await work.run(task)
+    offered = tools if isinstance(tools, Shelf) else make_tools(tools)
+    return await _Agent(model, offered, schema, options).run(task)
 
 
 def make_tools(tools: Sequence[AnyTool]) -> list[Tool]:
@@ -146,7 +147,7 @@ def check_settings(options: Settings) -> None:
 class _Agent:
     """One agent at work."""
 
-    def __init__(self, model: AnyModel, tools: list[Tool], schema: Any, options: Settings) -> None:
+    def __init__(self, model: AnyModel, tools: Sequence[Tool], schema: Any, options: Settings) -> None:
         check_settings(options)
         self._model, self._tools, self._options = model, tools, options
         self._form = None if schema is str else form_of(schema)
