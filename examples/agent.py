@@ -224,7 +224,7 @@ def report(args: argparse.Namespace, model_name: str) -> None:
     file = args.store / args.run / "effects.txt"
     effects = Counter(file.read_text().splitlines()) if file.exists() else Counter()
     twice = [line for line, times in effects.items() if times > 1]
-    say(f"{len(effects)} effects, {len(twice)} of them twice.", style="bold red" if twice else "green")
+    say(f"{len(effects)} effect{'s' * (len(effects) != 1)}, {len(twice)} of them twice.", style="bold red" if twice else "green")
     say(f"look at it: headway show {args.run} --store {args.store}")
 
 
