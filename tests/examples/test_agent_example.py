@@ -41,7 +41,7 @@ def test_it_is_killed_and_goes_on_and_does_nothing_twice(tmp_path):
     assert "MAY IT? send_letter" in said
     assert "the connection to the MCP server 'far_atlas' broke; tried again" in said
     assert "6 of 6 errands took the right calls" in said
-    assert "1 effects, 0 of them twice." in said
+    assert "1 effect, 0 of them twice." in said
     assert (tmp_path / "assistant" / "files" / "outbox.txt").read_text() == "to ada@example.org: the harvest is in\n"
     with hw.SqliteStore(tmp_path) as opened:
         rows = [row for _, row in opened.rows(opened.run("assistant").uid) if row.kind & ~COSTED == Kind.OUTCOME]
