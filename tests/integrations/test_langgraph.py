@@ -358,6 +358,24 @@ def test_a_checkpoint_is_whole_though_another_process_prunes_what_it_is_made_of(
             assert found.checkpoint["channel_values"] == values
 
 
+def test_what_another_process_wrote_first_stays_for_all_of_them(store: Any) -> None:
+    one, other = HeadwaySaver(store), HeadwaySaver(store)
+    before = None
+    for step in range(4):
+        before = keep(one, {"a": list(range(step + 1))}, before, step=step)
+        if step % 2:
+            other.put_writes(before, [("a", "first")], "task")
+            one.put_writes(before, [("a", "second")], "task")
+        else:
+            one.put_writes(before, [("a", "first")], "task")
+            other.put_writes(before, [("a", "second")], "task")
+        for reader in (one, other, HeadwaySaver(store)):
+            found = reader.get_tuple(before)
+            assert found is not None
+            assert found.checkpoint["channel_values"] == {"a": list(range(step + 1))}
+            assert found.pending_writes == [("task", "a", "first")]
+
+
 def test_what_is_deleted_is_gone_from_the_store(store: Any) -> None:
     saver = HeadwaySaver(store)
     place = keep(saver, {"a": ["a secret"], "b": 50_000 * "x"})

@@ -62,7 +62,6 @@ KNOWN: tuple[Bug, ...] = (
     *OF_SERVING,
     *OF_AGENTS,
     *OF_SEARCHES,
-    *OF_SERVING,
     *OF_FRAMEWORKS,
     *OF_THE_WIRE,
 )

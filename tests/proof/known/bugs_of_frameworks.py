@@ -49,7 +49,7 @@ OF_FRAMEWORKS: tuple[Bug, ...] = (
         "Shelf.append",
         "first == thread.size",
         "True",
-        tests=f"{_THREADS}::test_any_history_by_two_processes_leaves_what_it_says",
+        tests=f"{_THREADS}::test_what_another_process_wrote_first_stays_for_all_of_them",
     ),
     bug(
         "a list that has become shorter counts as the same",
@@ -63,7 +63,7 @@ OF_FRAMEWORKS: tuple[Bug, ...] = (
         "ThreadRecords.add",
         "at < 0 or old is None or not self.is_made(old)",
         "True",
-        tests=f"{_THREADS}::test_any_history_by_two_processes_leaves_what_it_says",
+        tests=f"{_THREADS}::test_what_another_process_wrote_first_stays_for_all_of_them",
     ),
     bug(
         "a deleted thread stays in the store",

@@ -25,7 +25,7 @@ OF_SEARCHES: tuple[Bug, ...] = (
         "_options",
         "option.earns - tree.node_cost",
         "option.earns + tree.node_cost",
-        tests=f"{SEARCH}/tree/test_ets.py::test_kept_nodes_never_rise_with_the_cost_of_a_node",
+        tests=f"{SEARCH}/tree/test_ets.py::test_what_is_kept_earns_as_much_as_the_best_of_all_choices",
     ),
     bug(
         "a cluster of ETS is paid for once a state",

@@ -117,7 +117,7 @@ def test_a_server_that_listens_may_be_gone_for_a_moment(make_wild: Callable[[str
         offered = await tools.list_mcp_tools(server)
         lost = await one(offered, "write_and_die", line="a")
         assert "Nobody knows" in str(lost.content)
-        wild.keep_up()
+        wild.start_again()
         assert (await one(offered, "write", line="b")).content == "wrote b"
 
     run(program)

@@ -54,6 +54,12 @@ class Wild:
                 time.sleep(0.02)
         raise AssertionError("the wild server does not listen")
 
+    def start_again(self) -> None:
+        """Start the server that listens once more, when it has ended."""
+        assert self._process is not None
+        self._process.wait(timeout=60)
+        self.keep_up()
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
