@@ -65,6 +65,10 @@ KNOWN: tuple[Bug, ...] = (
     *OF_FRAMEWORKS,
     *OF_THE_WIRE,
 )
+OF_ROOMS = frozenset(
+    bug.name for bug in (*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS)
+)
+"""Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)
 """Bugs that nothing has caught yet: `--learn` looks for them."""

@@ -1,8 +1,19 @@
 """A proof that finds nothing is worth what it would have found: bugs are put into Headway on purpose, and each must be caught."""
 
+import os
+import zlib
+
 import pytest
-from bugs import BUGS, KNOWN, QUICK
+from bugs import BUGS, KNOWN, OF_ROOMS, QUICK
 from seeded import Bug, hunt, stale
+
+SEED = int(os.environ["HEADWAY_PROOF_SEED"])
+PARTS = 4  # of the bugs of what stands on the engine, each version of the code looks for one part
+
+
+def _is_due(seeded: Bug) -> bool:
+    """Whether this version of the code looks for a bug."""
+    return seeded.name not in OF_ROOMS or zlib.crc32(seeded.name.encode()) % PARTS == SEED % PARTS
 
 
 def _see_caught(seeded: Bug) -> None:
@@ -23,7 +34,7 @@ def test_a_seeded_bug_is_caught_at_once(seeded):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seeded", [found for found in BUGS if found.name not in QUICK], ids=str)
+@pytest.mark.parametrize("seeded", [found for found in BUGS if found.name not in QUICK and _is_due(found)], ids=str)
 def test_a_seeded_bug_is_caught(seeded):
     _see_caught(seeded)
 
