@@ -52,10 +52,12 @@ def obey(messages: list[models.Message]) -> Turn:
     return f"done: {answers[-1].text}"
 
 
-def assistant(*guards: Separation, script: Callable[[list[models.Message]], Turn] = obey) -> Any:
+def assistant(*guards: Separation, script: Callable[[list[models.Message]], Turn] = obey, patience_s: float | None = None) -> Any:
     @hw.task(name="assistant")
     async def program() -> str:
-        return str((await agent(Scripted(script), [read_page, send], "Find pears.", guards=guards)).value)
+        offered = [read_page, send]
+        answer = await agent(Scripted(script), offered, "Find pears.", guards=guards, approval_timeout_s=patience_s)
+        return str(answer.value)
 
     return program
 
@@ -93,8 +95,7 @@ def test_a_page_that_gives_orders_has_no_effect_without_approval(go: Callable[..
 
 
 def test_a_call_that_nobody_answers_waits_and_does_nothing(go: Callable[..., Any]) -> None:
-    with pytest.raises(TimeoutError, match="waits for nothing that can come"):
-        go(assistant(Separation()))
+    assert "needs the approval of a person, and nobody gave it in 3600 seconds" in go(assistant(Separation(), patience_s=3600.0))
     assert sent == []
 
 
