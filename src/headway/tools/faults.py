@@ -1,4 +1,4 @@
-"""Which errors of a tool its model is told, and in which words.
+"""Decides which errors of a tool its model is told, and words them.
 
 A tool's own error is an answer, as its result is: what the model did next rests on it. So it is recorded as one
 (`TaskSpec.tells`), and a run that is taken up after a failure tells it again instead of running the tool again.

@@ -21,8 +21,8 @@ def split_halves(profiles: Sequence[Profile]) -> tuple[list[int], list[int]]:
     Questions are paired, the hardest to pair first, each with the nearest that is left; then each pair is laid so that what the
     halves differ by, summed over the pairs so far, stays least. Where the number is odd, the last question is in neither.
 
-    It departs in pairing by nearness, where the paper solves an assignment problem over item parameters of many pupils: with
-    simulated solvers the shares themselves are there.
+    It departs in pairing the nearest questions. The paper solves an assignment problem over item parameters, which it estimates
+    from many pupils; here each solver's share of right answers is known, so no parameters are needed.
 
     Args:
         profiles: of each question, the share of tries that was right for each of the same solvers.

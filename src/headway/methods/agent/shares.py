@@ -14,7 +14,7 @@ _REFUSED = "Not run: another call of this turn gives parts away, too. Put all pa
 
 
 def keep_one_delegation(tools: Sequence[Tool], calls: Sequence[ToolCall]) -> tuple[list[ToolCall], dict[int, ToolResult]]:
-    """The calls of a turn that are run, and what the model is told of the others, by their place."""
+    """Split a turn's calls into those to run, and refusals of the others by their place in the turn."""
     delegating = {each.name for each in tools if each.task.name == DELEGATES}
     kept: list[ToolCall] = []
     refused: dict[int, ToolResult] = {}

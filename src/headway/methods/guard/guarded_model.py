@@ -27,7 +27,7 @@ def guard_any_model(model: AnyModel, cleaner: Cleaner) -> AnyModel:
 
 
 class _Guarded:
-    """What both kinds have: all that the model says of itself (its price, its abilities, its name) is asked of the model."""
+    """What both kinds share. Price, abilities and name are those of the model itself."""
 
     def __init__(self, model: Any, cleaner: Cleaner) -> None:
         self._model, self._cleaner = model, cleaner

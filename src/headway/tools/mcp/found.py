@@ -2,7 +2,7 @@
 
     offered = await tools.list_mcp_tools(tools.McpServer(name="files", command=[…], read_only="declared"))
 
-The list is a recorded call: a resumed run offers its model the same tools, whatever the server has learned since.
+The list is recorded, so a resumed run offers its model the same tools, even if the server has changed since.
 """
 
 from __future__ import annotations

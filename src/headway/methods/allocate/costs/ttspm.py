@@ -81,8 +81,8 @@ class Saturation:
 def fit_saturation(successes: Sequence[int], samples: int = 8) -> Saturation:
     """The most likely curve, from a few samples of each of some questions.
 
-    It departs in fitting by maximum likelihood instead of by least squares on the curve: counts of successes are binomial for a
-    question within reach and 0 for any other.
+    It departs in fitting by maximum likelihood, not by least squares on the curve. Successes are binomial for a question within
+    reach, and zero for all others.
 
     Args:
         successes: for each question, how many of its samples were right.
