@@ -146,7 +146,7 @@ class _Picture:
         width = max(right - left, 2.0)
         round_ = ' rx="2"' if height > 8 and width > 5 else ""
         if step.began is None:
-            style = f'fill="url(#cancelled)" stroke="{OTHER}" stroke-dasharray="3 2"{round_}'
+            style = f'fill="url(#cancelled)" fill-opacity="0.5" stroke="{OTHER}" stroke-dasharray="3 2"{round_}'
         else:
             style = f'fill="{self.colours[step.kind]}"{round_}'
         self.drawing.rect(left, top, width, height - gap, style, self._said(step))
@@ -164,7 +164,8 @@ class _Picture:
             return
         for before, step, how in edges:
             x1, y1 = self.axis.x(before.ended), tops[before.id] + height / 2 - 1
-            x2, y2 = self.axis.x(step.began if step.began is not None else step.added), tops[step.id] + height / 2 - 1
+            x2 = self.axis.x(step.began if step.began is not None else max(step.added, before.ended))
+            y2 = tops[step.id] + height / 2 - 1
             bow = max(12.0, abs(x2 - x1) / 2)
             dashes = ' stroke-dasharray="4 3"' if how != "success" else ""
             style = f'fill="none" stroke="{"#c62828" if how.startswith("failure") else "#7a8794"}" stroke-opacity="0.6"{dashes}'
