@@ -175,6 +175,7 @@ def main() -> None:
     if questions := given("LIBRARY_QUESTIONS"):
         pages |= pages_of_questions(load_questions(Path(questions)))
     make_server(Desk(Path(sys.argv[1]), world), Web(pages)).run("stdio")
+    os._exit(0)  # all is on the disk, and nobody has to wait while Python clears up
 
 
 if __name__ == "__main__":
