@@ -66,7 +66,7 @@ async def ask(tool: tools.Tool, **arguments: str) -> Heard:
     for tries in range(1, TRIES + 1):
         answer: McpAnswer = await tool.start_with(dict(arguments))
         if not answer.is_error:
-            value = answer.structured["result"]
+            value = answer.structured.get("result", answer.structured)
             return Heard(value, tries, count_tokens(f"{json.dumps(arguments)} {json.dumps(value)}"))
         said = answer.text
         if "ask again" not in said:

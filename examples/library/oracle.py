@@ -48,6 +48,7 @@ class Answered:
         critical_tokens: on the longest chain of steps that waited for each other.
         seconds: how long it took; None where the program was killed in the middle of it.
         failed: the steps that failed, or never began.
+        steps: each step's id, the key of its call, and the ids of the steps that it needed.
     """
 
     question: str
@@ -60,6 +61,7 @@ class Answered:
     critical_tokens: int
     seconds: float | None
     failed: int = 0
+    steps: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
 
 def make_plan(search: tools.Tool, open_page: tools.Tool, question: Question) -> Graph[Asks]:
@@ -124,6 +126,11 @@ async def answer_by_oracle(library: tools.McpServer, question: Question, way: st
         critical_tokens=longest(ran.graph, way, tokens),
         seconds=seconds_since(begun),
         failed=len(ran.failures) + len(ran.skipped),
+        steps=tuple(
+            (event.step, event.call, tuple(need.step for need in ran.graph[event.step].needs))
+            for event in ran.log
+            if isinstance(event, plan.Started)
+        ),
     )
 
 

@@ -28,7 +28,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
-from library.facts import UnknownFact, lookup
+from headway.reference.planner.facts import lookup
 from library.fanout import load_questions
 from library.pages import Web, pages_of_atlas, pages_of_questions, pages_of_summaries
 
@@ -138,12 +138,12 @@ def make_server(desk: Desk, web: Web) -> MCPServer:
             raise ToolError(f"there is no page {title!r}") from None
 
     @server.tool(name="lookup", annotations=READS)
-    async def look_up(entity: str, field: str, context: Context) -> str:
+    async def look_up(entity: str, field: str, context: Context) -> dict[str, Any]:
         """Look up a field of a country, a city, a mountain or a river in the atlas."""
         await desk.take("lookup", context, entity=entity, field=field)
         try:
-            return str(lookup(entity, field))
-        except UnknownFact as error:
+            return {"entity": entity, "field": field, "value": lookup(entity, field).value}
+        except LookupError as error:
             raise ToolError(str(error)) from None
 
     @server.tool()
