@@ -76,7 +76,9 @@ def read_plan(text: str) -> tuple[Step, ...]:
     """
     lines = text.strip().split("\n")
     if lines[-1] != JOIN or len(lines) == 1:
-        raise UsageError(f"a plan is lines like 1. lookup(\"Italy\", \"area\"), and {JOIN} at the end, which this is not: {text[:80]!r}")
+        raise UsageError(
+            f'a plan is lines like 1. lookup("Italy", "area"), and {JOIN} at the end, which this is not: {text[:80]!r}'
+        )
     steps = []
     for number, line in enumerate(lines[:-1], 1):
         found = _LINE.fullmatch(line)

@@ -74,7 +74,9 @@ def _encode_question(question: str) -> list[int]:
             word = piece["word"]
             token = _IDS.get(f"{word.lower()} ", UNKNOWN)
             if token == UNKNOWN and word[0].isupper() and not begins:
-                raise ValueError(f"the planner knows no {word!r} in {question[:80]!r}: it knows {len(NAMES)} countries by the atlas's names")
+                raise ValueError(
+                    f"the planner knows no {word!r} in {question[:80]!r}: it knows {len(NAMES)} countries by the atlas's names"
+                )
             found.append(token)
         begins = False
     return found

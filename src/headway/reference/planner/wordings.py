@@ -43,8 +43,15 @@ class Field:
 FIELDS = {
     "area": Field(
         Wordings(
-            ("the area of {e}", "the total area of {e}", "the surface area of {e}", "the size of {e}", "the territory of {e}"),
-            ("the extent of {e}", "the surface of {e}"),
+            (
+                "the area of {e}",
+                "the total area of {e}",
+                "the surface area of {e}",
+                "the size of {e}",
+                "the territory of {e}",
+                "the extent of {e}",
+            ),
+            ("the surface of {e}", "the land that {e} covers"),
         ),
         Wordings(
             (
@@ -53,11 +60,19 @@ FIELDS = {
                 "how many square kilometres does {e} cover",
                 "what area does {e} have",
                 "how much land does {e} cover",
+                "how vast is {e}",
             ),
-            ("how vast is {e}", "how many square kilometres does {e} have"),
+            ("how much area does {e} cover", "how many square kilometres does {e} have"),
         ),
         Wordings(
-            ("is larger", "is bigger", "has a larger area", "has a bigger area", "covers more land", "covers more square kilometres"),
+            (
+                "is larger",
+                "is bigger",
+                "has a larger area",
+                "has a bigger area",
+                "covers more land",
+                "covers more square kilometres",
+            ),
             ("has the bigger territory", "covers a larger area"),
         ),
         Wordings(
@@ -80,8 +95,9 @@ FIELDS = {
                 "the number of inhabitants of {e}",
                 "the total population of {e}",
                 "the headcount of {e}",
+                "the number of residents of {e}",
             ),
-            ("the number of residents of {e}", "the number of people living in {e}"),
+            ("the number of people who live in {e}", "the number of residents in {e}"),
         ),
         Wordings(
             (
@@ -90,19 +106,27 @@ FIELDS = {
                 "how many people does {e} have",
                 "how populous is {e}",
                 "how many people are there in {e}",
+                "how many people inhabit {e}",
             ),
-            ("how many residents does {e} have", "how many people inhabit {e}"),
+            ("how many residents does {e} have", "how many inhabitants are there in {e}", "how large is the population of {e}"),
         ),
         Wordings(
-            ("is more populous", "has more people", "has more inhabitants", "has a larger population", "has a bigger population"),
-            ("has more residents", "counts more people"),
+            (
+                "is more populous",
+                "has more people",
+                "has more inhabitants",
+                "has a larger population",
+                "has a bigger population",
+                "counts more people",
+            ),
+            ("has more residents", "counts more inhabitants"),
         ),
         Wordings(
             ("is less populous", "has fewer people", "has fewer inhabitants", "has a smaller population"), ("has fewer residents",)
         ),
         Wordings(
             ("is the most populous", "has the most people", "has the most inhabitants", "has the largest population"),
-            ("has the biggest population", "has the most residents"),
+            ("has the biggest population", "has the most residents", "counts the most people"),
         ),
         Wordings(
             ("is the least populous", "has the fewest people", "has the fewest inhabitants", "has the smallest population"),
@@ -111,8 +135,14 @@ FIELDS = {
     ),
     "coastline": Field(
         Wordings(
-            ("the coastline of {e}", "the length of the coast of {e}", "the length of the coastline of {e}", "the coast of {e}"),
-            ("the shoreline of {e}", "the total coastline of {e}"),
+            (
+                "the coastline of {e}",
+                "the length of the coast of {e}",
+                "the length of the coastline of {e}",
+                "the coast of {e}",
+                "the shoreline of {e}",
+            ),
+            ("the total coastline of {e}", "the length of the shoreline of {e}"),
         ),
         Wordings(
             (
@@ -136,8 +166,13 @@ FIELDS = {
     ),
     "neighbours": Field(
         Wordings(
-            ("the number of neighbours of {e}", "the number of countries that border {e}", "the number of bordering countries of {e}"),
-            ("the number of countries next to {e}", "the number of neighbouring countries of {e}"),
+            (
+                "the number of neighbours of {e}",
+                "the number of countries that border {e}",
+                "the number of bordering countries of {e}",
+                "the number of neighbouring countries of {e}",
+            ),
+            ("the number of countries that share a border with {e}", "the number of borders of {e}"),
         ),
         Wordings(
             (
@@ -150,54 +185,107 @@ FIELDS = {
         ),
         Wordings(("has more neighbours", "has more borders", "borders more countries"), ("has more neighbouring countries",)),
         Wordings(("has fewer neighbours", "has fewer borders", "borders fewer countries"), ("has fewer neighbouring countries",)),
-        Wordings(("has the most neighbours", "has the most borders", "borders the most countries"), ("has the most neighbouring countries",)),
+        Wordings(
+            ("has the most neighbours", "has the most borders", "borders the most countries"),
+            ("has the most neighbouring countries",),
+        ),
         Wordings(
             ("has the fewest neighbours", "has the fewest borders", "borders the fewest countries"),
             ("has the fewest neighbouring countries",),
         ),
     ),
     "latitude": Field(
-        Wordings(("the latitude of {e}", "the northern latitude of {e}"), ("the geographic latitude of {e}",)),
-        Wordings(("how far north is {e}", "at what latitude is {e}", "on what latitude does {e} lie"), ("how far to the north is {e}",)),
-        Wordings(("is further north", "lies further north", "has a higher latitude"), ("lies more to the north",)),
-        Wordings(("is further south", "lies further south", "has a lower latitude"), ("lies more to the south",)),
-        Wordings(("is the furthest north", "lies furthest north", "has the highest latitude"), ("lies the furthest to the north",)),
-        Wordings(("is the furthest south", "lies furthest south", "has the lowest latitude"), ("lies the furthest to the south",)),
+        Wordings(("the latitude of {e}", "the northern latitude of {e}"), ("the latitude on which {e} lies",)),
+        Wordings(
+            ("how far north is {e}", "at what latitude is {e}", "on what latitude does {e} lie"), ("how far to the north is {e}",)
+        ),
+        Wordings(
+            ("is further north", "lies further north", "has a higher latitude", "lies more to the north"),
+            ("has a more northern latitude", "is more to the north"),
+        ),
+        Wordings(
+            ("is further south", "lies further south", "has a lower latitude", "lies more to the south"), ("is more to the south",)
+        ),
+        Wordings(
+            ("is the furthest north", "lies furthest north", "has the highest latitude", "lies the furthest north"),
+            ("lies furthest to the north",),
+        ),
+        Wordings(
+            ("is the furthest south", "lies furthest south", "has the lowest latitude", "lies the furthest south"),
+            ("lies furthest to the south",),
+        ),
     ),
     "elevation": Field(
-        Wordings(("the elevation of {e}", "the height of {e}", "the altitude of {e}"), ("the height above the sea of {e}",)),
-        Wordings(("how high is {e}", "how tall is {e}", "what elevation does {e} have"), ("what height does {e} have",)),
-        Wordings(("is higher", "is taller", "has a higher elevation"), ("has a greater height",)),
-        Wordings(("is lower", "has a lower elevation"), ("has a smaller height",)),
-        Wordings(("is the highest", "is the tallest", "has the highest elevation"), ("has the greatest height",)),
-        Wordings(("is the lowest", "has the lowest elevation"), ("has the smallest height",)),
+        Wordings(
+            ("the elevation of {e}", "the height of {e}", "the altitude of {e}", "the height above the sea of {e}"),
+            ("the altitude above the sea of {e}", "the elevation above the sea of {e}"),
+        ),
+        Wordings(
+            ("how high is {e}", "how tall is {e}", "what elevation does {e} have"),
+            ("what height does {e} have", "how high above the sea is {e}"),
+        ),
+        Wordings(("is higher", "is taller", "has a higher elevation", "has a greater height"), ("has a greater elevation",)),
+        Wordings(("is lower", "has a lower elevation", "is less high"), ("has a lower height",)),
+        Wordings(
+            ("is the highest", "is the tallest", "has the highest elevation", "has the greatest height"),
+            ("has the greatest elevation",),
+        ),
+        Wordings(("is the lowest", "has the lowest elevation", "is the least high"), ("has the lowest height",)),
     ),
     "length": Field(
-        Wordings(("the length of {e}", "the total length of {e}"), ("the length in kilometres of {e}",)),
-        Wordings(("how long is {e}", "how many kilometres long is {e}", "what length does {e} have"), ("how many kilometres does {e} flow",)),
-        Wordings(("is longer", "has a greater length", "flows further"), ("has more kilometres",)),
-        Wordings(("is shorter", "has a smaller length"), ("has fewer kilometres",)),
-        Wordings(("is the longest", "has the greatest length"), ("has the most kilometres",)),
-        Wordings(("is the shortest", "has the smallest length"), ("has the fewest kilometres",)),
+        Wordings(("the length of {e}", "the total length of {e}"), ("the number of kilometres that {e} flows",)),
+        Wordings(
+            ("how long is {e}", "how many kilometres long is {e}", "what length does {e} have"),
+            ("how many kilometres does {e} have",),
+        ),
+        Wordings(("is longer", "has a greater length", "flows further"), ("has more length",)),
+        Wordings(("is shorter", "has a smaller length"), ("has less length",)),
+        Wordings(("is the longest", "has the greatest length"), ("has the most length",)),
+        Wordings(("is the shortest", "has the smallest length"), ("has the least length",)),
     ),
 }
 """The fields that are numbers."""
 
 THINGS = {
     "capital": Wordings(
-        ("the capital of {e}", "the capital city of {e}", "{e}'s capital", "the seat of government of {e}"),
-        ("{e}'s capital city", "the national capital of {e}"),
+        (
+            "the capital of {e}",
+            "the capital city of {e}",
+            "{e}'s capital",
+            "the seat of government of {e}",
+            "the national capital of {e}",
+        ),
+        ("{e}'s capital city", "{e}'s seat of government", "the city that is the capital of {e}"),
     ),
     "largest city": Wordings(
-        ("the largest city of {e}", "the largest city in {e}", "{e}'s largest city", "the biggest city of {e}", "the main city of {e}"),
+        (
+            "the largest city of {e}",
+            "the largest city in {e}",
+            "{e}'s largest city",
+            "the biggest city of {e}",
+            "the main city of {e}",
+        ),
         ("the biggest city in {e}", "{e}'s biggest city"),
     ),
     "highest point": Wordings(
-        ("the highest point of {e}", "the highest mountain of {e}", "{e}'s highest point", "the tallest mountain in {e}"),
-        ("the highest peak of {e}", "{e}'s highest mountain"),
+        (
+            "the highest point of {e}",
+            "the highest mountain of {e}",
+            "{e}'s highest point",
+            "the tallest mountain in {e}",
+            "the highest peak in {e}",
+        ),
+        ("{e}'s highest peak", "{e}'s highest mountain", "the highest mountain in {e}"),
     ),
     "longest river": Wordings(
-        ("the longest river of {e}", "the longest river in {e}", "{e}'s longest river"), ("the main river of {e}", "the longest of the rivers of {e}")
+        (
+            "the longest river of {e}",
+            "the longest river in {e}",
+            "{e}'s longest river",
+            "the main river of {e}",
+            "the river of {e} with the greatest length",
+        ),
+        ("{e}'s main river", "the longest of the rivers of {e}"),
     ),
     "largest neighbour": Wordings(
         (
@@ -228,6 +316,9 @@ OPENINGS = Wordings(
         "{q}?",
         "{q}?",
         "{q}?",
+        "Could you find out for me: {q}?",
+        "Would you say: {q}?",
+        "I am looking for an answer: {q}?",
         "Please tell me: {q}?",
         "Tell me, {q}?",
         "Quick question: {q}?",
@@ -240,7 +331,7 @@ OPENINGS = Wordings(
         "My question is: {q}?",
         "Look this up for me: {q}?",
     ),
-    ("Could you please find out: {q}?", "I would like to know this: {q}?", "A question for you: {q}?", "{q}, in the atlas?"),
+    ("Please find out: {q}?", "I would like to know this: {q}?", "A question for you: {q}?", "{q}, in the atlas?"),
 )
 """What is said around a question."""
 
@@ -260,8 +351,19 @@ WISHES = Wordings(
         "What do you know about {n}?",
         "State {n}.",
         "For my report I need {n}.",
+        "Could you find {n}?",
+        "I would like to see {n}.",
+        "How much is {n}?",
+        "Get {n} from the atlas.",
     ),
-    ("Could you tell me {n}?", "I am looking for {n}.", "Please find {n}.", "Get me {n}.", "Do you know {n}?"),
+    (
+        "Could you tell me {n}?",
+        "I am looking for {n}.",
+        "Please find {n}.",
+        "Get me {n}.",
+        "Do you know {n}?",
+        "I would like to know {n}.",
+    ),
 )
 """How a value is asked for by its noun."""
 
@@ -275,8 +377,10 @@ WHICH = Wordings(
         "which {does}: {list}",
         "what is the one of {list} that {does}",
         "out of {list}, what {does}",
+        "if you compare {list}, what {does}",
+        "from {list}, which {does}",
     ),
-    ("if you compare {list}, which {does}", "from {list}, which is the one that {does}", "which among {list} {does}"),
+    ("if you compare {list}, which one {does}", "from {list}, which is the one that {does}", "which among {list} {does}"),
 )
 """Which of several has the most or the least; `{list}` ends with "and" or "or"."""
 
@@ -289,6 +393,8 @@ WHETHER = Wordings(
         "compared with {b}, {do} {a} {rest}",
         "true or false: {a} {does} than {b}",
         "can one say that {a} {does} than {b}",
+        "is it right to say that {a} {does} than {b}",
+        "{a} {does} than {b}, is that so",
     ),
     ("is it right that {a} {does} than {b}", "would you say that {a} {does} than {b}", "{a} {does} than {b}, true or false"),
 )
@@ -304,8 +410,10 @@ SUMS = {
             "the combined {bare} of {list}",
             "the total of {nouns}",
             "{noun_list} added up",
+            "{noun_list}, all taken together",
+            "the summed {bare} of {list}",
         ),
-        ("the sum total of {nouns}", "{noun_list} taken together", "the summed {bare} of {list}"),
+        ("the sum total of {nouns}", "{noun_list} taken together", "the total {bare} of {list} together"),
     ),
     "average": Wordings(
         (
@@ -315,8 +423,9 @@ SUMS = {
             "the mean {bare} of {list}",
             "{noun_list} on average",
             "the average {bare} among {list}",
+            "the average value of {nouns}",
         ),
-        ("the mean value of {nouns}", "the average over {nouns}", "the mean {bare} among {list}"),
+        ("the mean value of {nouns}", "{noun_list} in the mean", "the mean {bare} among {list}"),
     ),
     "difference": Wordings(
         (
@@ -326,8 +435,10 @@ SUMS = {
             "{x} less {y}",
             "how far apart {x} and {y} are",
             "the gap between {x} and {y}",
+            "how much {x} and {y} differ",
+            "{x} compared with {y} by their difference",
         ),
-        ("the difference that lies between {x} and {y}", "the distance between {x} and {y} in numbers", "how much {x} and {y} differ"),
+        ("the difference that lies between {x} and {y}", "the gap that lies between {x} and {y}", "how far {x} and {y} differ"),
     ),
     "ratio": Wordings(
         (
@@ -337,15 +448,17 @@ SUMS = {
             "{x} as a share of {y}",
             "{x} in relation to {y}",
             "the quotient of {x} and {y}",
+            "{x} as a fraction of {y}",
+            "the proportion of {x} and {y}",
         ),
-        ("{x} as a fraction of {y}", "{x} over {y}", "the proportion of {x} to {y}"),
+        ("the fraction of {x} and {y}", "{x} over {y}", "the proportion of {x} to {y}"),
     ),
 }
 """Values that are made from values; `{bare}` is a field's noun alone, `{nouns}` names the field for each."""
 
 BARE = {
-    "area": Wordings(("area", "size", "surface area"), ("total area",)),
-    "population": Wordings(("population", "number of people", "number of inhabitants"), ("number of residents",)),
+    "area": Wordings(("area", "size", "surface area", "extent"), ("total area",)),
+    "population": Wordings(("population", "number of people", "number of inhabitants", "headcount"), ("number of residents",)),
     "coastline": Wordings(("coastline", "length of coast"), ("total coastline",)),
     "neighbours": Wordings(("number of neighbours", "number of bordering countries"), ("number of neighbouring countries",)),
     "latitude": Wordings(("latitude",), ("northern latitude",)),
@@ -363,8 +476,14 @@ FILTERS = Wordings(
         "list all of {list} that {do} {rest} than {b}",
         "which out of {list} {do} {rest} than {b}",
         "compared with {b}, which of {list} {do} {rest}",
+        "find all of {list} that {do} {rest} than {b}",
+        "what places of {list} {do} {rest} than {b}",
     ),
-    ("what ones of {list} {do} {rest} than {b}", "find those among {list} that {do} {rest} than {b}", "than {b}, which of {list} {do} {rest}"),
+    (
+        "what ones of {list} {do} {rest} than {b}",
+        "find those among {list} that {do} {rest} than {b}",
+        "than {b}, which of {list} {do} {rest}",
+    ),
 )
 """Which of several have more of something than another one; verbs are plural."""
 
@@ -375,6 +494,8 @@ COUNTS = Wordings(
         "count those of {list} that {do} {rest} than {b}",
         "what is the number of those of {list} that {do} {rest} than {b}",
         "compared with {b}, how many of {list} {do} {rest}",
+        "out of {list}, how many {do} {rest} than {b}",
+        "find how many of {list} {do} {rest} than {b}",
     ),
     ("how many out of {list} {do} {rest} than {b}", "find the number of those of {list} that {do} {rest} than {b}"),
 )
@@ -387,6 +508,8 @@ CHOSEN = Wordings(
         "the one among {list} that {does}",
         "the country of {list} that {does}",
         "that one of {list} which {does}",
+        "the country which {does} among {list}",
+        "whichever country out of {list} {does}",
     ),
     ("the country among {list} which {does}", "whichever one among {list} {does}"),
 )

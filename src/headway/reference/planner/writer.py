@@ -41,7 +41,12 @@ OF_THINGS = {
 }
 """Which numbers a thing has, by the field that names it."""
 
-_PLURALS = {"capital": "capitals", "largest city": "largest cities", "highest point": "highest points", "longest river": "longest rivers"}
+_PLURALS = {
+    "capital": "capitals",
+    "largest city": "largest cities",
+    "highest point": "highest points",
+    "longest river": "longest rivers",
+}
 _ALL_HAVE = ("capital", "largest city", "highest point")
 _VERBS = {"has": "have", "covers": "cover", "lies": "lie", "flows": "flow", "borders": "border", "counts": "count"}
 _ORDERS = ("name ", "list ", "count ", "find ")
@@ -148,7 +153,10 @@ class Writer:
         one = Group([group.things[0] if one_first else group.things[-1]], group.field)
         several = Group(group.things[1:] if one_first else group.things[:-1], group.field)
         said = {id(several): self._total(inner, several, frame=False), id(one): self._noun(one.things[0], one.field)}
-        steps = [self._find_all(part)[0] if part is one else self.plan.then(inner, *self._find_all(part)) for part in self._order(one, several, one_first)]
+        steps = [
+            self._find_all(part)[0] if part is one else self.plan.then(inner, *self._find_all(part))
+            for part in self._order(one, several, one_first)
+        ]
         self.plan.then(outer, *steps)
         x, y = (said[id(part)] for part in self._order(one, several, one_first))
         return self._wish(self._frame(SUMS[outer]).format(x=x, y=y))
