@@ -24,13 +24,14 @@ LENGTH = 160  # tokens of a question and its plan, at most
 class Recipe(training.Recipe):
     """All that a trained planner depends on. `mix`: of the questions that it is trained on."""
 
-    steps: int = 5000
+    steps: int = 3600
     batch: int = 64
     every: int = 100
     pieces: int = 3
     value_weight: float = 0.0
     warmup: int = 100
     shape: Shape = field(default_factory=lambda: Shape(layers=4, features=160, heads=5, hidden=432, length=LENGTH))
+    early: tuple[int, ...] = tuple(range(50, 1001, 50))
     mix: Mix = field(default_factory=Mix)
 
 

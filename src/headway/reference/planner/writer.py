@@ -50,7 +50,7 @@ _PLURALS = {
 _ALL_HAVE = ("capital", "largest city", "highest point")
 _VERBS = {"has": "have", "covers": "cover", "lies": "lie", "flows": "flow", "borders": "border", "counts": "count"}
 _ORDERS = ("name ", "list ", "count ", "find ")
-_OFTEN_LIST = 4  # things of countries that a list has, at most
+_OFTEN_LIST = 5  # things of countries that a list has, at most
 
 
 @dataclass(frozen=True)
