@@ -18,7 +18,8 @@ from headway.errors import UsageError
 from headway.tools.finding.bm25 import to_singular
 
 _COMMAS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_MARKS = re.compile(r"(?<!\d)[.]|[.](?!\d)|[,?!:;]")
+_POINTS = re.compile(r"(?<!\d)[.]|[.](?!\d)")
+_MARKS = re.compile(r"[,?!:;]")
 _WORDS = re.compile(r"[^\W\d_]+")
 
 
@@ -85,7 +86,7 @@ def texts_of(reference: Any) -> Iterator[str]:
         for key, value in reference.items():
             yield from texts_of(key)
             yield from texts_of(value)
-    elif isinstance(reference, Sequence):
+    elif isinstance(reference, Sequence) and not isinstance(reference, bytes):
         for each in reference:
             yield from texts_of(each)
     else:
@@ -106,7 +107,7 @@ def normalise(text: str) -> str:
         'the 2 largest city 1234567 people 1.5 each'
     """
     text = unicodedata.normalize("NFKC", text).lower()
-    text = _MARKS.sub("", _COMMAS.sub("", text))
+    text = _MARKS.sub(" ", _POINTS.sub("", _COMMAS.sub("", text)))
     return " ".join(_WORDS.sub(lambda found: to_singular(found[0]), text).split())
 
 
