@@ -10,7 +10,8 @@ a text) are the steps that it needs, so lines that need nothing of each other ru
 after it is not read. Thoughts (`Thought: …`), blank lines and fences of code are passed over.
 
 A line that can't be read is refused at once, in words that the planner can mend it by, and nothing of it becomes a step:
-`LineError`. The steps before it stand. Arguments are data (`literals`); this file must never evaluate a planner's text, nor run a tool.
+`LineError`. The steps before it stand. Arguments are data (`literals`). This file must never evaluate a planner's text, nor run a
+tool.
 """
 
 from __future__ import annotations
