@@ -3,6 +3,7 @@
 `lines` reads a plan of numbered lines while a model writes it.
 """
 
+from headway.methods.plan.line_grammar import line_grammar as line_grammar
 from headway.methods.plan.lines import LineError as LineError
 from headway.methods.plan.lines import PlanReader as PlanReader
 from headway.methods.plan.lines import Use as Use

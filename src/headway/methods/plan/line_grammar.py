@@ -2,9 +2,9 @@
 
     reply = await models.sample(models.Local(), prompt, extra={"grammar": line_grammar(tools)})
 
-A small model that plans freely writes lines without brackets, tools that there are not, and references to lines that come later. Held
-to this grammar it can write none of these: lines are numbered from 1 on, a line refers to lines before it, arguments are of the
-kinds that the tool takes, and the plan ends with join(). What it says may still be nonsense.
+A small model that plans freely writes lines without brackets, tools that there are not, and references to lines that come later.
+Held to this grammar it can write none of these: lines are numbered from 1 on, a line refers to lines before it, arguments are of
+the kinds that the tool takes, and the plan ends with join(). What it says may still be nonsense.
 """
 
 from __future__ import annotations

@@ -327,7 +327,8 @@ def _say_missing(id: str, missing: str) -> str:
     if missing == id:
         return "it refers to itself"
     what = "a later line" if len(missing) < 10 and int(missing) > int(id) else "no line"
-    return f"${missing} is {what}: a line refers to lines before it. (The text ${missing} is written $${missing}.)"
+    shown = missing[:12]
+    return f"${shown} is {what}: a line refers to lines before it. (The text ${shown} is written $${shown}.)"
 
 
 def _refuse_line(line: str, why: str) -> LineError:

@@ -229,6 +229,8 @@ class _Reader:
             raise BadArguments(
                 f"{word}(…) is a call inside of an argument: give it a line of its own, and refer to it as $ and its number"
             )
+        if word[:1].isdigit():
+            raise BadArguments(f"{word:.60} is no number: nothing is computed in arguments, and a text stands in quotes")
         if word and not word.startswith("$"):
             raise BadArguments(f'{word:.60} is no data: put a text in quotes, "{word:.60}"')
         raise BadArguments(f"an argument is missing before {self._rest()}")
