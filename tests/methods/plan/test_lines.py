@@ -205,6 +205,29 @@ def test_steps_that_are_there_may_be_referred_to_and_not_made_again():
     assert "without join()" in str(read("", known=("1",))[1])
 
 
+def test_a_step_without_a_result_can_not_be_referred_to():
+    reader = PlanReader(TOOLS, known=("1", "2"), lost=("2",))
+    assert len(reader.feed("3. lookup($1)\n4. lookup($2)\n")) == 1
+    assert str(reader.fault) == "Line 4, lookup($2): $2 has no result: it failed, or what it needs did."
+
+
+def test_arguments_that_are_too_many_are_items_of_the_one_list_that_a_tool_takes():
+    steps, _ = read("1. now()\n2. largest($1, 2, 3.5)\n3. largest($1, 2)\n4. largest([$1, 2])\njoin()")
+    assert [step.node.does.arguments for step in steps[1:]] == [
+        {"values": [Ref("1"), 2, 3.5]},
+        {"values": Ref("1"), "top": 2},
+        {"values": [Ref("1"), 2]},
+    ]
+
+    @tools.tool
+    async def above(values: list[float], than: float) -> list[float]:
+        """Those that are above another."""
+        raise NotImplementedError
+
+    (step,) = PlanReader([above], known=("1", "2", "3")).feed("4. above($1, $2, $3)\n")
+    assert step.node.does.arguments == {"values": [Ref("1"), Ref("2")], "than": Ref("3")}
+
+
 def test_a_plan_calls_tools_alone():
     with pytest.raises(UsageError, match=r"a plan calls tools, not <function"):
         PlanReader([lambda: None])  # type: ignore[list-item]

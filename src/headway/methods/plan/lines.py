@@ -108,6 +108,7 @@ class PlanReader:
     Args:
         tools: what a line may call.
         known: ids of steps that are there already. A line may refer to them, and must not take their numbers.
+        lost: those of them that have no result, because they failed or never began. A line must not refer to them.
 
     Attributes:
         joined: whether join() has come.
@@ -128,12 +129,13 @@ class PlanReader:
         Line 2, area(France): France is no data: put a text in quotes, "France".
     """
 
-    def __init__(self, tools: Sequence[Tool], known: Collection[str] = ()) -> None:
+    def __init__(self, tools: Sequence[Tool], known: Collection[str] = (), lost: Collection[str] = ()) -> None:
         for each in tools:
             if not isinstance(each, Tool):
                 raise UsageError(f"a plan calls tools, not {each!r:.80}: make it one with tools.tool(…)")
         self._tools = {each.name: each for each in tools}
         self._known = dict.fromkeys(known)
+        self._lost = frozenset(lost)
         self._new = 0  # how many steps were read
         self._line: list[str] = []  # what has come of a line
         self._open: list[str] = []  # the lines of a step whose brackets are open
@@ -242,8 +244,11 @@ class PlanReader:
         except BadArguments as error:
             raise _refuse_line(line, str(error)) from None
         needed = tuple(dict.fromkeys(refs_in(arguments)))
-        if missing := [each for each in needed if each not in self._known]:
-            raise _refuse_line(line, _say_missing(id, missing[0]))
+        for each in needed:
+            if each not in self._known:
+                raise _refuse_line(line, _say_missing(id, each))
+            if each in self._lost:
+                raise _refuse_line(line, f"${each} has no result: it failed, or what it needs did")
         return Add(Node(id, Use(name, arguments, call.strip()), after(*needed)))
 
     def _next(self) -> int:
@@ -251,7 +256,7 @@ class PlanReader:
 
 
 async def read_plan(
-    pieces: AsyncIterator[str], tools: Sequence[Tool], known: Collection[str] = ()
+    pieces: AsyncIterator[str], tools: Sequence[Tool], known: Collection[str] = (), lost: Collection[str] = ()
 ) -> AsyncGenerator[Add[Use], None]:
     """Read a plan while it streams: each step is given when its line has ended.
 
@@ -259,6 +264,7 @@ async def read_plan(
         pieces: what the planner writes, as it writes it. It is left when join() has come.
         tools: what a line may call.
         known: ids of steps that are there already.
+        lost: those of them that have no result.
 
     Yields:
         The steps, each an edit that adds it to a plan.
@@ -270,7 +276,7 @@ async def read_plan(
         The format of LLMCompiler: Kim et al., arXiv 2312.04511. It departs in refusing what can't be read, which the public code
         passes over, and in reading arguments as data without evaluating them.
     """
-    reader = PlanReader(tools, known)
+    reader = PlanReader(tools, known, lost)
     try:
         async for piece in pieces:
             for step in reader.feed(piece):
@@ -308,10 +314,11 @@ def _name_arguments(tool: Tool, placed: Sequence[Any], named: Mapping[str, Any])
     """The arguments by name. Raises BadArguments where the tool takes others."""
     schema = tool.spec.parameters
     names = list(schema.get("properties", {}))
-    if len(placed) > len(names):
+    in_place, placed = _gather_list(schema, placed)
+    if len(placed) > len(in_place):
         takes = f"takes {', '.join(names)}" if names else "takes no arguments"
         raise BadArguments(f"{tool.name} got {len(placed)} arguments, and {takes}")
-    arguments = dict(zip(names, placed, strict=False))
+    arguments = dict(zip(in_place, placed, strict=False))
     for name, value in named.items():
         if name in arguments:
             raise BadArguments(f"{name} is given twice, by its place and by its name")
@@ -321,6 +328,20 @@ def _name_arguments(tool: Tool, placed: Sequence[Any], named: Mapping[str, Any])
     if missing := [name for name in schema.get("required", ()) if name not in arguments]:
         raise BadArguments(f"{tool.name} needs {', '.join(missing)}, too")
     return arguments
+
+
+def _gather_list(schema: Mapping[str, Any], placed: Sequence[Any]) -> tuple[list[str], Sequence[Any]]:
+    """The names of arguments by place, and the arguments. Where there are more than the tool takes, those too many are items of the
+    one list that it takes, so `largest($1, $2, $3)` means `largest([$1, $2, $3])`; what must follow the list follows it."""
+    properties = schema.get("properties", {})
+    names = list(properties)
+    lists = [place for place, each in enumerate(properties.values()) if each.get("type") == "array"]
+    if len(placed) <= len(names) or len(lists) != 1:
+        return names, placed
+    at = lists[0]
+    behind = [name for name in names[at + 1 :] if name in schema.get("required", ())]
+    end = len(placed) - len(behind)
+    return [*names[: at + 1], *behind], [*placed[:at], list(placed[at:end]), *placed[end:]]
 
 
 def _say_missing(id: str, missing: str) -> str:
