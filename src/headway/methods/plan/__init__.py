@@ -1,10 +1,16 @@
-"""Methods of parallel tasks: planners that turn a question into a graph that runs while it is planned.
+"""Plans: a question becomes a graph of steps, which runs while it is still being planned.
 
-`lines` reads a plan of numbered lines while a model writes it.
+All of these methods share one graph (`methods.graph`), whose edits are data, and one executor (`execute`), which reads the
+planner's edits as they are thought of and starts each step as soon as what it needs is there. What came of a step may change the
+rest of the plan; what has started can't change.
+
+A planner proposes and never acts: only the caller's `step` does, and each step is a call, journaled and budgeted. So what a tool
+answers reaches a planner only where the caller's planner looks at results.
 """
 
 from headway.methods.plan.compiler import Compiled as Compiled
 from headway.methods.plan.compiler import llm_compiler as llm_compiler
+from headway.methods.plan.executor import execute as execute
 from headway.methods.plan.joining import Finish as Finish
 from headway.methods.plan.joining import Joiner as Joiner
 from headway.methods.plan.joining import Replan as Replan
@@ -17,6 +23,16 @@ from headway.methods.plan.lines import Use as Use
 from headway.methods.plan.lines import read_plan as read_plan
 from headway.methods.plan.literals import Ref as Ref
 from headway.methods.plan.literals import Template as Template
+from headway.methods.plan.records import Asked as Asked
+from headway.methods.plan.records import Edited as Edited
+from headway.methods.plan.records import Ended as Ended
+from headway.methods.plan.records import Executed as Executed
+from headway.methods.plan.records import Failure as Failure
+from headway.methods.plan.records import Happening as Happening
+from headway.methods.plan.records import PlanFailed as PlanFailed
+from headway.methods.plan.records import Planned as Planned
+from headway.methods.plan.records import Refused as Refused
+from headway.methods.plan.records import Started as Started
 from headway.methods.plan.so_far import Line as Line
 from headway.methods.plan.so_far import SoFar as SoFar
 from headway.methods.plan.so_far import planner_prompt as planner_prompt
