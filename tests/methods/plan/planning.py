@@ -1,4 +1,4 @@
-"""Planners that follow a script, one line after the other, and tools that keep count: protocol paths need words known beforehand."""
+"""Planners that follow a script, line by line, and tools that keep count: protocol paths need words known beforehand."""
 
 from __future__ import annotations
 

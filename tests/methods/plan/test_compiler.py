@@ -67,9 +67,9 @@ def streamed_path_s(graph: Graph[float]) -> float:
 @pytest.mark.parametrize("seed", range(8))
 def test_it_takes_as_long_as_the_critical_path_with_each_step_there_when_its_line_is_written(go, clock, seed):
     graph, lines = make_plan(seed)
-    begun = clock.now()
+    begun = clock.now
     compile_with(go, lines, rest_s=WRITING_S)
-    streamed = clock.now() - begun
+    streamed = clock.now - begun
     whole = WRITING_S * len(lines) + graph.critical_path(lambda node: node.does)[0]
     one_by_one = WRITING_S * len(lines) + sum(node.does for node in graph)
     assert streamed == pytest.approx(streamed_path_s(graph))
@@ -87,6 +87,7 @@ def test_a_line_that_fails_ends_what_needs_it_and_the_joiner_is_told_instead_of_
         told.append(so_far)
         return Finish("some")
 
+    begun = clock.now
     lines = ['1. fail("it rains")', "2. double($1)", '3. rest("a", 5)', '4. rest("b", 1, [$2, $3])', "join()"]
     made = compile_with(go, lines, join=join)
     assert (made.answer, made.why) == ("some", "finished")
@@ -97,7 +98,7 @@ def test_a_line_that_fails_ends_what_needs_it_and_the_joiner_is_told_instead_of_
         '4. rest("b", 1, [$2, $3]) -> (it never began, because $2 has no result)',
     ]
     assert DONE == ["fail it rains", "a"]
-    assert clock.now() == 5
+    assert clock.now - begun == pytest.approx(5)
 
 
 def test_arguments_that_do_not_fit_fail_the_line_and_not_the_program(go):
@@ -127,7 +128,7 @@ def test_one_that_goes_on_erring_ends_the_plan_and_the_joiner_is_told(go):
     assert (made.answer, made.why, made.faults[1]) == (["a", "b"], "forced", "")
 
 
-def test_a_server_that_ends_its_stream_in_the_middle_of_a_line_is_a_planner_that_stops_there(go, misbehaving):
+def test_a_server_that_ends_its_stream_in_the_middle_of_a_line_is_a_planner_that_stops_there(go, player):
     """A real server, over HTTP: it plays what the prompt says."""
 
     def play(so_far: SoFar, tools: Any) -> str:
@@ -138,7 +139,7 @@ def test_a_server_that_ends_its_stream_in_the_middle_of_a_line_is_a_planner_that
 
     @hw.task
     async def program() -> Compiled:
-        server = models.Endpoint("plays-plans", base_url=misbehaving.url, price=models.FREE)
+        server = models.Endpoint("plays-plans", base_url=player.url, price=models.FREE)
         return await llm_compiler("What is it?", server, TOOLS, join=last_result, prompt=play)
 
     made = hw.run(program, store=None)
@@ -169,11 +170,8 @@ def test_what_was_executed_is_never_executed_again_by_a_further_round(go):
         ['4. pay(4, "ada")', "5. pay(amount=$1)", "6. pay(amount=$1, to='ada')", '7. pay($1, "eve")', '8. fail("once")', "join()"],
     ]
     made = compile_with(go, *rounds, join=join)
-    assert [each.split(" plan", 1)[0].rsplit(" ", 1)[0] for each in DONE if each.startswith("pay")] == ["pay 4 ada"] * 1 + [
-        "pay 4 ada",
-        "pay 4 eve",
-    ]
-    assert made.answer[1] == made.answer[4] == "paid 4 to ada"
+    assert [each.rpartition(" ")[0] for each in DONE if each.startswith("pay")] == ["pay 4 ada", "pay 4 eve"]
+    assert made.answer[1] == made.answer[3] == made.answer[5] == "paid 4 to ada"
     assert DONE.count("fail once") == 2, "what failed may be tried again"
 
 
@@ -223,7 +221,7 @@ def test_it_ends_inside_its_budget(go, bound):
             with hw.budget(**bound) as spent:
                 await llm_compiler("What?", writer, TOOLS, join=_more, max_replans=9, sampling={"max_tokens": 20})
         except hw.BudgetExceeded:
-            return "over" if spent.spent("tokens") > bound["tokens"] else "inside"
+            return "over" if spent.spent["tokens"] > bound["tokens"] else "inside"
         return "ended"
 
     assert go(program, store=None) == "inside"
@@ -240,10 +238,11 @@ def test_it_ends_at_its_deadline(go, clock):
             with hw.deadline(seconds=4.5):
                 await llm_compiler("What?", Writes([['1. rest("a", 3)', '2. rest("b", 3, [$1])', "join()"]]), TOOLS, join=_more)
         except hw.DeadlineExceeded:
-            return clock.now()
+            return clock.now
         return -1.0
 
-    assert go(program, store=None) == 4.5
+    begun = clock.now
+    assert go(program, store=None) - begun == pytest.approx(4.5)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +278,7 @@ def test_a_joiner_that_decides_nothing_is_named(go):
     async def join(so_far: SoFar) -> Any:
         return "done"
 
-    with pytest.raises(UsageError, match="join= gave 'done': a plan.Finish or a plan.Replan"):
+    with pytest.raises(UsageError, match=r"join= gave 'done': a plan.Finish or a plan.Replan"):
         compile_with(go, ["join()"], join=join)
 
 
@@ -312,7 +311,7 @@ def test_wherever_it_is_killed_it_goes_on_and_no_effect_is_done_twice():
     undisturbed = whole.live(household)
     size = len(whole.rows())
     effects = {each for each in DONE if each.startswith("pay")}
-    assert len(effects) == 2
+    assert len(effects) == 3
     for at in range(1, size, 3):
         DONE.clear()
         history = History(1, STEADY)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from headway.engine.handle import Handle
-from headway.errors import UsageError
+from headway.errors import ToolArgumentsError, UsageError
 from headway.methods import settings
 from headway.methods.graph import Node
 from headway.methods.plan.executor import execute
@@ -15,7 +15,7 @@ from headway.methods.plan.joining import Finish, Joiner, Replan
 from headway.methods.plan.lines import LineError, Use
 from headway.methods.plan.records import Executed, Planned
 from headway.methods.plan.so_far import Line, SoFar, planner_prompt
-from headway.methods.plan.using import STEP_ERRORS, Kit, Step, StepFailed, name_tools, use_tool
+from headway.methods.plan.using import STEP_ERRORS, Kit, StepFailed, as_taken, name_tools, use_tool
 from headway.methods.plan.writing import PlanPrompt, write_lines
 from headway.methods.protocols import Policy
 from headway.methods.search.failures import Errors
@@ -122,12 +122,12 @@ async def llm_compiler(
     offered = list(kit.tools.values())
     write = write_lines(planner, offered, prompt=prompt, mends=mends, grammar=grammar, sampling=sampling)
     allowed = (*(errors if isinstance(errors, tuple) else (errors,)), LineError)
-    done = Done()
+    done = Done(kit)
     so_far = SoFar(question, last=not max_replans)
     rounds: list[Executed[Use, Any]] = []
     faults: list[str] = []
     while True:
-        ran = await execute(done.step(kit), goal=so_far, planner=write, policy=policy, errors=allowed)
+        ran = await execute(done.step, goal=so_far, planner=write, policy=policy, errors=allowed)
         rounds.append(ran)
         faults.append(fault_of(ran))
         done.add(ran)
@@ -187,40 +187,44 @@ def _without_kind(error: str, kind: type[Exception]) -> str:
 
 
 class Done:
-    """What earlier rounds have done: their results, and which call gave each."""
+    """What earlier rounds have done: their results, and which call gave each.
 
-    def __init__(self) -> None:
+    Args:
+        kit: the tools.
+    """
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
         self._values: dict[str, Any] = {}
-        self._made: dict[str, Any] = {}  # the result of each call, by its tool and arguments
+        self._made: dict[str, Any] = {}  # the result of each call, by what was done
 
     def add(self, ran: Executed[Use, Any]) -> None:
         """Remember what a round has done."""
         self._values.update(ran.results)
         for id, value in ran.results.items():
             use = ran.graph[id].does
-            if action := _say_action(use.tool, use.fill(self._values)):
+            if action := self._say_action(use.tool, use.fill(self._values)):
                 self._made[action] = value
 
-    def step(self, kit: Kit) -> Step:
-        """The step of the next round: what was made already is taken, and not made again."""
+    def step(self, does: Use, given: Mapping[str, Any]) -> Handle[Any]:
+        """Do a line of the next round. What was done already is taken, and not done again."""
+        arguments = does.fill({**self._values, **given})
+        action = self._say_action(does.tool, arguments)
+        return recall(does.tool, self._made[action]) if action in self._made else use_tool(does.tool, arguments, self._kit)
 
-        def step(does: Use, given: Mapping[str, Any]) -> Handle[Any]:
-            arguments = does.fill({**self._values, **given})
-            action = _say_action(does.tool, arguments)
-            return recall(does.tool, self._made[action]) if action in self._made else use_tool(does.tool, arguments, kit)
-
-        return step
+    def _say_action(self, name: str, arguments: dict[str, Any]) -> str:
+        """What makes two calls the same: the tool, and all its arguments as it takes them. Empty where that can't be said."""
+        tool = self._kit.tools[name]
+        properties = tool.spec.parameters.get("properties", {})
+        try:
+            taken = tool.parse(as_json(as_taken(tool, arguments)))
+            defaults = {each: schema["default"] for each, schema in properties.items() if "default" in schema}
+            return f"{name} {as_json({**defaults, **taken})}"
+        except (Unshowable, ToolArgumentsError):
+            return ""
 
 
 @task(name="plan.recall", label="{tool}")
 async def recall(tool: str, value: Any) -> Any:
     """What a call of an earlier round gave."""
     return value
-
-
-def _say_action(tool: str, arguments: Mapping[str, Any]) -> str:
-    """What makes two calls the same; empty where that can't be said."""
-    try:
-        return f"{tool} {as_json(arguments)}"
-    except Unshowable:
-        return ""

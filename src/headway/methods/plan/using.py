@@ -102,7 +102,7 @@ async def _use_tool(tool: str, arguments: dict[str, Any], kit: Annotated[Kit, un
     """One call of a tool, with arguments in which nothing is left to fill in."""
     known = kit.tools[tool]
     try:
-        call = ToolCall("", tool, as_json(_as_taken(known, arguments)))
+        call = ToolCall("", tool, as_json(as_taken(known, arguments)))
     except Unshowable as error:
         raise StepFailed(f"{tool} was not run: an argument is {error}") from None
     (result,) = await run_calls([known], [call], gate=kit.gate, approval_timeout_s=kit.approval_timeout_s)
@@ -114,7 +114,7 @@ async def _use_tool(tool: str, arguments: dict[str, Any], kit: Annotated[Kit, un
 use_tool: Task[[str, dict[str, Any], Kit], Any] = Task(replace(_use_tool.spec, tells=is_step_failure))
 
 
-def _as_taken(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def as_taken(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments; a single value in the place of a list is a list of one."""
     properties = tool.spec.parameters.get("properties", {})
     return {
