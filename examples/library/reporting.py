@@ -10,11 +10,10 @@ from rich.table import Table
 import headway as hw
 from headway.methods.plan.accuracy import loose_accuracy, strict_accuracy
 from headway.observe.pictures.plan import Step, draw_steps
-from headway.reference.planner.questions import Question as AtlasQuestion
 from library.asking import SEARCH_PRICE, TOKEN_PRICE
 from library.fanout import Question
-from library.oracle import ORDERS, Answered
-from library.planned import Planned, gold_answer
+from library.oracle import Answered
+from library.planned import Planned
 
 
 def tabulate_oracle(questions: Sequence[Question], answered: Sequence[Answered]) -> Table:
@@ -25,7 +24,7 @@ def tabulate_oracle(questions: Sequence[Question], answered: Sequence[Answered])
     )
     reference = {question.id: question.answer for question in questions}
     whole = {each.question for each in answered} - {each.question for each in answered if each.seconds is None}
-    for way in ORDERS:
+    for way in dict.fromkeys(each.way for each in answered):
         of = [each for each in answered if each.way == way]
         seconds = [each.seconds for each in of if each.seconds is not None and each.question in whole]
         table.add_row(
@@ -42,19 +41,19 @@ def tabulate_oracle(questions: Sequence[Question], answered: Sequence[Answered])
     return table
 
 
-def tabulate_planners(questions: Sequence[AtlasQuestion], planned: Sequence[Planned]) -> Table:
+def tabulate_planners(planned: Sequence[Planned]) -> Table:
     """The planners, side by side."""
     table = _make_table(
-        f"{len(questions)} questions to the atlas, a question on average",
-        ("planner", "loose", "exact plans", "steps", "rounds", "tokens", "seconds", "US dollars"),
+        "Questions to the atlas by planners, a question on average",
+        ("planner", "questions", "loose", "exact plans", "steps", "rounds", "tokens", "seconds", "US dollars"),
     )
-    gold = {question.text: gold_answer(question) for question in questions}
     for planner in dict.fromkeys(each.planner for each in planned):
         of = [each for each in planned if each.planner == planner]
         seconds = [each.seconds for each in of if each.seconds is not None]
         table.add_row(
             planner,
-            f"{fmean(loose_accuracy(gold[each.question], each.answer) for each in of):.1%}",
+            str(len(of)),
+            f"{fmean(loose_accuracy(each.gold, each.answer) for each in of):.1%}",
             f"{fmean(each.exact for each in of):.1%}",
             f"{fmean(each.steps for each in of):.1f}",
             f"{fmean(each.rounds for each in of):.1f}",

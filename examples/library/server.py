@@ -6,8 +6,9 @@ What it is asked is written to FOLDER/asked.jsonl, and to the disk, before anyth
 Both outlive it. How long a request takes and how often it fails depends on its tool and arguments alone, so programs that ask for
 the same are treated alike, in whatever order they ask.
 
-Its environment: LIBRARY_QUESTIONS (a file of FanOutQA), LIBRARY_SUMMARIES (a wheel of further pages), LIBRARY_LATENCY_S (the mean of
-a request), LIBRARY_FAILS (the share of requests that fail at first), LIBRARY_DIES_AT (the request at which it dies), LIBRARY_SEED.
+Its environment: LIBRARY_QUESTIONS (a file of FanOutQA), LIBRARY_SUMMARIES (a wheel of further pages), LIBRARY_LATENCY_S (the mean
+of a request), LIBRARY_FAILS (the share of requests that fail at first), LIBRARY_DIES_AT (the request at which it dies) and
+LIBRARY_SEED.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from mcp.types import ToolAnnotations
 
 from headway.reference.planner.facts import lookup
 from library.fanout import load_questions
+from library.lines import append_line, read_lines
 from library.pages import Web, pages_of_atlas, pages_of_questions, pages_of_summaries
 
 IDEMPOTENCY = "headway/idempotency-key"
@@ -94,22 +96,6 @@ class Desk:
         await asyncio.sleep(self.world.latency_of(tool, said))
         if times <= self.world.failures_of(tool, said):
             raise ToolError("the line broke before the answer came; ask again")
-
-
-def append_line(file: Path, record: dict[str, Any]) -> None:
-    """Add a line that no crash takes away again."""
-    number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(number, json.dumps(record, ensure_ascii=False).encode() + b"\n")
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file; none where there is no file."""
-    text = file.read_text() if file.exists() else ""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def key_of(context: Context) -> str:

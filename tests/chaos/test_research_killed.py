@@ -37,7 +37,7 @@ def check_nothing_known_is_asked(victims: Victims, kills: int) -> None:
 
 @pytest.mark.long
 def test_a_researcher_that_is_killed_again_and_again_files_each_report_once(victims):
-    kills, questions = 4 * often(1), 2 + often(1)
+    kills, questions = 4 * often(1), 1 + often(1)
     process = victims.start("research.py", "store", kills, questions)
     assert process.wait(LIMIT_S * 3) == 0, victims.said("store")
     assert len(victims.lines("store", "died")) == kills

@@ -3,11 +3,11 @@
     python research.py STORE RESULT RAN KILLS QUESTIONS
 
 It answers questions by their oracle plans and files a report of each, over a real server of the library, which is a process of its
-own and dies once by itself. A life is killed when a request begins, when an answer is recorded, when a report begins, or when a
+own. A life is killed when a request begins, when an answer is recorded, when a report begins, or when a
 report is on the disk of the server and nobody here knows.
 
-After each death RAN has `asked N`, how many requests the server has seen, and `recorded KEY` for the idempotency key of each request
-whose answer the store has.
+After each death RAN has `asked N`, how many requests the server has seen, and `recorded KEY` for the idempotency key of each
+request whose answer the store has.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "examples"))
 
-from library.asking import file_once, open_library
-from library.fanout import load_questions
-from library.oracle import answer_by_oracle
-from library.own_questions import make_questions
-from library.server import read_lines
 from lives import die_and_rise, pass_moment, tell
 
 import headway as hw
 from headway import events
+from library.asking import file_once, open_library
+from library.fanout import load_questions
+from library.lines import read_lines
+from library.oracle import answer_by_oracle
+from library.own_questions import make_questions
 
 MOMENTS = ("a request begins", "a report is on the disk", "an answer is recorded", "a report begins")
 FOLDER = Path(sys.argv[1]).with_suffix(".library")
@@ -39,7 +39,7 @@ REPORT, REQUEST = "mcp.call_effect", "mcp.call"
 
 @hw.task
 async def main() -> list[str]:
-    library = open_library(FOLDER, questions=QUESTIONS, latency_s=0.03, fails=0.2, dies_at=9)
+    library = open_library(FOLDER, questions=QUESTIONS, latency_s=0.03, fails=0.2)
     answers = []
     for question in load_questions(QUESTIONS):
         found = await answer_by_oracle(library, question, "dataflow")

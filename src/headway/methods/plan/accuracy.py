@@ -26,8 +26,8 @@ _WORDS = re.compile(r"[^\W\d_]+")
 def loose_accuracy(reference: Any, answer: str) -> float:
     """The share of the reference's texts that the answer holds as whole words.
 
-    It departs in taking plurals off where the authors take the lemmas of spaCy; in keeping the point of a decimal, so that 1.5 is not
-    15; and in counting all texts of nested references alike.
+    It departs in taking plurals off where the authors take the lemmas of spaCy, in keeping the point of a decimal, so that 1.5 is
+    not 15, and in counting all texts of nested references alike.
 
     Args:
         reference: what a right answer holds: a text, a number, a truth value ("yes" or "no"), or lists and dictionaries of these.
