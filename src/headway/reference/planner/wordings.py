@@ -451,19 +451,19 @@ SUMS = {
             "{x} as a fraction of {y}",
             "the proportion of {x} and {y}",
         ),
-        ("the fraction of {x} and {y}", "{x} over {y}", "the proportion of {x} to {y}"),
+        ("the fraction that {x} is of {y}", "{x} over {y}", "the proportion of {x} to {y}"),
     ),
 }
 """Values that are made from values; `{bare}` is a field's noun alone, `{nouns}` names the field for each."""
 
 BARE = {
-    "area": Wordings(("area", "size", "surface area", "extent"), ("total area",)),
+    "area": Wordings(("area", "size", "surface area", "extent"), ("surface",)),
     "population": Wordings(("population", "number of people", "number of inhabitants", "headcount"), ("number of residents",)),
-    "coastline": Wordings(("coastline", "length of coast"), ("total coastline",)),
+    "coastline": Wordings(("coastline", "length of coast"), ("length of coastline",)),
     "neighbours": Wordings(("number of neighbours", "number of bordering countries"), ("number of neighbouring countries",)),
     "latitude": Wordings(("latitude",), ("northern latitude",)),
     "elevation": Wordings(("elevation", "height"), ("altitude",)),
-    "length": Wordings(("length",), ("total length",)),
+    "length": Wordings(("length",), ("number of kilometres",)),
 }
 """A field's noun, where what it is of comes later."""
 
