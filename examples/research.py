@@ -42,7 +42,7 @@ from library.planned import PLANNERS, Planned, Planner, answer_by_planner, choos
 from library.reporting import draw_plan, tabulate_oracle, tabulate_planners
 
 DATA = Path(__file__).resolve().parents[1] / ".venv" / "data" / WHEEL
-TASKS = ("library.oracle.answer_by_oracle", "library.planned.answer_by_planner")
+TASKS = (answer_by_oracle.spec.name, answer_by_planner.spec.name)
 
 
 @dataclass(frozen=True)

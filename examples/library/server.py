@@ -160,7 +160,10 @@ def main() -> None:
     pages |= pages_of_atlas()
     if questions := given("LIBRARY_QUESTIONS"):
         pages |= pages_of_questions(load_questions(Path(questions)))
-    make_server(Desk(Path(sys.argv[1]), world), Web(pages)).run("stdio")
+    try:
+        make_server(Desk(Path(sys.argv[1]), world), Web(pages)).run("stdio")
+    except* BrokenPipeError:
+        pass  # whoever asked has been killed
     os._exit(0)  # all is on the disk, and nobody has to wait while Python clears up
 
 
