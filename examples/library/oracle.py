@@ -7,7 +7,6 @@ before. All three ways do the same steps. What differs is what waits for what, s
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,13 +96,13 @@ async def take_step(does: Asks, given: Mapping[str, Heard]) -> Heard:
 @hw.task
 async def begin() -> tuple[int, float]:
     """Which process began, and when."""
-    return os.getpid(), time.monotonic()
+    return os.getpid(), hw.now()
 
 
 def seconds_since(begun: tuple[int, float]) -> float | None:
     """How long it took, unless it began in another process."""
     process, at = begun
-    return time.monotonic() - at if process == os.getpid() else None
+    return hw.now() - at if process == os.getpid() else None
 
 
 @hw.task(label=lambda library, question, way: f"{way}: {question.question}")
