@@ -165,7 +165,7 @@ def by_levels(graph: Graph[W]) -> Graph[W]:
         >>> steps = (Node("a", 1), Node("b", 5), Node("c", 5, after("a")))
         >>> graph = Graph(steps)
         >>> [levels.critical_path(lambda node: node.does)[0] for levels in (graph, by_levels(graph))]
-        [6, 10]
+        [6.0, 10.0]
 
     Source:
         How DTA-Llama makes its data of paths of single calls: Zhu et al., arXiv 2501.12432; after the idea of.

@@ -114,6 +114,9 @@ class PlanReader:
         joined: whether join() has come.
         fault: the line that is wrong, where there is one.
 
+    Raises:
+        UsageError: something else than a tool is to be called.
+
     Example:
         >>> from headway import tools
         >>> @tools.tool
@@ -270,7 +273,20 @@ async def read_plan(
         The steps, each an edit that adds it to a plan.
 
     Raises:
-        LineError: a line can't be read; the steps before it were given.
+        UsageError: as `LineError`: a line can't be read; the steps before it were given.
+
+    Example:
+        >>> import asyncio
+        >>> from headway import tools
+        >>> async def area(country: str) -> float:
+        ...     '''The area of a country.'''
+        >>> async def write():
+        ...     for piece in ('1. area("It', 'aly")\\njo', "in()"):
+        ...         yield piece
+        >>> async def program():
+        ...     return [step.node.does.said async for step in read_plan(write(), [tools.tool(area)])]
+        >>> asyncio.run(program())
+        ['area("Italy")']
 
     Source:
         The format of LLMCompiler: Kim et al., arXiv 2312.04511. It departs in refusing what can't be read, which the public code

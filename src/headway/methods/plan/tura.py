@@ -132,6 +132,28 @@ async def tura(
         UsageError: settings that make no sense, or no server fits.
         ModelError: the model gave no answer of the form that was asked for.
 
+    Example:
+        >>> from headway import models, tools
+        >>> from headway.methods import plan
+        >>> async def weather(city: str) -> str:
+        ...     '''The weather of a city: rain, sun, wind.'''
+        ...     return "sunny"
+        >>> class Assistant:
+        ...     name, abilities = "assistant", {"tools", "schema"}
+        ...     async def stream(self, request):
+        ...         if request.schema is not None:
+        ...             yield models.Piece('{"parts": ["Will it rain in Rome?"]}', finish="stop", tokens=8)
+        ...         elif request.tools and request.prompt[-1].role == "user":
+        ...             asked = models.CallPiece(0, "a", "weather", '{"city": "Rome"}')
+        ...             yield models.Piece(calls=(asked,), finish="tool", tokens=9)
+        ...         else:
+        ...             yield models.Piece("No, it is sunny.", finish="stop", tokens=5)
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     return (await plan.tura("Will it rain in Rome?", Assistant(), tools.Toolbox([weather]))).answer
+        >>> hw.run(program, store=None)
+        'No, it is sunny.'
+
     Source:
         Zhao et al., arXiv 2508.04604. It departs in finding servers by BM25 or an embedder, as the toolbox does, and in calling a
         question simple where it has one part, by rule; the paper trains both. It departs in what is done with a plan that can't be
