@@ -12,7 +12,7 @@ from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.graph import Graph, Node, after
 from headway.methods.plan.executor import execute
-from headway.methods.plan.using import Kit, name_tools
+from headway.methods.plan.lines.using import Kit, name_tools
 from headway.models.ask import AnyModel, sample
 from headway.models.checks.answers import AskedForTools
 from headway.models.messages import Message, ToolCall

@@ -14,9 +14,9 @@ from headway.methods import settings
 from headway.methods.agent.loop import agent
 from headway.methods.graph import EditRefused, Graph, Node, after
 from headway.methods.plan.executor import execute
+from headway.methods.plan.lines.so_far import say_tool, show_value
+from headway.methods.plan.lines.using import STEP_ERRORS, StepFailed
 from headway.methods.plan.records import Executed
-from headway.methods.plan.so_far import say_tool, show_value
-from headway.methods.plan.using import STEP_ERRORS, StepFailed
 from headway.models.ask import AnyModel, sample
 from headway.models.messages import Message
 from headway.models.structured.answering import Answering, answer

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
-from headway.methods.plan.literals import read_arguments, refs_in
-from headway.methods.plan.so_far import SoFar
+from headway.methods.plan.lines.literals import read_arguments, refs_in
+from headway.methods.plan.lines.so_far import SoFar
 from headway.models.ask import AnyModel
 from headway.models.messages import Message
 from headway.models.structured.answering import Answering, answer

@@ -15,9 +15,9 @@ from typing import Any
 from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.graph import Add, Node, Trace
-from headway.methods.plan.line_grammar import line_grammar
-from headway.methods.plan.lines import LineError, Use, read_plan
-from headway.methods.plan.so_far import Line, SoFar, planner_prompt
+from headway.methods.plan.lines.grammar import line_grammar
+from headway.methods.plan.lines.reader import LineError, Use, read_plan
+from headway.methods.plan.lines.so_far import Line, SoFar, planner_prompt
 from headway.models.ask import AnyModel
 from headway.models.requests import Prompt, Sampling
 from headway.models.streaming import stream

@@ -9,10 +9,10 @@ from typing import Any, Unpack
 
 from headway.errors import UsageError
 from headway.methods import settings
-from headway.methods.plan.compiler import Compiled, llm_compiler
-from headway.methods.plan.joining import Joiner
-from headway.methods.plan.so_far import SoFar, planner_prompt, say_tool
-from headway.methods.plan.using import StepFailed
+from headway.methods.plan.lines.compiler import Compiled, llm_compiler
+from headway.methods.plan.lines.joining import Joiner
+from headway.methods.plan.lines.so_far import SoFar, planner_prompt, say_tool
+from headway.methods.plan.lines.using import StepFailed
 from headway.models.ask import AnyModel, sample
 from headway.models.messages import Message
 from headway.models.numbers.embedding import EmbeddingModel

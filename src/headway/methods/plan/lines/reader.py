@@ -23,7 +23,7 @@ from typing import Any
 
 from headway.errors import UsageError
 from headway.methods.edits import Add, Node, after
-from headway.methods.plan.literals import BadArguments, Ref, Template, read_arguments, refs_in
+from headway.methods.plan.lines.literals import BadArguments, Ref, Template, read_arguments, refs_in
 from headway.near import near_sentence
 from headway.tools.results import show
 from headway.tools.tool import Tool
