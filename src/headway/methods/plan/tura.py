@@ -246,13 +246,15 @@ async def solve_part(question: str, server: str, given: dict[str, str], solve: A
     """Answer a sub-question with one server, by the time that is set."""
     known = "\n".join(f"{id}: {show_value(value)}" for id, value in given.items())
     asked = f"{question}\n\nKnown:\n{known}" if known else question
+    said, late = "", False
     if solve.until is None:
-        return await _solve(asked, server, solve)
-    said = ""
-    with deadline(at=solve.until, raises=False) as left:
         said = await _solve(asked, server, solve)
-    if left.expired and not said:
-        raise StepFailed("it had no answer in time")
+    else:
+        with deadline(at=solve.until, raises=False) as left:
+            said = await _solve(asked, server, solve)
+        late = left.expired
+    if not said:
+        raise StepFailed("it had no answer in time" if late else "it gave no answer")
     return said
 
 
