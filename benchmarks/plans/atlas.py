@@ -17,7 +17,7 @@ from headway.reference.planner.facts import Fact, Found
 from headway.reference.planner.questions import Mix, Question, make_questions
 
 TOKENS = 256
-COUNT = 12  # questions of a seed
+COUNT = 6  # questions of a seed
 
 
 @tools.tool
