@@ -17,5 +17,5 @@ PLANS = Catalogue(
         ("research", "The example"),
         ("show", "All together"),
     ),
-    others=("__main__", "asked"),
+    others=("__main__", "asked", "atlas"),
 )

@@ -10,13 +10,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import headway as hw
 from benchmarks.methods.row import Held, Pair, Row
 from headway import testing
 from headway.methods import plan
-from headway.methods.graph import Add, Edit, Graph, Node, Replace, Trace, after
+from headway.methods.graph import Add, Edit, Graph, Node, Remove, Replace, Rewire, Trace, after
 from headway.methods.plan.policies import one_by_one, rounds
 
 STEPS, REACH, MOST_NEEDS = 40, 12, 3
@@ -87,6 +87,94 @@ def makespan(graph: Graph[float], how: How, speak_s: float = SPEAK_S) -> float:
     return clock.elapsed
 
 
+def measure_streaming(seed: int) -> Pair:
+    """A streamed plan, against the critical path with what is said when."""
+    graph = draw_plan(seed)
+    return Pair(makespan(graph, "streaming"), ends_at_best(graph, SPEAK_S))
+
+
+def measure_against(seed: int, ours: How, baseline: How, *, level: bool = False) -> Pair:
+    """Two ways to run one plan."""
+    graph = draw_plan(seed, level=level)
+    return Pair(makespan(graph, ours), makespan(graph, baseline))
+
+
 # --- what the graph costs --------------------------------------------------------------------------------------------
 
-SIZE, EDITS = 10_000, 1_000
+SIZE, EDITS, WINDOW, TIMES = 10_000, 1_000, 40, 3
+
+
+def draw_large_plan(seed: int, size: int) -> Graph[int]:
+    """A plan whose steps need up to three of the forty before them."""
+    draw = random.Random(f"large {seed}")
+    nodes: list[Node[int]] = []
+    for number in range(size):
+        before = [node.id for node in nodes[-WINDOW:]]
+        nodes.append(Node(str(number), number, after(*draw.sample(before, min(len(before), draw.randrange(4))))))
+    return Graph(tuple(nodes))
+
+
+def draw_edits(seed: int, size: int, count: int) -> list[Edit[int]]:
+    """Edits of all kinds, of the later half of a plan, some of which come too late."""
+    draw = random.Random(f"edits {seed}")
+    edits: list[Edit[int]] = []
+    added: list[str] = []
+    for number in range(count):
+        kind, at = draw.randrange(4), draw.randrange(size // 2, size)
+        if kind == 0 or (kind == 1 and not added):
+            added.append(f"new {number}")
+            edits.append(Add(Node(added[-1], number, after(str(draw.randrange(size))))))
+        elif kind == 1:
+            edits.append(Remove(added.pop()))
+        elif kind == 2:
+            edits.append(Replace(str(at), size + number))
+        else:
+            edits.append(Rewire(str(at), after(*{str(draw.randrange(at)) for _ in range(2)})))
+    return edits
+
+
+@hw.task
+async def note(number: int, given: dict[str, int]) -> int:
+    return number + len(given)
+
+
+@hw.task
+async def say_edits(seed: int, trace: Trace[int]) -> AsyncIterator[Edit[int]]:
+    for edit in draw_edits(seed, len(trace.graph), EDITS):
+        yield edit
+
+
+@hw.task
+async def run_with_graph(graph: Graph[int], seed: int) -> plan.Executed[int, int]:
+    return await plan.execute(note, graph=graph, goal=seed, planner=say_edits)
+
+
+@hw.task
+async def run_without_graph(calls: Annotated[list[tuple[int, dict[str, int]]], hw.unkeyed], graph: Graph[int], seed: int) -> int:
+    """The same calls and the same stream, in a group."""
+    left = iter(calls)
+    async with hw.group() as parts:
+        parts.read(say_edits(seed, Trace(graph)))
+        for _, call in zip(range(WINDOW), left, strict=False):
+            parts.add(note(*call))
+        async for part in parts:
+            if isinstance(part, hw.Handle) and (call := next(left, None)) is not None:
+                parts.add(note(*call))
+    return len(calls)
+
+
+def measure_cost(seed: int, size: int = SIZE) -> Pair:
+    """CPU seconds of the graph and the executor, against those of the runtime for the same calls and the same stream."""
+    graph = draw_large_plan(seed, size)
+    plans, bare = [], []
+    for _ in range(TIMES):
+        began = time.process_time()
+        ran = hw.run(run_with_graph, graph, seed, store=None, progress=False)
+        plans.append(time.process_time() - began)
+        does = {node.id: node for node in ran.graph}
+        order = [each.step for each in ran.log if isinstance(each, plan.Started)]
+        calls = [(does[id].does, {need.step: ran.results[need.step] for need in does[id].needs}) for id in order]
+        began = time.process_time()
+        hw.run(run_without_graph, calls, graph, seed, store=None, progress=False)
+        bare.append(time.process_time() - began)
+    return Pair(min(plans) - min(bare), min(bare))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
 
 import headway as hw
 from headway import models, tools
@@ -35,6 +37,34 @@ class Writes:
             yield models.Piece(line if place == len(lines) - 1 else line + "\n", tokens=10)
         yield models.Piece(finish="stop")
         yield models.Piece(usage=models.Usage(10, 10 * len(lines)))
+
+
+class Speaks:
+    """Says, or asks for, what the script makes of a request: words, or a list of tools with their arguments."""
+
+    abilities = frozenset({"tools", "schema"})
+    price = models.FREE
+
+    def __init__(self, script: Callable[[Request], str | Sequence[tuple[str, Any]]], *, rest_s: float = 0.0) -> None:
+        self.name = "speaks"
+        self._script, self._rest_s = script, rest_s
+        self.asked: list[Request] = []
+
+    def count(self, prompt: object) -> int:
+        return 10
+
+    async def stream(self, request: Request) -> AsyncGenerator[models.Piece, None]:
+        self.asked.append(request)
+        if self._rest_s:
+            await hw.sleep(self._rest_s)
+        said = self._script(request)
+        if isinstance(said, str):
+            yield models.Piece(said, finish="stop", tokens=10)
+            return
+        for place, (name, arguments) in enumerate(said):
+            made = models.CallPiece(place, f"c{len(request.prompt)}-{place}", name, json.dumps(arguments))
+            yield models.Piece(calls=(made,), tokens=10)
+        yield models.Piece(finish="tool")
 
 
 @tools.tool

@@ -17,9 +17,6 @@ from headway import UsageError, models
 from headway.methods import plan
 from headway.methods.graph import Graph, Node, after
 from headway.methods.plan import Compiled, Finish, Replan, SoFar, last_result, llm_compiler
-from headway.sim.config import STEADY
-from headway.sim.history import History
-from headway.sim.store import Crash
 
 
 @pytest.fixture(autouse=True)
@@ -282,7 +279,7 @@ def test_a_joiner_that_decides_nothing_is_named(go):
         compile_with(go, ["join()"], join=join)
 
 
-# --- crashes ---------------------------------------------------------------------------------------------------------
+# --- what is killed (test_line_methods_survive) -----------------------------------------------------------------------
 
 WRITER = Writes(
     lambda asked: (
@@ -304,19 +301,3 @@ async def household() -> list[Any]:
     with hw.budget(tokens=100_000):
         made = await llm_compiler("Go.", WRITER, TOOLS, join=join, sampling={"max_tokens": 90})
     return [*made.answer, *made.faults]
-
-
-def test_wherever_it_is_killed_it_goes_on_and_no_effect_is_done_twice():
-    whole = History(1, STEADY)
-    undisturbed = whole.live(household)
-    size = len(whole.rows())
-    effects = {each for each in DONE if each.startswith("pay")}
-    assert len(effects) == 3
-    for at in range(1, size, 3):
-        DONE.clear()
-        history = History(1, STEADY)
-        history.live(household, crash=Crash(at, "after"))
-        last = history.live(household)
-        assert last.value == undisturbed.value
-        assert {each for each in DONE if each.startswith("pay")} <= effects
-        history.check(undisturbed.outcome)

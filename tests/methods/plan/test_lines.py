@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from headway import UsageError, models, tools
 from headway.methods.graph import Add, Graph, Node, after
 from headway.methods.plan import LineError, PlanReader, Ref, Template, Use, line_grammar, read_plan
-from headway.methods.plan.literals import BadArguments, read_arguments, refs_in
+from headway.methods.plan.lines.literals import BadArguments, read_arguments, refs_in
 
 
 @tools.tool

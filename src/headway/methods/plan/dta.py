@@ -12,7 +12,7 @@ from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.graph import Graph, Node, after
 from headway.methods.plan.executor import execute
-from headway.methods.plan.using import Kit, name_tools
+from headway.methods.plan.lines.using import Kit, name_tools
 from headway.models.ask import AnyModel, sample
 from headway.models.checks.answers import AskedForTools
 from headway.models.messages import Message, ToolCall
@@ -165,7 +165,7 @@ def by_levels(graph: Graph[W]) -> Graph[W]:
         >>> steps = (Node("a", 1), Node("b", 5), Node("c", 5, after("a")))
         >>> graph = Graph(steps)
         >>> [levels.critical_path(lambda node: node.does)[0] for levels in (graph, by_levels(graph))]
-        [6, 10]
+        [6.0, 10.0]
 
     Source:
         How DTA-Llama makes its data of paths of single calls: Zhu et al., arXiv 2501.12432; after the idea of.

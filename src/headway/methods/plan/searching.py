@@ -17,7 +17,7 @@ from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.graph import Graph, Node
 from headway.methods.plan.executor import execute
-from headway.methods.plan.so_far import show_value
+from headway.methods.plan.lines.so_far import show_value
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors
 from headway.models.ask import AnyModel, sample
 from headway.models.requests import Sampling

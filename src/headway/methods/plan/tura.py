@@ -14,9 +14,9 @@ from headway.methods import settings
 from headway.methods.agent.loop import agent
 from headway.methods.graph import EditRefused, Graph, Node, after
 from headway.methods.plan.executor import execute
+from headway.methods.plan.lines.so_far import say_tool, show_value
+from headway.methods.plan.lines.using import STEP_ERRORS, StepFailed
 from headway.methods.plan.records import Executed
-from headway.methods.plan.so_far import say_tool, show_value
-from headway.methods.plan.using import STEP_ERRORS, StepFailed
 from headway.models.ask import AnyModel, sample
 from headway.models.messages import Message
 from headway.models.structured.answering import Answering, answer
@@ -132,6 +132,28 @@ async def tura(
         UsageError: settings that make no sense, or no server fits.
         ModelError: the model gave no answer of the form that was asked for.
 
+    Example:
+        >>> from headway import models, tools
+        >>> from headway.methods import plan
+        >>> async def weather(city: str) -> str:
+        ...     '''The weather of a city: rain, sun, wind.'''
+        ...     return "sunny"
+        >>> class Assistant:
+        ...     name, abilities = "assistant", {"tools", "schema"}
+        ...     async def stream(self, request):
+        ...         if request.schema is not None:
+        ...             yield models.Piece('{"parts": ["Will it rain in Rome?"]}', finish="stop", tokens=8)
+        ...         elif request.tools and request.prompt[-1].role == "user":
+        ...             asked = models.CallPiece(0, "a", "weather", '{"city": "Rome"}')
+        ...             yield models.Piece(calls=(asked,), finish="tool", tokens=9)
+        ...         else:
+        ...             yield models.Piece("No, it is sunny.", finish="stop", tokens=5)
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     return (await plan.tura("Will it rain in Rome?", Assistant(), tools.Toolbox([weather]))).answer
+        >>> hw.run(program, store=None)
+        'No, it is sunny.'
+
     Source:
         Zhao et al., arXiv 2508.04604. It departs in finding servers by BM25 or an embedder, as the toolbox does, and in calling a
         question simple where it has one part, by rule; the paper trains both. It departs in what is done with a plan that can't be
@@ -224,13 +246,15 @@ async def solve_part(question: str, server: str, given: dict[str, str], solve: A
     """Answer a sub-question with one server, by the time that is set."""
     known = "\n".join(f"{id}: {show_value(value)}" for id, value in given.items())
     asked = f"{question}\n\nKnown:\n{known}" if known else question
+    said, late = "", False
     if solve.until is None:
-        return await _solve(asked, server, solve)
-    said = ""
-    with deadline(at=solve.until, raises=False) as left:
         said = await _solve(asked, server, solve)
-    if left.expired and not said:
-        raise StepFailed("it had no answer in time")
+    else:
+        with deadline(at=solve.until, raises=False) as left:
+            said = await _solve(asked, server, solve)
+        late = left.expired
+    if not said:
+        raise StepFailed("it had no answer in time" if late else "it gave no answer")
     return said
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from headway.engine.handle import Handle
 from headway.engine.identity.signature import unkeyed
 from headway.errors import CallError, UsageError
-from headway.methods.plan.lines import Use
+from headway.methods.plan.lines.reader import Use
 from headway.methods.search.failures import SAMPLE_ERRORS
 from headway.models.messages import ToolCall
 from headway.task import Task, task

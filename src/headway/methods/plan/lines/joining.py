@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
 
-from headway.methods.plan.literals import read_arguments, refs_in
-from headway.methods.plan.so_far import SoFar
+from headway.methods.plan.lines.literals import read_arguments, refs_in
+from headway.methods.plan.lines.so_far import SoFar
 from headway.models.ask import AnyModel
 from headway.models.messages import Message
 from headway.models.structured.answering import Answering, answer
@@ -108,6 +108,20 @@ def ask_joiner(model: AnyModel, **options: Unpack[Answering]) -> Joiner:
 
     Returns:
         The joiner. In the last round the model can't ask for more.
+
+    Example:
+        >>> from headway import models
+        >>> from headway.methods import plan
+        >>> class Judge:
+        ...     name = "judge"
+        ...     async def stream(self, request):
+        ...         yield models.Piece('{"thought": "It is there.", "action": "finish", "answer": "Rome"}', finish="stop", tokens=9)
+        >>> @hw.task
+        ... async def program() -> plan.Finish:
+        ...     looked_up = plan.Line("1", 'lookup("Italy", "capital")', "Rome")
+        ...     return await plan.ask_joiner(Judge())(plan.SoFar("What is the capital of Italy?", (looked_up,)))
+        >>> hw.run(program, store=None)
+        Finish(answer='Rome')
     """
 
     async def join(so_far: SoFar) -> Finish | Replan:
@@ -129,6 +143,14 @@ async def last_result(so_far: SoFar) -> Finish | Replan:
     Returns:
         A `Finish`; a `Replan` where something failed or the plan broke off. In the last round an answer of None says that there is
         none.
+
+    Example:
+        >>> import asyncio
+        >>> from headway.methods.plan import Line, SoFar
+        >>> asyncio.run(last_result(SoFar("How large is Rome?", (Line("1", 'area("Rome")', 1285.0),))))
+        Finish(answer=1285.0)
+        >>> asyncio.run(last_result(SoFar("How large is Rome?", (Line("1", 'area("Rome")', error="no such country"),))))
+        Replan(thought='Line 1 failed: no such country')
     """
     faults = [f"Line {line.id} failed: {line.error}" for line in so_far.lines if line.error]
     if so_far.fault:

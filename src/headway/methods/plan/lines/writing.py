@@ -15,9 +15,9 @@ from typing import Any
 from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.graph import Add, Node, Trace
-from headway.methods.plan.line_grammar import line_grammar
-from headway.methods.plan.lines import LineError, Use, read_plan
-from headway.methods.plan.so_far import Line, SoFar, planner_prompt
+from headway.methods.plan.lines.grammar import line_grammar
+from headway.methods.plan.lines.reader import LineError, Use, read_plan
+from headway.methods.plan.lines.so_far import Line, SoFar, planner_prompt
 from headway.models.ask import AnyModel
 from headway.models.requests import Prompt, Sampling
 from headway.models.streaming import stream
@@ -54,6 +54,24 @@ def write_lines(
 
     Raises:
         UsageError: settings that make no sense.
+
+    Example:
+        >>> from headway import models, tools
+        >>> from headway.methods import plan
+        >>> @tools.tool
+        ... async def area(country: str) -> int:
+        ...     '''The area of a country in km2.'''
+        ...     return len(country)
+        >>> class Planner:
+        ...     name = "planner"
+        ...     async def stream(self, request):
+        ...         yield models.Piece('1. area("Italy")\\njoin()', finish="stop", tokens=9)
+        >>> @hw.task
+        ... async def program() -> dict[str, int]:
+        ...     planner = plan.write_lines(Planner(), [area])
+        ...     return (await plan.execute(plan.use_tools([area]), goal=plan.SoFar("How large is it?"), planner=planner)).results
+        >>> hw.run(program, store=None)
+        {'1': 5}
     """
     settings.function("write_lines", prompt=prompt)
     settings.whole_number("write_lines", mends=mends, grammar=grammar)

@@ -9,10 +9,10 @@ from typing import Any, Unpack
 
 from headway.errors import UsageError
 from headway.methods import settings
-from headway.methods.plan.compiler import Compiled, llm_compiler
-from headway.methods.plan.joining import Joiner
-from headway.methods.plan.so_far import SoFar, planner_prompt, say_tool
-from headway.methods.plan.using import StepFailed
+from headway.methods.plan.lines.compiler import Compiled, llm_compiler
+from headway.methods.plan.lines.joining import Joiner
+from headway.methods.plan.lines.so_far import SoFar, planner_prompt, say_tool
+from headway.methods.plan.lines.using import StepFailed
 from headway.models.ask import AnyModel, sample
 from headway.models.messages import Message
 from headway.models.numbers.embedding import EmbeddingModel
@@ -167,6 +167,25 @@ async def task_matrix(
 
     Raises:
         UsageError: settings that make no sense, or no API fits.
+
+    Example:
+        >>> from headway import models
+        >>> from headway.methods import plan
+        >>> async def area(country: str) -> int:
+        ...     '''The area of a country in km2.'''
+        ...     return {"Italy": 302068}[country]
+        >>> class Planner:
+        ...     name = "planner"
+        ...     async def stream(self, request):
+        ...         asked = request.prompt[-1].text.startswith("Outline")
+        ...         said = "Find the area of the country." if asked else '1. area("Italy")\\njoin()'
+        ...         yield models.Piece(said, finish="stop", tokens=9)
+        >>> @hw.task
+        ... async def program() -> int:
+        ...     platform = plan.Platform([plan.Api(area, [("How large is Spain?", 'area("Spain")')])])
+        ...     return (await plan.task_matrix("How large is Italy?", Planner(), platform, join=plan.last_result)).answer
+        >>> hw.run(program, store=None)
+        302068
 
     Source:
         Liang et al., arXiv 2303.16434; after the idea of its platform, selector and executor. Its foundation model is any model

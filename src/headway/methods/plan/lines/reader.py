@@ -23,7 +23,7 @@ from typing import Any
 
 from headway.errors import UsageError
 from headway.methods.edits import Add, Node, after
-from headway.methods.plan.literals import BadArguments, Ref, Template, read_arguments, refs_in
+from headway.methods.plan.lines.literals import BadArguments, Ref, Template, read_arguments, refs_in
 from headway.near import near_sentence
 from headway.tools.results import show
 from headway.tools.tool import Tool
@@ -113,6 +113,9 @@ class PlanReader:
     Attributes:
         joined: whether join() has come.
         fault: the line that is wrong, where there is one.
+
+    Raises:
+        UsageError: something else than a tool is to be called.
 
     Example:
         >>> from headway import tools
@@ -270,7 +273,20 @@ async def read_plan(
         The steps, each an edit that adds it to a plan.
 
     Raises:
-        LineError: a line can't be read; the steps before it were given.
+        UsageError: as `LineError`: a line can't be read; the steps before it were given.
+
+    Example:
+        >>> import asyncio
+        >>> from headway import tools
+        >>> async def area(country: str) -> float:
+        ...     '''The area of a country.'''
+        >>> async def write():
+        ...     for piece in ('1. area("It', 'aly")\\njo', "in()"):
+        ...         yield piece
+        >>> async def program():
+        ...     return [step.node.does.said async for step in read_plan(write(), [tools.tool(area)])]
+        >>> asyncio.run(program())
+        ['area("Italy")']
 
     Source:
         The format of LLMCompiler: Kim et al., arXiv 2312.04511. It departs in refusing what can't be read, which the public code

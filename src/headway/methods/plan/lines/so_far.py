@@ -128,6 +128,16 @@ def planner_prompt(so_far: SoFar, tools: Sequence[Tool]) -> list[Message]:
 
     Returns:
         The messages.
+
+    Example:
+        >>> _, asked = planner_prompt(SoFar("How large is Rome?", (Line("1", 'area("Rome")', 1285.0),)), [])
+        >>> print(asked.text)
+        How large is Rome?
+        <BLANKLINE>
+        This was done already:
+        1. area("Rome") -> 1285.0
+        <BLANKLINE>
+        Don't repeat what was done: refer to its results. Go on with line 2.
     """
     said = [so_far.question]
     if so_far.lines:

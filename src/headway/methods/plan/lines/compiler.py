@@ -11,12 +11,12 @@ from headway.errors import ToolArgumentsError, UsageError
 from headway.methods import settings
 from headway.methods.graph import Node
 from headway.methods.plan.executor import execute
-from headway.methods.plan.joining import Finish, Joiner, Replan
-from headway.methods.plan.lines import LineError, Use
+from headway.methods.plan.lines.joining import Finish, Joiner, Replan
+from headway.methods.plan.lines.reader import LineError, Use
+from headway.methods.plan.lines.so_far import Line, SoFar, planner_prompt
+from headway.methods.plan.lines.using import STEP_ERRORS, Kit, StepFailed, as_taken, name_tools, use_tool
+from headway.methods.plan.lines.writing import PlanPrompt, write_lines
 from headway.methods.plan.records import Executed, Planned
-from headway.methods.plan.so_far import Line, SoFar, planner_prompt
-from headway.methods.plan.using import STEP_ERRORS, Kit, StepFailed, as_taken, name_tools, use_tool
-from headway.methods.plan.writing import PlanPrompt, write_lines
 from headway.methods.protocols import Policy
 from headway.methods.search.failures import Errors
 from headway.models.ask import AnyModel
