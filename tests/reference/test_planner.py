@@ -21,7 +21,7 @@ from headway.models.base import Message, Request
 from headway.reference import weights
 from headway.reference.batch import IGNORED
 from headway.reference.network import Shape
-from headway.reference.planner import questions, tokens, wordings
+from headway.reference.planner import phrases, questions, tokens, wordings
 from headway.reference.planner.batches import batch
 from headway.reference.planner.measure import are_exact, write_plans
 from headway.reference.planner.plans import Step, read_plan, write_plan
@@ -72,9 +72,9 @@ def test_more_questions_than_there_are_is_an_error_in_words(monkeypatch: pytest.
 
 
 def test_training_sees_no_wording_that_is_kept() -> None:
-    tables = [table for table in vars(wordings).values() if isinstance(table, wordings.Wordings)]
-    tables += [each for table in (wordings.THINGS, wordings.SUMS, wordings.BARE) for each in table.values()]
-    tables += [each for field in wordings.FIELDS.values() for each in vars(field).values()]
+    tables = [table for table in vars(wordings).values() if isinstance(table, phrases.Wordings)]
+    tables += [each for table in (phrases.THINGS, phrases.BARE, wordings.SUMS) for each in table.values()]
+    tables += [each for field in phrases.FIELDS.values() for each in vars(field).values()]
     assert len(tables) > 60
     assert all(table.kept and not set(table.seen) & set(table.kept) for table in tables)
     kept = {"Get me ", "Do you know ", "sum total", "in the mean", "which is the one that"}
