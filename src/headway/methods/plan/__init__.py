@@ -8,6 +8,8 @@ A planner proposes and never acts: only the caller's `step` does, and each step 
 answers reaches a planner only where the caller's planner looks at results.
 """
 
+from headway.methods.plan.accuracy import loose_accuracy as loose_accuracy
+from headway.methods.plan.accuracy import strict_accuracy as strict_accuracy
 from headway.methods.plan.deps import Why as Why
 from headway.methods.plan.deps import deps as deps
 from headway.methods.plan.deps import nearest_first as nearest_first
