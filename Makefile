@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED := -n auto --maxprocesses 4  # tests/spread.py says what goes where
 
-.PHONY: demo demo-agent demo-fresh demo-puzzles model model-arithmetic test test-long test-all prove chaos bench docs lint clean
+.PHONY: demo demo-agent demo-fresh demo-puzzles demo-research model model-arithmetic planner test test-long test-all prove chaos bench docs lint clean
 
 # What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
@@ -13,7 +13,9 @@ $(VENV)/.model: PINS = torch==2.13.0
 $(VENV)/.tests: EXTRAS = dev,solve
 $(VENV)/.docs: EXTRAS = docs
 $(VENV)/.assistant: EXTRAS = assistant,models
-$(VENV)/.installed $(VENV)/.model $(VENV)/.tests $(VENV)/.docs $(VENV)/.assistant: pyproject.toml
+$(VENV)/.research: EXTRAS = assistant,local,torch
+$(VENV)/.research: PINS = torch==2.13.0
+$(VENV)/.installed $(VENV)/.model $(VENV)/.tests $(VENV)/.docs $(VENV)/.assistant $(VENV)/.research: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headway needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Headway needs Python 3.11 or newer, this is $$($(PYTHON) --version): set PYTHON=/path/to/python3.11"; exit 1; }
@@ -32,6 +34,15 @@ demo-fresh: $(VENV)/.model  ## the same, from the beginning
 demo-agent: $(VENV)/.assistant  ## an assistant with twelve tools on a small model, killed in the middle; HEADWAY_MODEL names another
 	@$(BIN)/python examples/agent.py --fresh $(ARGS)
 
+# FanOutQA's questions (CC BY-SA 4.0) are fetched once, and not installed.
+FANOUT := $(VENV)/data/fanoutqa-1.1.1-py3-none-any.whl
+$(FANOUT): $(VENV)/.research
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(VENV)/data fanoutqa==1.1.1
+	@touch $@
+
+demo-research: $(VENV)/.research $(FANOUT)  ## questions over many pages, planned by models and run in three ways; killed in the middle
+	@$(BIN)/python examples/research.py --fresh --data $(FANOUT) $(ARGS)
+
 demo-puzzles: $(VENV)/.installed  ## solve 300 puzzles, two searches racing for each; needs no PyTorch
 	@$(BIN)/python examples/puzzles.py $(ARGS)
 
@@ -40,6 +51,9 @@ model: $(VENV)/.model  ## train the Countdown model from nothing, on two process
 
 model-arithmetic: $(VENV)/.model  ## train the arithmetic model and fit its verifier; kill it and run it again
 	@$(BIN)/python examples/train_arithmetic.py $(ARGS)
+
+planner: $(VENV)/.model  ## train the planner from nothing, and keep early weights as a noisy one; kill it and run it again
+	@$(BIN)/python examples/train_planner.py $(ARGS)
 
 test: $(VENV)/.tests  ## the default suite, on up to four cores
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
