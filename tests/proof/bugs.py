@@ -27,6 +27,7 @@ from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
+from known.bugs_of_lines import OF_LINES
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
@@ -64,6 +65,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_SEARCHES,
     *OF_FRAMEWORKS,
     *OF_THE_WIRE,
+    *OF_LINES,
     *OF_PLANNERS,
 )
 OF_ROOMS = frozenset(
@@ -77,6 +79,7 @@ OF_ROOMS = frozenset(
         *OF_SERVING,
         *OF_THE_WIRE,
         *OF_FRAMEWORKS,
+        *OF_LINES,
         *OF_PLANNERS,
     )
 )
