@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Unpack
+from typing import Literal
 
 from headway.errors import BudgetExceeded, UsageError
 from headway.methods import settings
@@ -39,9 +39,13 @@ class Speech:
         return frozenset({self.spawn, self.messages, self.join})
 
     def hear(self, thread: Thread) -> str:
-        """What a parent hears of a helper: one line, in which no tag has power."""
-        said = self.nothing.replace("{why}", _REASONS.get(thread.why, thread.error)) if thread.message is None else thread.message
-        return " ".join(quote(said, self.tags).split("\n"))
+        """What a parent hears of a helper: one line, without tags, which would have power in its text."""
+        said, why = thread.message, _REASONS.get(thread.why, thread.error)
+        if said is not None and quote(said, self.tags) != said:
+            said, why = None, "its message has tags in it"
+        if said is None:
+            said = quote(self.nothing.replace("{why}", why), self.tags)
+        return " ".join(said.split("\n"))
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,14 @@ async def apr(
     seed: int = 0,
     speech: Speech = SPEECH,
     errors: Errors = SAMPLE_ERRORS,
-    **sampling: Unpack[Sampling],
+    sampling: Sampling | None = None,
 ) -> Thread:
     """Let a model think in threads that it starts itself.
 
-    The model continues the prompt. At `<spawn>` it lists what helpers are told, one a line; they write at the same time, each sees its
-    line and nothing else, and ends with `<join>…</join>`. Their messages are put into the parent's text, which goes on until its own
-    join. Each helper is a call: a run that was killed goes on without writing a finished thread again. A helper that failed, ran
-    out of tokens or ended without a join is a message like any other.
+    The model continues the prompt. At `<spawn>` it lists what helpers are told, one a line; they write at the same time, each sees
+    its line and nothing else, and ends with `<join>…</join>`. Their messages are put into the parent's text, which goes on until
+    its own join. Each helper is a call: a run that was killed goes on without writing a finished thread again. A helper that
+    failed, ran out of tokens or ended without a join is a message like any other.
 
     It departs in that nothing is trained here, and helpers of a bounded depth may start helpers.
 
@@ -145,7 +149,7 @@ async def apr(
         seed: of all samples.
         speech: the words by which they speak.
         errors: what a helper may fail with without failing the program; an exception class or several.
-        **sampling: how the model is asked: see `models.Sampling`.
+        sampling: how the model is asked otherwise; see `models.Sampling`.
 
     Returns:
         The parent's thread. `message` is what it joined with.
@@ -242,7 +246,7 @@ class _Thinking:
             first = len(self._helpers)
             begun = [think(self._shared, share, (*self._path, first + at), each) for at, each in enumerate(may)]
             for each, end in zip(may, await self._shared.spares.settle(begun), strict=True):
-                threads.append(end if isinstance(end, Thread) else Thread(each, "", None, "failed", Spent(), error=end))
+                threads.append(end.value or Thread(each, "", None, "failed", Spent(), error=end.error))
         self._helpers += threads
         self._spent += beside(thread.spent for thread in threads)
         unstarted = [Thread(each, "", None, "failed", Spent(), error="it was not started") for each in contexts[len(threads) :]]

@@ -5,9 +5,10 @@
         for event in reader.read(piece): ...
     rest = reader.end()
 
-A tag may be split across pieces anywhere. Models make mistakes, and no text is refused for its tags: what is no known tag is text, a
-closing tag without its opening is text, and so is an opening tag more than `DEEPEST` blocks deep. A block that is still open when one
-around it closes, or when the text ends, is marked as not closed. So the same events come of a text however it was cut into pieces, and nothing of it is lost.
+A tag may be split across pieces anywhere. Models make mistakes, and no text is refused for its tags: what is no known tag is text,
+a closing tag without its opening is text, and so is an opening tag more than `DEEPEST` blocks deep. A block that is still open when
+one around it closes, or when the text ends, is marked as not closed. So the same events come of a text however it was cut into
+pieces, and nothing of it is lost.
 
 Text that comes from elsewhere must not speak as the program: put it through `quote` before it becomes part of a prompt.
 """
@@ -247,7 +248,11 @@ def tops(events: Iterable[Event]) -> tuple[str | Block, ...]:
     Returns:
         They, in order.
     """
-    parts = [event.text if isinstance(event, Said) else event.block for event in events if not isinstance(event, Opened) and not event.depth]
+    parts = [
+        event.text if isinstance(event, Said) else event.block
+        for event in events
+        if not isinstance(event, Opened) and not event.depth
+    ]
     return tuple(_joined(parts))
 
 

@@ -1,17 +1,16 @@
 """Lets a model write on until it closes a tag, and counts what that cost: on the longest way, and in all.
 
-A text is continued with a call of the model whose stop texts are closing tags. Threads that write beside each other cost the longest
-way the longest of them, and all of them in all. Everything that a thread decides it decides from recorded replies.
+A text is continued with a call of the model whose stop texts are closing tags. Threads that write beside each other cost the
+longest way the longest of them, and all of them in all. Everything that a thread decides it decides from recorded replies.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from headway.engine.handle import Handle
 from headway.engine.tasks.callables import describe_error
 from headway.errors import UsageError
 from headway.joins.bound import bound_of
@@ -56,6 +55,13 @@ def beside(branches: Iterable[Spent]) -> Spent:
     return Spent(max((one.sequential for one in each), default=0), sum(one.total for one in each))
 
 
+class Branch(NamedTuple, Generic[T]):
+    """What a branch gave, or why it failed."""
+
+    value: T | None
+    error: str
+
+
 class Spares:
     """Which errors of a branch are told instead of raised.
 
@@ -70,18 +76,18 @@ class Spares:
         Failures(errors)
         self._kinds = errors
 
-    async def settle(self, begun: Sequence[Handle[T]]) -> list[T | str]:
+    async def settle(self, begun: Sequence[Awaitable[T]]) -> list[Branch[T]]:
         """Wait for all branches.
 
         Returns:
-            What each of them gave; of one that failed, why.
+            How each ended, in order.
         """
-        found: list[T | str] = []
+        found: list[Branch[T]] = []
         for end in await settle(*begun):
             if end.error is None:
-                found.append(cast("T", end.value))
+                found.append(Branch(end.value, ""))
             elif bound_of(end.error) is None and isinstance(end.error, self._kinds):
-                found.append(describe_error(end.error))
+                found.append(Branch(None, describe_error(end.error)))
             else:
                 raise end.error
         return found
@@ -119,18 +125,21 @@ class Written:
     spent: Spent
 
 
-def make_writer(where: str, model: AnyModel, prompt: object, seed: int, sampling: Sampling) -> Writer:
+def make_writer(where: str, model: AnyModel, prompt: object, seed: int, sampling: Sampling | None) -> Writer:
     """A writer. Raises UsageError for a prompt that is no text, and for options that the method sets itself."""
     settings.whole_number(where, seed=seed)
     if not isinstance(prompt, str) or not prompt:
         raise UsageError(f"{where}: prompt={prompt!r:.80}: the text that the model continues")
-    if taken := TAKEN & sampling.keys():
+    asked = sampling or Sampling()
+    if taken := TAKEN & asked.keys():
         raise UsageError(f"{where}: sampling has {', '.join(sorted(taken))}, which it sets itself")
-    make_request(prompt, **sampling)
-    return Writer(model, seed, sampling)
+    make_request(prompt, **asked)
+    return Writer(model, seed, asked)
 
 
-async def write(writer: Writer, before: str, tags: Iterable[str], ends: Sequence[str], most: int, place: Path, *, within: str = "") -> Written:
+async def write(
+    writer: Writer, before: str, tags: Iterable[str], ends: Sequence[str], most: int, place: Path, *, within: Sequence[str] = ()
+) -> Written:
     """Let the model go on.
 
     Args:
@@ -140,14 +149,14 @@ async def write(writer: Writer, before: str, tags: Iterable[str], ends: Sequence
         ends: the tags whose closing ends it. A model that stops by itself inside of one has closed it.
         most: tokens at most.
         place: whose text it is and which of its turns, which makes the seed.
-        within: the block that is open before it.
+        within: the blocks that are open before it, the innermost last.
     """
     stops = tuple(f"</{end}>" for end in ends)
     seed = derive_seed(writer.seed, place)
     reply = await begin(writer.model, make_request(before, **writer.sampling, stop=stops, max_tokens=most, seed=seed))
     sample = reply.samples[0]
     reader = TagReader(set(tags))
-    reader.read(f"<{within}>" * bool(within) + sample.text)
+    reader.read("".join(f"<{tag}>" for tag in within) + sample.text)
     innermost = reader.open[-1] if reader.open else ""
     spent = Spent(sample.tokens, sample.tokens)
     if sample.finish == "length" or innermost not in ends:

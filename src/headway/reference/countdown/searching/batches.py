@@ -1,8 +1,8 @@
 """Makes the training data of the search model on demand, from a seed and an index alone.
 
-A batch holds searches alone, parents and helpers. Puzzles have four numbers; their targets are drawn evenly, and only those that can
-be reached stay, so few have many solutions. No puzzle that is held out is among them, and no helper's either. The texts of a batch are
-sorted by length, which keeps a piece of it free of padding.
+A batch holds searches alone, parents and helpers. Puzzles have four numbers; their targets are drawn evenly, and only those that
+can be reached stay, so few have many solutions. No puzzle that is held out is among them, and no helper's either. The texts of a
+batch are sorted by length, which keeps a piece of it free of padding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from headway.reference.batch import IGNORED, Batch
 from headway.reference.countdown.batches import MAX_TARGET, MIN_TARGET
 from headway.reference.countdown.puzzle import Puzzle, is_held_out
 from headway.reference.countdown.searching import traces
-from headway.reference.countdown.searching.tokens import END, LINE, PAD, encode
+from headway.reference.countdown.searching.tokens import END, PAD, encode
 
 LENGTH = 512  # tokens of a text and its end, at most; a search alone that needs more is cut
 
@@ -26,9 +26,9 @@ class Mix:
     """What texts there are: the shares of searches alone and of parents (the rest are helpers), of helpers that find something, and
     up to which number puzzles go."""
 
-    alone: float = 0.3
+    alone: float = 0.2
     parents: float = 0.3
-    lucky: float = 0.4
+    lucky: float = 0.5
     largest: int = 20
 
 
@@ -73,14 +73,16 @@ def _alone(rng: random.Random, mix: Mix) -> tuple[list[int], list[bool]]:
 
 def _parent(rng: random.Random, mix: Mix) -> tuple[list[int], list[bool]]:
     puzzle = draw_puzzle(rng, mix.largest, held=False)
-    return _text(traces.prompt_parent(puzzle), traces.parent_text(*traces.search_forked(puzzle.numbers, puzzle.target, rng), puzzle.target))
+    return _text(
+        traces.prompt_parent(puzzle), traces.parent_text(*traces.search_forked(puzzle.numbers, puzzle.target, rng), puzzle.target)
+    )
 
 
 def _helper(rng: random.Random, mix: Mix, *, lucky: bool) -> tuple[list[int], list[bool]]:
     """A helper's text: of a step of a puzzle, and where it is to be lucky, of one that leads to the target."""
     while True:
         puzzle = draw_puzzle(rng, mix.largest, held=False)
-        order = traces.moves(puzzle.numbers, puzzle.target, rng)
+        order = traces.first_moves(puzzle.numbers, puzzle.target, rng)
         for move in order if lucky else [rng.choice(order)]:
             if is_held_out(Puzzle(move.state, puzzle.target)):
                 continue
@@ -90,14 +92,11 @@ def _helper(rng: random.Random, mix: Mix, *, lucky: bool) -> tuple[list[int], li
 
 
 def _text(prompt: str, parts: list[tuple[str, bool]]) -> tuple[list[int], list[bool]]:
-    """The tokens of a text and whether each is to be learned. A text that is too long is cut after a line."""
+    """The tokens of a text and whether each is to be learned. What is too long is cut."""
     said = encode(prompt)
     learned = [False] * len(said)
     for text, is_learned in parts:
         tokens = encode(text)
         said += tokens
         learned += [is_learned] * len(tokens)
-    if len(said) < LENGTH:
-        return [*said, END], [*learned, True]
-    room = LENGTH - said[:LENGTH][::-1].index(LINE)
-    return said[:room], learned[:room]
+    return [*said, END][:LENGTH], [*learned, True][:LENGTH]

@@ -1,30 +1,33 @@
 """Searches of Countdown as text: alone, or with helpers that search in parallel. They need no model, and the model learns from them.
 
-Alone, a search goes deep first. Each line is a step with all the numbers that are left, its result first; how many are left says how
-deep it is, so going back needs no words. The text ends with the steps of the solution, or with none.
+Alone, a search goes deep first. Each line is a step with the numbers that are left, its result first. Where two are left, it says
+after `~` what the last step can make of them that is nearest to the target. How many are left says how deep a line is, so going back
+needs no words. The text ends with the steps of the solution, or with none.
 
     9 7 4 2 -> 80
-    7+4=11 9 2
-    11*9=99 2
+    9*2=18 7 4
+    18+7=25 4~100
+    18-7=11 4~44
     ...
-    <join>9*2=18, 18*4=72, ...</join>
+    <join>...</join>
 
 With helpers (`=>`), it lists steps instead; each starts a search alone, which sees that one line and ends with a join of its own. The
 parent reads their messages and nothing else of them.
 
     9 7 4 2 => 80
-    <spawn>7+4=11 9 2 -> 80
-    9*2=18 7 4 -> 80
+    <spawn>9*2=18 7 4 -> 80
+    7+4=11 9 2 -> 80
     </spawn><messages>none
-    18*4=72, ...
-    </messages><join>9*2=18, 18*4=72, ...</join>
+    11*9=99, ...
+    </messages><join>7+4=11, 11*9=99, ...</join>
 
-Steps come in the order of the multiply heuristic: how near the sum of the numbers left is to a factor of the target. Noise is added
-to it, so that two searches of a puzzle differ.
+The first steps come in the order of the multiply heuristic: how near the sum of the numbers left is to a factor of the target. Noise
+is added to it, so that two searches of a puzzle differ. Later steps come in the order of their numbers and operators.
 
 Source:
     Adaptive Parallel Reasoning, Pan et al., arXiv 2504.15466, its Algorithms 1 and 2; after the idea of. It departs in shorter
-    lines, in leaving the last step to be seen without a line, and in that the parent starts all of its steps in groups of `width`.
+    lines, in the order of later steps, in what is said of the last one, and in that the parent starts all of its steps, in groups of
+    `width`.
 """
 
 from __future__ import annotations
@@ -82,30 +85,36 @@ def distance(numbers: State, target: int) -> int:
     return min(abs(factor - total) for factor in _factors(target))
 
 
-def moves(numbers: State, target: int, rng: random.Random, noise: float = NOISE) -> list[Move]:
-    """The steps from a state, without those that lead to the same, the most promising first."""
-    found: dict[State, tuple[float, Move]] = {}
+def moves(numbers: State) -> list[Move]:
+    """The steps from a state, in the order of their numbers and operators, without those that lead to the same."""
+    found: dict[State, Move] = {}
     for i, a in enumerate(numbers):
         for j in range(i + 1, len(numbers)):
             rest = numbers[:i] + numbers[i + 1 : j] + numbers[j + 1 :]
             for operator in "+-*/":
                 made = result(a, operator, numbers[j])
-                if made is None:
-                    continue
-                move = Move(f"{a}{operator}{numbers[j]}={made}", (made, *rest))
-                if (state := move.state) not in found:
-                    found[state] = distance(state, target) + (noise * rng.expovariate(1) if noise else 0), move
-    return [move for _, move in sorted(found.values(), key=lambda each: each[0])]
+                if made is not None:
+                    move = Move(f"{a}{operator}{numbers[j]}={made}", (made, *rest))
+                    found.setdefault(move.state, move)
+    return list(found.values())
+
+
+def first_moves(numbers: State, target: int, rng: random.Random, noise: float = NOISE) -> list[Move]:
+    """The steps from a state, the most promising first."""
+    rated = [(distance(move.state, target) + noise * rng.expovariate(1), move) for move in moves(numbers)]
+    return [move for _, move in sorted(rated, key=lambda each: each[0])]
 
 
 def last_step(numbers: State, target: int) -> str:
-    """The step from two numbers to the target; empty where there is none.
+    """The step from two numbers to what is nearest to the target.
 
-    >>> last_step((9, 8), 72), last_step((9, 8), 71)
-    ('9*8=72', '')
+    >>> last_step((9, 8), 72), last_step((9, 8), 70)
+    ('9*8=72', '9*8=72')
     """
     a, b = numbers
-    return next((f"{a}{operator}{b}={target}" for operator in "+-*/" if result(a, operator, b) == target), "")
+    made = [(result(a, operator, b), operator) for operator in "+-*/"]
+    nearest, operator = min(((value, by) for value, by in made if value is not None), key=lambda each: abs(each[0] - target))
+    return f"{a}{operator}{b}={nearest}"
 
 
 @dataclass(frozen=True)
@@ -126,21 +135,29 @@ class Trace:
 
 
 def search_alone(numbers: State, target: int, rng: random.Random, noise: float = NOISE) -> Trace:
-    """Search deep first, from two numbers or more."""
+    """Search deep first, from three or four numbers. What three numbers give depends on nothing else."""
+    if len(numbers) == 3:
+        return Trace(*_of_three(numbers, target))
     lines: list[str] = []
-    steps = _descend(numbers, target, rng, noise, lines)
-    return Trace(tuple(lines), tuple(steps))
+    for move in first_moves(numbers, target, rng, noise):
+        below, steps = _of_three(move.state, target)
+        lines += [move.line, *below]
+        if steps:
+            return Trace(tuple(lines), (move.step, *steps))
+    return Trace(tuple(lines), ())
 
 
-def _descend(numbers: State, target: int, rng: random.Random, noise: float, lines: list[str]) -> list[str]:
-    if len(numbers) == 2:
-        last = last_step(numbers, target)
-        return [last] if last else []
-    for move in moves(numbers, target, rng, noise):
-        lines.append(move.line)
-        if rest := _descend(move.state, target, rng, noise, lines):
-            return [move.step, *rest]
-    return []
+@lru_cache(maxsize=10_000)
+def _of_three(numbers: State, target: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lines of a search from three numbers, and the steps of its solution."""
+    lines = []
+    for move in moves(numbers):
+        last = last_step(move.state, target)
+        nearest = last.partition("=")[2]
+        lines.append(f"{move.line}~{nearest}")
+        if int(nearest) == target:
+            return tuple(lines), (move.step, last)
+    return tuple(lines), ()
 
 
 @dataclass(frozen=True)
@@ -160,7 +177,7 @@ def search_forked(
     numbers: State, target: int, rng: random.Random, noise: float = NOISE, width: int = WIDTH
 ) -> tuple[list[Round], tuple[str, ...]]:
     """Search with helpers: the rounds, and the steps of the solution, none where there is none."""
-    order = moves(numbers, target, rng, noise)
+    order = first_moves(numbers, target, rng, noise)
     rounds = []
     for at in range(0, len(order), width):
         group = tuple(order[at : at + width])
