@@ -1,5 +1,32 @@
-"""Plans of parallel steps."""
+"""Plans: a question becomes a graph of steps, which runs while it is still being planned.
 
-from headway.methods.plan.tags import apr as apr
-from headway.methods.plan.tags import multiverse as multiverse
-from headway.methods.plan.tags import unified as unified
+All of these methods share one graph (`methods.graph`), whose edits are data, and one executor (`execute`), which reads the
+planner's edits as they are thought of and starts each step as soon as what it needs is there. What came of a step may change the
+rest of the plan; what has started can't change.
+
+A planner proposes and never acts: only the caller's `step` does, and each step is a call, journaled and budgeted. So what a tool
+answers reaches a planner only where the caller's planner looks at results.
+"""
+
+from headway.methods.plan.executor import execute as execute
+from headway.methods.plan.records import Asked as Asked
+from headway.methods.plan.records import Edited as Edited
+from headway.methods.plan.records import Ended as Ended
+from headway.methods.plan.records import Executed as Executed
+from headway.methods.plan.records import Failure as Failure
+from headway.methods.plan.records import Happening as Happening
+from headway.methods.plan.records import PlanFailed as PlanFailed
+from headway.methods.plan.records import Planned as Planned
+from headway.methods.plan.records import Refused as Refused
+from headway.methods.plan.records import Started as Started
+from headway.methods.plan.tags.apr import Speech as Speech
+from headway.methods.plan.tags.apr import Thread as Thread
+from headway.methods.plan.tags.apr import apr as apr
+from headway.methods.plan.tags.multiverse import Woven as Woven
+from headway.methods.plan.tags.multiverse import multiverse as multiverse
+from headway.methods.plan.tags.reading import TagReader as TagReader
+from headway.methods.plan.tags.reading import quote as quote
+from headway.methods.plan.tags.unified import Marked as Marked
+from headway.methods.plan.tags.unified import Routed as Routed
+from headway.methods.plan.tags.unified import Unified as Unified
+from headway.methods.plan.tags.unified import unified as unified
