@@ -7,10 +7,11 @@ from pathlib import Path
 from headway.errors import UsageError
 from headway.reference.arithmetic.sampling import ArithmeticModel
 from headway.reference.countdown.sampling import CountdownModel
+from headway.reference.countdown.searching.sampling import SearchModel
 from headway.reference.sampling import SmallModel
 from headway.reference.weights import about
 
-MODELS: dict[str, type[SmallModel]] = {kind.language.name: kind for kind in (CountdownModel, ArithmeticModel)}
+MODELS: dict[str, type[SmallModel]] = {kind.language.name: kind for kind in (CountdownModel, ArithmeticModel, SearchModel)}
 
 
 def open_model(name: str) -> SmallModel:

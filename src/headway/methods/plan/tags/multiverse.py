@@ -144,7 +144,8 @@ class _Weaving:
             why = await self._write()
         except BudgetExceeded:
             why = "budget"
-        return Woven(self._text, why, self._spent, tuple(self._paths))
+        text = self._text.removesuffix("</Path>") if self._path else self._text
+        return Woven(text, why, self._spent, tuple(self._paths))
 
     async def _write(self) -> Why:
         ends = (*(["Path"] if self._path else []), *(["Goal"] if self._depth else []))
@@ -222,7 +223,7 @@ def _balanced(path: Woven) -> str:
     """A path's text with each tag closed, and without power for those that would close what is around it."""
     if path.why == "failed":
         return quote(f" {path.error}", TAGS)
-    inside = read_blocks(path.text.removesuffix("</Path>"), TAGS)
+    inside = read_blocks(path.text, TAGS)
     return "".join(quote(part, TAGS) if isinstance(part, str) else _closed(part) for part in inside)
 
 
