@@ -36,6 +36,7 @@ from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
+from known.bugs_of_tags import OF_TAGS
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
@@ -58,6 +59,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_ALLOCATION,
+    *OF_TAGS,
     *OF_TOOLS,
     *OF_SERVING,
     *OF_AGENTS,
@@ -66,7 +68,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_THE_WIRE,
 )
 OF_ROOMS = frozenset(
-    bug.name for bug in (*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS)
+    bug.name for bug in (*OF_ALLOCATION, *OF_SEARCHES, *OF_TAGS, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS)
 )
 """Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
