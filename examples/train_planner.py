@@ -21,7 +21,7 @@ import headway as hw
 from headway.reference import weights
 from headway.reference.measure import draw_losses
 from headway.reference.planner.measure import are_exact, write_plans
-from headway.reference.planner.questions import LONGER, Mix, make_questions
+from headway.reference.planner.questions import LONGER, Mix, Split, make_questions
 from headway.reference.planner.sampling import PlannerModel
 from headway.reference.planner.training import Recipe, train
 from headway.reference.training import Trained, early_weights
@@ -66,7 +66,7 @@ async def make(recipe: Recipe, processes: int, questions: int) -> Made:
 
 
 @hw.task
-def measure(file: str, split: str, mix: Mix, count: int) -> float:
+def measure(file: str, split: Split, mix: Mix, count: int) -> float:
     """The share of questions whose likeliest plan is exactly right."""
     questions = make_questions(split, 0, count, mix)
     plans = write_plans(PlannerModel.load(file), questions)

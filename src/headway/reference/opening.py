@@ -8,14 +8,18 @@ from headway.errors import UsageError
 from headway.reference.arithmetic.sampling import ArithmeticModel
 from headway.reference.countdown.sampling import CountdownModel
 from headway.reference.countdown.searching.sampling import SearchModel
+from headway.reference.planner.sampling import PlannerModel
 from headway.reference.sampling import SmallModel
 from headway.reference.weights import about
 
-MODELS: dict[str, type[SmallModel]] = {kind.language.name: kind for kind in (CountdownModel, ArithmeticModel, SearchModel)}
+KINDS: tuple[type[SmallModel], ...] = (CountdownModel, ArithmeticModel, SearchModel, PlannerModel)
+MODELS = {kind.language.name: kind for kind in KINDS}
 
 
 def open_model(name: str) -> SmallModel:
     """The model of a name (what comes with the package) or of a file of weights, which says whose it is."""
+    if name == "planner-noisy":
+        return PlannerModel.load(PlannerModel.noisy)
     if name in MODELS:
         return MODELS[name].shipped()
     language = about(Path(name)).get("language", "")

@@ -21,3 +21,4 @@ class PlannerModel(SmallModel):
     language = LANGUAGE
     file = _TRAINED / "planner.safetensors"
     noisy = _TRAINED / "planner-noisy.safetensors"
+    """Early weights of the same training, which make mistakes."""

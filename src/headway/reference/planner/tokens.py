@@ -12,16 +12,17 @@ import re
 from collections.abc import Iterable
 
 from headway.reference.language import Language
-from headway.reference.planner import wordings
 from headway.reference.planner.names import INLAND, ISLANDS
+from headway.reference.planner.phrases import FIELDS, THINGS
 from headway.reference.planner.plans import JOIN, TOOLS
+from headway.reference.planner.wordings import list_words
 
 LINES = 12
 """A plan has at most so many steps."""
 
 NAMES = tuple(sorted((*INLAND, *ISLANDS)))
-FIELD_NAMES = (*wordings.FIELDS, *wordings.THINGS)
-WORDS = tuple(sorted({*wordings.list_words(), "of", "the", "and", "or"}))
+FIELD_NAMES = (*FIELDS, *THINGS)
+WORDS = tuple(sorted({*list_words(), "of", "the", "and", "or"}))
 _LINE_NUMBERS = tuple(f"{number}. " for number in range(1, LINES + 1))
 _REFERENCES = tuple(f"${number}" for number in range(1, LINES + 1))
 _CALLS = tuple(f"{tool}(" for tool in TOOLS)

@@ -10,21 +10,9 @@ import random
 from dataclasses import dataclass
 
 from headway.reference.planner.names import INLAND, ISLANDS, WITH_RIVERS
+from headway.reference.planner.phrases import BARE, FIELDS, THINGS, Wordings
 from headway.reference.planner.plans import Draft, Step
-from headway.reference.planner.wordings import (
-    BARE,
-    CHOSEN,
-    COUNTS,
-    FIELDS,
-    FILTERS,
-    OPENINGS,
-    SUMS,
-    THINGS,
-    WHETHER,
-    WHICH,
-    WISHES,
-    Wordings,
-)
+from headway.reference.planner.wordings import CHOSEN, COUNTS, FILTERS, OPENINGS, SUMS, WHETHER, WHICH, WISHES
 
 COUNTRIES = tuple(sorted((*INLAND, *ISLANDS)))
 OF_COUNTRIES = ("area", "population", "coastline", "neighbours")

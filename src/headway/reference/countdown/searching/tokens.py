@@ -11,7 +11,24 @@ from collections.abc import Iterable
 from headway.reference.countdown.puzzle import LARGEST, parse
 from headway.reference.language import Language
 
-WORDS = ("+", "-", "*", "/", "->", "=>", ",", "~", "\n", "none", "<spawn>", "</spawn>", "<messages>", "</messages>", "<join>", "</join>")
+WORDS = (
+    "+",
+    "-",
+    "*",
+    "/",
+    "->",
+    "=>",
+    ",",
+    "~",
+    "\n",
+    "none",
+    "<spawn>",
+    "</spawn>",
+    "<messages>",
+    "</messages>",
+    "<join>",
+    "</join>",
+)
 _IDS = {word: LARGEST + 1 + at for at, word in enumerate(WORDS)}
 ARROW, FORK, COMMA, NEAR = (_IDS[word] for word in ("->", "=>", ",", "~"))
 END = LARGEST + 1 + len(WORDS)
