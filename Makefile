@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SHARED := -n auto --maxprocesses 4  # tests/spread.py says what goes where
 
 .PHONY: demo demo-agent demo-fresh demo-puzzles demo-research model model-arithmetic planner test test-long test-all prove chaos bench docs lint clean
+.PHONY: demo demo-agent demo-fresh demo-puzzles model model-arithmetic model-search planner
+.PHONY: test test-long test-all prove chaos bench docs lint clean
 
 # What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
@@ -51,6 +53,9 @@ model: $(VENV)/.model  ## train the Countdown model from nothing, on two process
 
 model-arithmetic: $(VENV)/.model  ## train the arithmetic model and fit its verifier; kill it and run it again
 	@$(BIN)/python examples/train_arithmetic.py $(ARGS)
+
+model-search: $(VENV)/.model  ## train the model that searches alone or with helpers; kill it and run it again
+	@$(BIN)/python examples/train_search.py $(ARGS)
 
 planner: $(VENV)/.model  ## train the planner from nothing, and keep early weights as a noisy one; kill it and run it again
 	@$(BIN)/python examples/train_planner.py $(ARGS)

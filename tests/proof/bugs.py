@@ -37,6 +37,7 @@ from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
+from known.bugs_of_tags import OF_TAGS
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
@@ -59,6 +60,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_ALLOCATION,
+    *OF_TAGS,
     *OF_TOOLS,
     *OF_SERVING,
     *OF_AGENTS,
@@ -73,6 +75,7 @@ OF_ROOMS = frozenset(
     for bug in (
         *OF_ALLOCATION,
         *OF_SEARCHES,
+        *OF_TAGS,
         *OF_TOOLS,
         *OF_AGENTS,
         *OF_GUARDS,

@@ -7,11 +7,13 @@ from pathlib import Path
 from headway.errors import UsageError
 from headway.reference.arithmetic.sampling import ArithmeticModel
 from headway.reference.countdown.sampling import CountdownModel
+from headway.reference.countdown.searching.sampling import SearchModel
 from headway.reference.planner.sampling import PlannerModel
 from headway.reference.sampling import SmallModel
 from headway.reference.weights import about
 
-MODELS: dict[str, type[SmallModel]] = {kind.language.name: kind for kind in (CountdownModel, ArithmeticModel, PlannerModel)}
+KINDS: tuple[type[SmallModel], ...] = (CountdownModel, ArithmeticModel, SearchModel, PlannerModel)
+MODELS = {kind.language.name: kind for kind in KINDS}
 
 
 def open_model(name: str) -> SmallModel:
