@@ -128,9 +128,15 @@ class Batch:
     attempt: int = 0
     partial: tuple[Record, ...] = ()
 
-    def __headway_label__(self) -> str:
-        again = f", again ({self.attempt})" if self.attempt else ""
-        return f"rows {self.places[0]}…{self.places[-1]}{again}" if len(self.places) > 1 else f"row {self.places[0]}{again}"
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"rows {self.places[0]}…{self.places[-1]}" if len(self.places) > 1 else f"row {self.places[0]}"
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether its records can be matched to its rows."""
+        return any(each.slot is not None for each in self.fields)
 
 
 def record_schema(fields: Sequence[Field]) -> dict[str, Any]:
@@ -258,16 +264,15 @@ def _alike(value: Cell) -> str:
     return "".join(str(value).casefold().split())
 
 
-def ask_again(batch: Batch, records: Sequence[Mapping[str, Cell]], lacking: Sequence[int]) -> Batch:
-    """The batch to be tried next: the rows that lack a record where they are known, else all of them; with what was had."""
-    known = any(each.slot is not None for each in batch.fields)
-    kept = [at for at, place in enumerate(batch.places) if place in set(lacking) or not known]
+def ask_again(batch: Batch, attempt: int, records: Sequence[Mapping[str, Cell]], lacking: Sequence[int]) -> Batch:
+    """The batch to be tried next: of a batch the rows that lack a record where they are known, else all; with what was had."""
+    kept = [at for at, place in enumerate(batch.places) if place in set(lacking) or not batch.has_keys]
     return replace(
         batch,
         places=tuple(batch.places[at] for at in kept),
         rows=tuple(batch.rows[at] for at in kept),
         asked=tuple(batch.asked[at] for at in kept),
-        attempt=batch.attempt + 1,
+        attempt=attempt + 1,
         partial=tuple(dict(record) for record in records),
     )
 
