@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from headway.engine.call import Frame, current
 from headway.engine.handle import Handle
+from headway.engine.streaming.stream import Reading, StreamItem
 from headway.engine.waiting.until import CompletionQueue, as_awaited, cancel_and_drain, until
 from headway.joins.base import check_awaitables, check_calls
 from headway.joins.branches import Branch, Branches
@@ -104,11 +105,43 @@ class Completions(Generic[T]):
         self._added += 1
         return part
 
+    def read(self, stream: Any) -> None:
+        """Add a stream: its items are handed out as they come, and then the stream itself. Outside of a run, an async generator."""
+        if self.frame is None:
+            self._branches = self._branches or Branches("group")
+            self._queue.add(self._added, self._branches.begin(_next_item(stream, 0), self._added))
+        else:
+            reading = Reading(stream)
+            self._queue.add(self._added, reading)
+            reading.open(self.frame.call)
+        self._added += 1
+
     async def next(self) -> Any:
-        """The next call that ends. It counts as remaining until it is handed out."""
+        """The next call that ends, or item that comes. It counts as remaining until it is handed out."""
+        number = await self._next_number()
+        part = self._queue.hand_out(number)
+        if isinstance(part, Reading):
+            assert self.frame is not None
+            item = await part.take(self.frame)
+            if item is None:
+                return part.stream
+            self._queue.add(self._added, part)
+            self._added += 1
+            return item
+        if isinstance(part, Branch) and part.done() and part.exception() is None and isinstance(found := part.result(), _Came):
+            if found.item is None:
+                return part
+            assert self._branches is not None
+            following = _next_item(found.stream, found.item.number + 1)
+            self._queue.add(self._added, self._branches.begin(following, self._added))
+            self._added += 1
+            return found.item
+        return part
+
+    async def _next_number(self) -> int:
         left = self._queue.left
         if self.frame is None:
-            return self._queue.hand_out(await self._queue.next())
+            return await self._queue.next()
         name = name_decision(self.frame, "order", self._name)
         number = None
         while number is None and (told := recall(self.frame, name, NextCall)) is not None:
@@ -117,9 +150,11 @@ class Completions(Generic[T]):
         if number is None:
             number = await self._queue.next()
             record(self.frame, name, NextCall(left[number]._key))
+        elif isinstance(left[number], Reading):
+            await self._queue.until(number)
         else:
             await until((as_awaited(left[number]),))
-        return self._queue.hand_out(number)
+        return number
 
     async def stop(self, reason: str) -> None:
         """Cancel and drain what was not handed out."""
@@ -127,5 +162,22 @@ class Completions(Generic[T]):
         if self._branches is not None:
             await self._branches.drain([part for part in left if isinstance(part, Branch)])
         elif left:
-            await cancel_and_drain([as_awaited(part) for part in left], reason)
+            for part in left:
+                if isinstance(part, Reading):
+                    part.leave()
+            await cancel_and_drain([part._call for part in left], reason)
         self._queue.left.clear()
+
+
+class _Came(NamedTuple):
+    """What came of a stream outside of a run; no item where it has ended."""
+
+    stream: AsyncIterator[Any]
+    item: StreamItem[Any] | None
+
+
+async def _next_item(stream: AsyncIterator[Any], number: int) -> _Came:
+    try:
+        return _Came(stream, StreamItem(stream, number, await anext(stream)))
+    except StopAsyncIteration:
+        return _Came(stream, None)
