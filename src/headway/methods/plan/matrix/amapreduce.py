@@ -187,5 +187,5 @@ def _put_together(kept: dict[str, Any], stopped: Stopped) -> TableFilled:
     missed = {place for place in range(len(matrix.rows)) if place not in begun} | {place for end in ends for place in end.lacking}
     lacking = tuple(sorted(missed))
     records = [record for end in ends for record in end.records] + [make_fallback(matrix, place) for place in lacking]
-    cut = next((end.stopped for end in ends if end.stopped != "done"), "done") if stopped == "done" else stopped
-    return TableFilled(reduce_records(matrix, records), matrix, kept["hints"], tuple(ends), lacking, cut)
+    cut: list[Stopped] = [each for each in (stopped, *(end.stopped for end in ends)) if each != "done"]
+    return TableFilled(reduce_records(matrix, records), matrix, kept["hints"], tuple(ends), lacking, cut[0] if cut else "done")

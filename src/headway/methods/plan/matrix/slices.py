@@ -41,7 +41,7 @@ class Slice:
         return self.failures / len(self.items)
 
 
-def find_slices(labels: Mapping[str, Sequence[str | None]], failed: Sequence[bool], *, least: int = 5) -> list[Slice]:
+def find_slices(labels: Mapping[str, Sequence[str | None]], failed: Sequence[bool], *, smallest: int = 5) -> list[Slice]:
     """Rank the groups of items by how little their failures look like chance.
 
     A group shares one attribute, or one of each of two dimensions. The chance is that of Fisher's exact test, corrected for the
@@ -50,7 +50,7 @@ def find_slices(labels: Mapping[str, Sequence[str | None]], failed: Sequence[boo
     Args:
         labels: by dimension the attribute of each item, None where it has none.
         failed: whether each item failed.
-        least: items of a group, at least.
+        smallest: items of a group, at least.
 
     Returns:
         The groups that fail more often than all items do, the least likely first; of equal ones that with fewer conditions.
@@ -64,7 +64,7 @@ def find_slices(labels: Mapping[str, Sequence[str | None]], failed: Sequence[boo
         >>> find_slices(labels, failed)[0].where
         (('wheel', 'left'),)
     """
-    settings.at_least_one("find_slices", least=least)
+    settings.at_least_one("find_slices", smallest=smallest)
     for name, given in labels.items():
         if len(given) != len(failed):
             raise UsageError(f"find_slices: dimension {name!r} has {len(given)} labels for {len(failed)} items")
@@ -74,7 +74,7 @@ def find_slices(labels: Mapping[str, Sequence[str | None]], failed: Sequence[boo
         for count in range(1, LABELS + 1):
             for where in combinations(has, count):
                 groups.setdefault(where, []).append(place)
-    large = {where: items for where, items in groups.items() if least <= len(items) < len(failed)}
+    large = {where: items for where, items in groups.items() if smallest <= len(items) < len(failed)}
     found = [_make_slice(where, items, failed, len(large)) for where, items in large.items()]
     worse = [each for each in found if each.failures > each.expected]
     return sorted(worse, key=lambda each: (each.chance, -each.rate, len(each.where), each.where))

@@ -174,7 +174,9 @@ def plan_gaps(gaps: Sequence[Gap], asked: AbstractSet[str], cycle: int, *, most:
 
 def _check_gaps(gaps: Sequence[Gap]) -> None:
     if not isinstance(gaps, list | tuple) or not all(isinstance(gap, Gap) for gap in gaps):
-        raise UsageError(f"research: the judge gave {gaps!r:.80}: give a list of research.Gap, an empty one where nothing is lacking")
+        raise UsageError(
+            f"research: the judge gave {gaps!r:.80}: give a list of research.Gap, an empty one where nothing is lacking"
+        )
     for place, gap in enumerate(gaps):
         if any(not 0 <= other < place for other in gap.builds_on):
             raise UsageError(f"research: gap {place} builds on {gap.builds_on!r:.60}: give the places of gaps that stand before it")

@@ -51,8 +51,8 @@ async def research(
         errors: what a search may fail with without failing the research.
 
     Returns:
-        The report, the evidence, what is open, why it ended, and the trail. Where a budget or a deadline ended it, the report so far
-        with the gaps that were seen last.
+        The report, the evidence, what is open, why it ended, and the trail. Where a budget or a deadline ended it, the report so
+        far with the gaps that were seen last.
 
     Raises:
         UsageError: settings that make no sense, parts that give something else.

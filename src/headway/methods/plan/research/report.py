@@ -123,7 +123,8 @@ def compose_report(topic: str, outline: Sequence[str], evidence: Sequence[Eviden
         - Malta has 316 km2 (atlas)
         - Open: its highest point
     """
-    sections = [*outline, *dict.fromkeys(each.section for each in (*evidence, *gaps) if each.section not in outline)]
+    named = [each.section for each in evidence] + [each.section for each in gaps]
+    sections = list(dict.fromkeys([*outline, *named]))
     parts = [f"# {topic}"]
     for section in sections:
         found = findings_of([each for each in evidence if each.section == section])

@@ -99,7 +99,9 @@ async def search_step(query: Query, given: dict[str, Evidence], name: str, how: 
 
 def _check_findings(given: object, name: str) -> tuple[Finding, ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(each, Finding) for each in given):
-        raise UsageError(f"research: search={name} gave {given!r:.80}: give a list of research.Finding, an empty one where nothing is")
+        raise UsageError(
+            f"research: search={name} gave {given!r:.80}: give a list of research.Finding, an empty one where nothing is"
+        )
     return tuple(dict.fromkeys(given))
 
 
