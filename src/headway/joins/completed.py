@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from headway.engine.call import Frame, current
 from headway.engine.handle import Handle
@@ -105,38 +105,38 @@ class Completions(Generic[T]):
         self._added += 1
         return part
 
-    def read(self, stream: Any) -> None:
-        """Add a stream: its items are handed out as they come, and then the stream itself. Outside of a run, an async generator."""
+    def read(self, stream: Any) -> Any:
+        """Add a stream: its items are handed out as they come, and then what this returns, the stream itself. Outside of a run the
+        stream is an async generator, and something that can be asked how it ended is handed out last."""
+        reading: Reading | OutsideReading
         if self.frame is None:
-            self._branches = self._branches or Branches("group")
-            self._queue.add(self._added, self._branches.begin(_next_item(stream, 0), self._added))
+            reading = OutsideReading(stream)
+            self._add_reading(reading)
         else:
             reading = Reading(stream)
-            self._queue.add(self._added, reading)
+            self._add_reading(reading)
             reading.open(self.frame.call)
+        return reading.stream
+
+    def _add_reading(self, reading: Reading | OutsideReading) -> None:
+        if isinstance(reading, OutsideReading):
+            self._branches = self._branches or Branches("group")
+            self._queue.add(self._added, self._branches.begin(reading.move_on(), self._added))
+        else:
+            self._queue.add(self._added, reading)
         self._added += 1
 
     async def next(self) -> Any:
         """The next call that ends, or item that comes. It counts as remaining until it is handed out."""
-        number = await self._next_number()
-        part = self._queue.hand_out(number)
-        if isinstance(part, Reading):
-            assert self.frame is not None
-            item = await part.take(self.frame)
-            if item is None:
-                return part.stream
-            self._queue.add(self._added, part)
-            self._added += 1
-            return item
-        if isinstance(part, Branch) and part.done() and part.exception() is None and isinstance(found := part.result(), _Came):
-            if found.item is None:
-                return part
-            assert self._branches is not None
-            following = _next_item(found.stream, found.item.number + 1)
-            self._queue.add(self._added, self._branches.begin(following, self._added))
-            self._added += 1
-            return found.item
-        return part
+        part = self._queue.hand_out(await self._next_number())
+        reading = part if isinstance(part, Reading) else part.result() if _is_reading(part) else None
+        if reading is None:
+            return part
+        item = await reading.take(self.frame)
+        if item is None:
+            return reading.stream
+        self._add_reading(reading)
+        return item
 
     async def _next_number(self) -> int:
         left = self._queue.left
@@ -169,15 +169,39 @@ class Completions(Generic[T]):
         self._queue.left.clear()
 
 
-class _Came(NamedTuple):
-    """What came of a stream outside of a run; no item where it has ended."""
+class OutsideReading:
+    """A place in an async generator that moves on, outside of a run. It is handed out itself when the generator has ended."""
 
-    stream: AsyncIterator[Any]
-    item: StreamItem[Any] | None
+    def __init__(self, generator: AsyncIterator[Any]) -> None:
+        self.stream = self
+        self._generator = generator
+        self._number = 0
+        self._item: StreamItem[Any] | None = None
+        self._error: Exception | None = None
+
+    async def move_on(self) -> OutsideReading:
+        try:
+            self._item = StreamItem(self, self._number, await anext(self._generator))
+        except StopAsyncIteration:
+            self._item = None
+        except Exception as error:
+            self._item, self._error = None, error
+        return self
+
+    async def take(self, frame: Frame | None) -> StreamItem[Any] | None:
+        self._number += self._item is not None
+        return self._item
+
+    def result(self) -> int:
+        """How many items there were. Raises what the generator failed with."""
+        if self._error is not None:
+            raise self._error
+        return self._number
+
+    def exception(self) -> Exception | None:
+        return self._error
 
 
-async def _next_item(stream: AsyncIterator[Any], number: int) -> _Came:
-    try:
-        return _Came(stream, StreamItem(stream, number, await anext(stream)))
-    except StopAsyncIteration:
-        return _Came(stream, None)
+def _is_reading(part: Any) -> bool:
+    """Whether a branch has moved on in a generator."""
+    return isinstance(part, Branch) and part.exception() is None and isinstance(part.result(), OutsideReading)

@@ -72,7 +72,7 @@ class Group(Generic[T]):
             stream: A call of a task that is an async generator. (Outside of a run, an async generator.)
 
         Returns:
-            The stream.
+            What will be handed out last: the stream. (Outside of a run, something that has its `result()`.)
 
         Raises:
             CycleError: The stream can't go on before the call that reads the group ends.
@@ -105,8 +105,8 @@ class Group(Generic[T]):
         if not isinstance(stream, Stream if current.get() is not None else AsyncIterator):
             close_coroutines((stream,))
             raise UsageError(f"hw.group().read takes a stream, a call of an async generator task, got {type(stream).__name__}")
-        calls.read(stream)
-        return stream
+        read: Stream[T] = calls.read(stream)
+        return read
 
     def tag(self, handle: Handle[T]) -> str:
         """The tag of a call that is in the group or was handed out last.

@@ -164,8 +164,9 @@ class Reading:
     def add_callback(self, callback: Callable[[Any], None]) -> None:
         self._call.engine.streams.listen(self._call, self.number, lambda: callback(self))
 
-    async def take(self, frame: Frame) -> StreamItem[Any] | None:
+    async def take(self, frame: Frame | None) -> StreamItem[Any] | None:
         """Hand out the item that has come, and move on; None where the stream has ended."""
+        assert frame is not None  # a stream is read in a run
         streams = self._call.engine.streams
         item = streams.take(self._call, self.number)
         if item is None:
