@@ -58,6 +58,7 @@ async def execute(
     errors: Errors = SAMPLE_ERRORS,
     hold: bool = False,
     most_steps: int = MOST_STEPS,
+    keep: Callable[[str, T], None] | None = None,
 ) -> Executed[W, T]:
     """Execute a plan while it is being planned.
 
@@ -82,6 +83,7 @@ async def execute(
         errors: what a step, or a planner, may fail with without failing the program.
         hold: whether no step starts while a planner speaks.
         most_steps: how large the plan may become.
+        keep: is told each result as soon as it is there, by id: `keep=block.keep` in a block of `hw.anytime`.
 
     Returns:
         Results and failures by step, the plan as it was in the end, and what happened.
@@ -114,13 +116,13 @@ async def execute(
         (Zhang et al., arXiv 2511.11332), with one order of edits and ends that is recorded.
     """
     settings.function("execute", step=step)
-    settings.function("execute", optional=True, policy=policy)
+    settings.function("execute", optional=True, policy=policy, keep=keep)
     settings.at_least_one("execute", rounds=rounds, most_steps=most_steps)
     execution: _Execution[W, T] = _Execution(
         step,
         Graph() if graph is None else _check_graph(graph),
         Planners(goal, check_planners(planner), rounds, check_replan(replan)),
-        _Rules(policy, choices, dict(tests or {}), Failures(errors), hold, most_steps),
+        _Rules(policy, choices, dict(tests or {}), Failures(errors), hold, most_steps, keep),
     )
     return await execution.run()
 
@@ -135,6 +137,7 @@ class _Rules:
     failures: Failures
     hold: bool
     most_steps: int
+    keep: Callable[[str, Any], None] | None
 
     def holds(self, need: Need, results: Mapping[str, Any]) -> bool:
         return need.step in results and bool(self.tests[need.test](results[need.step]))
@@ -323,6 +326,8 @@ class _Execution(Generic[W, T]):
         self.ended[id] = error is None
         if error is None:
             self.results[id] = handle.result()
+            if self.rules.keep is not None:
+                self.rules.keep(id, self.results[id])
         else:
             self.failed[id] = describe(error)
         self.log.append(Ended(id, describe(error)))
