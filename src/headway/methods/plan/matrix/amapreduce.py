@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
 from headway.errors import UsageError
 from headway.methods import settings
-from headway.methods.graph import Graph, Node
+from headway.methods.graph import Add, Edit, Graph, Node, Trace
 from headway.methods.plan.executor import execute
 from headway.methods.plan.matrix.deciding import Batch, Matrix, cut_batches, make_fallback, reduce_records
 from headway.methods.plan.matrix.filling import BatchEnd, Filling, Worker, fill_batch
@@ -19,6 +19,7 @@ from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failures
 from headway.scopes.anytime import Stopped, anytime
 
 HINTS = 3  # that an orchestrator is shown
+AGAIN = ", again"  # behind the name of a batch that the budget refused at first
 
 
 class Orchestrator(Protocol):
@@ -127,31 +128,51 @@ async def a_mapreduce(
         raise UsageError(f"a_mapreduce: question={question!r:.80}: what the table is about, as text")
     kept: dict[str, Any] = {}
     how = Filling(work, retries, errors)
+    cut = False
     with anytime(kept) as block:
         matrix, told = await _decide(question, orchestrate, hints)
         block.keep("matrix", matrix)
         block.keep("hints", told)
-        graph = Graph(tuple(Node(_name(batch), batch) for batch in cut_batches(matrix)))
         name = settings.say_part(work)
-        await execute(
+        ran = await execute(
             lambda batch, given: fill_batch(batch, given, name, how),
-            graph=graph,
-            policy=AtMost(workers),
+            graph=Graph(tuple(Node(_name(batch), batch) for batch in cut_batches(matrix))),
+            planner=try_refused,
+            replan="done",
+            policy=AtMost(workers, kept),
             errors=(),
             keep=block.keep,
         )
-    return _put_together(kept, block.stopped)
+        cut = bool(ran.skipped)
+    return _put_together(kept, "budget" if cut else block.stopped)
+
+
+async def try_refused(goal: object, trace: Trace[Batch]) -> AsyncIterator[list[Edit[Batch]]]:
+    """Add the batches that the budget refused once more: what ran beside them has given back what it did not need."""
+    refused = [id for id, end in trace.results.items() if end.was_refused and not id.endswith(AGAIN)]
+    refused = [id for id in refused if id + AGAIN not in trace.graph]
+    if 0 < len(refused) < len(trace.results):
+        yield [Add(Node(id + AGAIN, trace.graph[id].does)) for id in refused]
 
 
 @dataclass(frozen=True)
 class AtMost:
-    """A policy that has so many steps run at once, in the order of the plan."""
+    """A policy: so many steps at once, one less for each that the budget has refused, and none more while nothing is left.
+
+    Attributes:
+        most: how many.
+        came: what came of the steps so far, by id.
+    """
 
     most: int
+    came: Mapping[str, Any] = field(default_factory=dict, repr=False)
     name: str = "at most"
 
     def __call__(self, view: View, rng: Random, /) -> Sequence[Action]:
-        return [Action(step) for step in view.ready[: max(0, self.most - len(view.running))]]
+        if any(left <= 0 for left in view.left.values()):
+            return []
+        refused = sum(isinstance(end, BatchEnd) and end.was_refused for end in self.came.values())
+        return [Action(step) for step in view.ready[: max(0, max(1, self.most - refused) - len(view.running))]]
 
 
 async def _decide(question: str, orchestrate: Orchestrator, hints: Hints | None) -> tuple[Matrix, tuple[str, ...]]:
@@ -182,7 +203,10 @@ def _put_together(kept: dict[str, Any], stopped: Stopped) -> TableFilled:
     matrix: Matrix | None = kept.get("matrix")
     if matrix is None:
         return TableFilled(Table(()), None, stopped=stopped)
-    ends = [kept[name] for batch in cut_batches(matrix) if (name := _name(batch)) in kept]
+    names = [name for batch in cut_batches(matrix) for name in (_name(batch), _name(batch) + AGAIN)]
+    ends: list[BatchEnd] = [kept[name] for name in names if name in kept]
+    tried = {end.places for end in ends if not end.was_refused}
+    ends = [end for end in ends if end.places not in tried or not end.was_refused]
     begun = {place for end in ends for place in end.places}
     missed = {place for place in range(len(matrix.rows)) if place not in begun} | {place for end in ends for place in end.lacking}
     lacking = tuple(sorted(missed))

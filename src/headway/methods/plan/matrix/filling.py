@@ -41,6 +41,11 @@ class BatchEnd:
     errors: tuple[str, ...] = ()
     stopped: Stopped = "done"
 
+    @property
+    def was_refused(self) -> bool:
+        """Whether the budget afforded it no sub-agent at all."""
+        return self.stopped == "budget" and not self.tries
+
 
 @dataclass(frozen=True)
 class Filling:
@@ -53,7 +58,7 @@ class Filling:
 
 @task(name="matrix.fill", label=lambda batch, given, name, how: batch.label)
 async def fill_batch(batch: Batch, given: dict[str, Any], name: str, how: Annotated[Filling, unkeyed]) -> BatchEnd:
-    """Ask for the records of a batch until none is lacking, or the retries are used up."""
+    """Ask for the records of a batch until none is lacking, or the retries are used up. A budget or a deadline leaves what was had."""
     failed = Failures(how.errors)
     kept: dict[str, BatchEnd] = {"end": BatchEnd(batch.places, lacking=batch.places)}
     with anytime(kept) as block:

@@ -66,8 +66,8 @@ def check_trail(trail: Sequence[Entry]) -> list[str]:
         what was never planned, anything after the stop, no stop. None where it is complete.
 
     Example:
-        >>> query, stop = Entry("query", "area of Malta", "its size is lacking", "1.1", 1), Entry("stop", "budget", "it was used up")
-        >>> check_trail([query, stop])
+        >>> query = Entry("query", "area of Malta", "its size is lacking", "1.1", 1)
+        >>> check_trail([query, Entry("stop", "budget", "it was used up")])
         ['step 1.1 was planned and nothing says what came of it']
     """
     faults = [f"entry {number} ({each.event}) has no reason" for number, each in enumerate(trail, 1) if not each.why]
