@@ -64,7 +64,7 @@ async def propose(pile: Pile, texts: list[str], index: int) -> list[str]:
 async def list_attributes(pile: Pile, dimension: str, texts: list[str], known: list[str], index: int) -> list[str]:
     words = {word for text in texts for word in text.split()}
     rng = pile.rng("attributes", dimension, index, *known)
-    return [name for name in KNOWN.get(dimension, ()) if name in words and rng.random() < 0.5]
+    return [name for name in KNOWN.get(dimension, ()) if name in words and rng.random() < 0.25]
 
 
 @hw.task

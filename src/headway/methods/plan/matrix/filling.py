@@ -58,7 +58,7 @@ class Filling:
 
 @task(name="matrix.fill", label=lambda batch, given, name, how: batch.label)
 async def fill_batch(batch: Batch, given: dict[str, Any], name: str, how: Annotated[Filling, unkeyed]) -> BatchEnd:
-    """Ask for the records of a batch until none is lacking, or the retries are used up. A budget or a deadline leaves what was had."""
+    """Ask for the records of a batch until none is lacking, or the retries are used up. A bound leaves what was had."""
     failed = Failures(how.errors)
     kept: dict[str, BatchEnd] = {"end": BatchEnd(batch.places, lacking=batch.places)}
     with anytime(kept) as block:

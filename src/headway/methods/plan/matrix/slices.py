@@ -112,7 +112,7 @@ def read_outcomes(view: RunView, task: str) -> tuple[list[str], list[bool]]:
         task: the task, by its whole name or the last part of it.
 
     Returns:
-        A text for each call that has ended: its label and arguments. And whether it failed. A cancelled call has not failed.
+        A text for each call that has ended: its arguments, by name. And whether it failed. A cancelled call has not failed.
 
     Raises:
         UsageError: the run has no call of this task.
@@ -132,8 +132,5 @@ def read_outcomes(view: RunView, task: str) -> tuple[list[str], list[bool]]:
     calls = sorted(
         (call for call in view.find(task) if call.state in ("ok", "failed")), key=lambda call: (call.started or 0, call.key)
     )
-    texts = ["; ".join(f"{name}={value}" for name, value in call.arguments.items()) for call in calls]
-    labelled = [
-        f"{call.label}; {text}" if call.label and call.label not in text else text for call, text in zip(calls, texts, strict=True)
-    ]
-    return labelled, [not call.ok for call in calls]
+    texts = ["; ".join(f"{name}={value}" for name, value in call.arguments.items()) or call.label for call in calls]
+    return texts, [not call.ok for call in calls]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from headway.errors import UsageError
 from headway.joins.gather import gather, gather_affordable
@@ -149,14 +149,22 @@ async def find_subpopulations(
         raise UsageError(f"find_subpopulations: texts={texts!r:.80}: a list of texts, at least one")
     failed = Failures(errors)
     search = _Search(list(texts), propose, attributes, assign, _Size(samples, sample, theta, rounds, seed), failed)
-    found: dict[str, Dimension] = {}
-    names: list[str] = []
-    with anytime(found) as block:
-        names += (await search.name_dimensions())[:dimensions]
-        await gather(*(search.describe(place, name, block.keep) for place, name in enumerate(names)))
-    kept = tuple(found[name] for name in names if name in found) or tuple(found.values())
-    failed.check(bool(kept))
-    return Structure(kept, block.stopped, failed.errors)
+    kept: dict[str, Any] = {}
+    with anytime(kept) as block:
+        names = (await search.name_dimensions())[:dimensions]
+        await gather(*(search.describe(number, name, block.keep) for number, name in enumerate(names)))
+    found = _put_together(kept, len(texts))
+    failed.check(bool(found))
+    return Structure(found, block.stopped, failed.errors)
+
+
+def _put_together(kept: Mapping[str, Any], texts: int) -> tuple[Dimension, ...]:
+    """The dimensions, each with the labels that were kept of it."""
+    numbers = sorted(int(name.removeprefix("dimension ")) for name in kept if name.startswith("dimension "))
+    return tuple(
+        replace(kept[f"dimension {number}"], labels=tuple(kept.get(f"label {number} {place}") for place in range(texts)))
+        for number in numbers
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +177,7 @@ class _Size:
 
 
 class _Keep(Protocol):
-    def __call__(self, key: str, value: Dimension, /) -> None: ...
+    def __call__(self, key: str, value: Any, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -198,12 +206,11 @@ class _Search:
         while found.rounds < self.size.rounds and found.coverage < self.size.theta:
             lacking = [place for place, label in enumerate(found.labels) if label is None]
             more = await self._list_attributes(number, found, lacking)
-            found = replace(found, rounds=found.rounds + 1)
+            found = replace(found, rounds=found.rounds + 1, attributes=(*found.attributes, *more))
+            keep(f"dimension {number}", replace(found, labels=()))
             if not more:
                 break
-            found = await self._label(number, replace(found, attributes=(*found.attributes, *more)), lacking)
-            keep(name, found)
-        keep(name, found)
+            found = await self._label(number, found, lacking, keep)
 
     async def _list_attributes(self, number: int, known: Dimension, lacking: Sequence[int]) -> list[str]:
         """Attributes that samples of the texts without one have."""
@@ -217,7 +224,7 @@ class _Search:
         named = [_plain(each) for some in given if not isinstance(some, Failed) for each in some]
         return [name for name in dict.fromkeys(named) if name and name not in known.attributes]
 
-    async def _label(self, number: int, known: Dimension, lacking: Sequence[int]) -> Dimension:
+    async def _label(self, number: int, known: Dimension, lacking: Sequence[int], keep: _Keep) -> Dimension:
         """Give the texts without an attribute one, all at once."""
         labels = list(known.labels)
 
@@ -228,6 +235,7 @@ class _Search:
                 if given not in known.attributes:
                     raise UsageError(UNFIT.format(said=given, name=known.name, known=known.attributes))
                 labels[place] = given
+                keep(f"label {number} {place}", given)
 
         await gather_affordable(*map(label, lacking))
         return replace(known, labels=tuple(labels))
