@@ -14,6 +14,9 @@ from headway.methods.plan.matrix.deciding import Field as Field
 from headway.methods.plan.matrix.deciding import Matrix as Matrix
 from headway.methods.plan.matrix.deciding import describe_matrix as describe_matrix
 from headway.methods.plan.matrix.filling import BatchEnd as BatchEnd
+from headway.methods.plan.matrix.model_parts import agent_worker as agent_worker
+from headway.methods.plan.matrix.model_parts import ask_orchestrator as ask_orchestrator
+from headway.methods.plan.matrix.model_parts import model_worker as model_worker
 from headway.methods.plan.matrix.slices import Slice as Slice
 from headway.methods.plan.matrix.slices import find_slices as find_slices
 from headway.methods.plan.matrix.slices import read_outcomes as read_outcomes

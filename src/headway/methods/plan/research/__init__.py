@@ -13,6 +13,7 @@ from headway.methods.plan.research.audit import check_trail as check_trail
 from headway.methods.plan.research.audit import write_trail as write_trail
 from headway.methods.plan.research.gaps import Query as Query
 from headway.methods.plan.research.loop import research as research
+from headway.methods.plan.research.model_parts import model_parts as model_parts
 from headway.methods.plan.research.report import Report as Report
 from headway.methods.plan.research.rubric import Criterion as Criterion
 from headway.methods.plan.research.rubric import Cycle as Cycle
