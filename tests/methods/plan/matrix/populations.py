@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import headway as hw
-from headway.methods.plan.matrix import Slice, Structure, find_slices, find_subpopulations
+from headway.methods.plan.matrix import Dimension, Slice, Structure, find_slices, find_subpopulations
 
 KNOWN = {
     "weather": ("sun", "rain", "snow", "fog", "storm", "hail"),
@@ -97,3 +97,10 @@ def overlap(pile: Pile, found: Structure) -> float:
     slices: list[Slice] = find_slices(found.labels, failed)
     first = set(slices[0].items) if slices else set()
     return len(first & right) / len(first | right)
+
+
+def overlap_of_one(pile: Pile, dimension: str) -> float:
+    """The same, where one dimension is known and read without error."""
+    texts, _, _ = read_pile(pile)
+    labels = [next(name for name in KNOWN[dimension] if name in text.split()) for text in texts]
+    return overlap(pile, Structure((Dimension(dimension, KNOWN[dimension], tuple(labels), 1),)))

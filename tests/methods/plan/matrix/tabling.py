@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,7 @@ from headway.methods.plan.matrix import (
     a_mapreduce,
     score_table,
 )
+from headway.methods.plan.matrix.deciding import cut_batches
 
 INSTRUCTED, PER_ROW = 400, 60  # tokens of a call, and of each row in it
 FIELDS = (Field("country", slot=0), Field("capital"), Field("area", "integer"))
@@ -104,3 +105,22 @@ async def fill(world: World, retries: int = 2, strategy: str = "per_atom", chunk
 
 def score(world: World, found: TableFilled) -> TableScore:
     return score_table(found.table, gold(world), MARKING)
+
+
+@hw.task
+async def fill_and_count(world: World, retries: int, strategy: str, chunk: int) -> tuple[TableFilled, float]:
+    """Fill the table of a world. Also the tokens that it took."""
+    most = 10**9
+    with hw.budget(tokens=most):
+        found = await a_mapreduce("which?", Orchestrated(world, strategy, chunk), Working(world), retries=retries)
+        return found, most - hw.remaining()["tokens"]
+
+
+@hw.task
+async def fill_twice(world: World) -> TableFilled:
+    """The plain way: every row is asked for twice, whatever came of it first, and the first record of each stays."""
+    matrix = await Orchestrated(world)("", (), None)
+    batches = cut_batches(matrix)
+    said = await hw.gather(*(answer_rows(world, replace(batch, attempt=attempt)) for attempt in (0, 1) for batch in batches))
+    records = {record["country"]: record for some in reversed(said) for record in some}
+    return TableFilled(Table.of(records.values(), [each.name for each in FIELDS]), matrix)
