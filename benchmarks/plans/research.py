@@ -133,7 +133,7 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="plan",
-        promise="DuMate: settings and parts that make no sense are refused in a sentence; a search that fails is told, a bug raised",
+        promise="DuMate: settings and parts that make no sense are refused in a sentence; a failing search is told, a bug raised",
         tests=(
             f"{LOOP}test_senseless_arguments_are_refused_in_a_sentence",
             f"{LOOP}test_a_search_that_fails_is_told_in_the_trail_and_asked_another_way",
