@@ -91,6 +91,7 @@ class Rules:
     failures: Failures
     hold: bool
     most_steps: int
+    keep: Callable[[str, Any], None] | None = None
 
     def holds(self, need: Need, results: Mapping[str, Any]) -> bool:
         return need.step in results and bool(self.tests[need.test](results[need.step]))

@@ -76,6 +76,7 @@ async def execute(
     errors: Errors = SAMPLE_ERRORS,
     hold: bool = False,
     most_steps: int = MOST_STEPS,
+    keep: Callable[[str, T], None] | None = None,
 ) -> Executed[W, T]:
     """Execute a plan while it is being planned.
 
@@ -101,6 +102,7 @@ async def execute(
         errors: what a step, or a planner, may fail with without failing the program.
         hold: whether no step starts while a planner speaks.
         most_steps: how large the plan may become.
+        keep: is told each result as soon as it is there, by id: `keep=block.keep` in a block of `hw.anytime`.
 
     Returns:
         Results and failures by step, the plan as it was in the end, and what happened.
@@ -133,13 +135,13 @@ async def execute(
         (Zhang et al., arXiv 2511.11332), with one order of edits and ends that is recorded.
     """
     settings.function("execute", step=step)
-    settings.function("execute", optional=True, policy=policy)
+    settings.function("execute", optional=True, policy=policy, keep=keep)
     settings.at_least_one("execute", rounds=rounds, most_steps=most_steps)
     execution: _Execution[W, T] = _Execution(
         step,
         Graph() if graph is None else _check_graph(graph),
         Planners(goal, check_planners(planner), rounds, check_replan(replan)),
-        Rules(policy, choices, dict(tests or {}), Failures(errors), hold, most_steps),
+        Rules(policy, choices, dict(tests or {}), Failures(errors), hold, most_steps, keep),
     )
     return await execution.run()
 
@@ -307,6 +309,8 @@ class _Execution(Generic[W, T]):
         (id, choice), error = self.running.pop(handle), handle.exception()
         if error is None:
             self.results[id] = handle.result()
+            if self.rules.keep is not None:
+                self.rules.keep(id, self.results[id])
             self._end(id, choice)
             return
         lost = self.ways.are_given and isinstance(error, DeviceLost)
