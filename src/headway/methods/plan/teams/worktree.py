@@ -193,7 +193,6 @@ def _tree(start: Start, name: str) -> Tree:
     return Tree(start.repository, str(Path(start.common, FOLDER, name)), f"{FOLDER}/{name}", start.commit)
 
 
-@task(name="worktree.sweep", effect=True)
 def remove_worktrees(repository: str) -> tuple[str, ...]:
     """Remove the worktrees and branches of runs that were killed and will not be resumed.
 
@@ -211,7 +210,7 @@ def remove_worktrees(repository: str) -> tuple[str, ...]:
         >>> from headway.methods.plan import teams
         >>> repository = tempfile.mkdtemp()
         >>> _ = subprocess.run(["git", "init"], cwd=repository, check=True, capture_output=True)
-        >>> asyncio.run(teams.remove_worktrees(repository))
+        >>> teams.remove_worktrees(repository)
         ()
     """
     top, common = _find_repository(repository)
@@ -267,15 +266,21 @@ def open_worktree(tree: Tree) -> str:
     return tree.folder
 
 
+@task(name="worktree.commit", effect=True)
+def commit_work(folder: str, says: str) -> str:
+    """Commit what a worktree holds, where anything has changed. Returns its commit."""
+    _git(folder, "add", "--all")
+    if _try(folder, "diff", "--cached", "--quiet", "HEAD").returncode:
+        _git(folder, "commit", "--quiet", "--no-verify", "-m", says)
+    return _git(folder, "rev-parse", "HEAD").strip()
+
+
 @task(name="worktree.collect", effect=True)
 def collect_change(tree: Tree, says: str) -> Change:
     """Commit what a worktree holds, and give it as a diff."""
     if not _is_open(tree):
         raise GitFailed(f"the worktree {tree.folder} is gone, and what was changed in it with it: run the program anew")
-    _git(tree.folder, "add", "--all")
-    if _try(tree.folder, "diff", "--cached", "--quiet", "HEAD").returncode:
-        _git(tree.folder, "commit", "--quiet", "--no-verify", "-m", says)
-    commit = _git(tree.folder, "rev-parse", "HEAD").strip()
+    commit: str = commit_work.fn(tree.folder, says)
     names = _git(tree.folder, "diff", "--name-only", "-z", tree.base, commit)
     diff = _git(tree.folder, "diff", "--binary", tree.base, commit).encode("utf-8", "surrogateescape")
     return Change(commit, _paths(names.split("\0")), diff)
@@ -324,7 +329,7 @@ def _close(tree: Tree) -> None:
 
 
 def _move(repository: str, branch: str, tip: str, commit: str) -> Merge | None:
-    """Move a branch, with its files where it is checked out. None where it moved; a "conflict" where it is not at the tip any more."""
+    """Move a branch, with its files where it is checked out. None where it moved; a "conflict" where others moved it."""
     owner = _checked_out(repository, branch)
     if owner is None:
         done = _try(repository, "update-ref", f"refs/heads/{branch}", commit, tip)
