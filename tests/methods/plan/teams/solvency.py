@@ -43,7 +43,9 @@ async def step(cost: float) -> None:
 @hw.task(name="solvency.node")
 async def node(tree: Tree, kiss: bool) -> tuple[int, int]:
     """How many parents there are below and here, and how many of them are insolvent."""
-    await step.options(cost={"tokens": min(tree.cost, hw.remaining("tokens"))})(tree.cost if tree.cost <= hw.remaining("tokens") else 0.0)
+    await step.options(cost={"tokens": min(tree.cost, hw.remaining("tokens"))})(
+        tree.cost if tree.cost <= hw.remaining("tokens") else 0.0
+    )
     if not tree.children:
         left = hw.remaining("tokens")
         await step.options(cost={"tokens": left})(left)  # a child spends all that it may

@@ -120,7 +120,14 @@ def test_a_program_that_fails_or_is_stopped_leaves_nothing_behind(repository):
 
 
 def start(tmp_path: Path, *pause_at: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(EDITING), str(tmp_path / "store"), str(tmp_path / "repository"), str(tmp_path / "log"), *pause_at]
+    command = [
+        sys.executable,
+        str(EDITING),
+        str(tmp_path / "store"),
+        str(tmp_path / "repository"),
+        str(tmp_path / "log"),
+        *pause_at,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

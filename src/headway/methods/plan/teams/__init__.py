@@ -3,6 +3,14 @@
 from headway.methods.plan import teams
 """
 
+from headway.methods.plan.teams.cogwriter import Author as Author
+from headway.methods.plan.teams.cogwriter import Composed as Composed
+from headway.methods.plan.teams.cogwriter import ModelAuthor as ModelAuthor
+from headway.methods.plan.teams.cogwriter import Unit as Unit
+from headway.methods.plan.teams.cogwriter import Written as Written
+from headway.methods.plan.teams.cogwriter import cogwriter as cogwriter
+from headway.methods.plan.teams.cogwriter import count_words as count_words
+from headway.methods.plan.teams.cogwriter import read_text as read_text
 from headway.methods.plan.teams.kiss import Kissed as Kissed
 from headway.methods.plan.teams.kiss import fan_out as fan_out
 from headway.methods.plan.teams.kiss import kiss as kiss

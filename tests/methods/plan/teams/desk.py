@@ -1,0 +1,33 @@
+"""A model that is served over HTTP in the tests of teams, and answers from a script: protocol paths need words that are known."""
+
+from __future__ import annotations
+
+from teammates import Talker, Turn  # beside it in the folder
+
+from headway.models import Message
+
+
+def answer(messages: list[Message]) -> Turn:
+    """What is said to the newest message, by what it asks for."""
+    asked = messages[-1].text
+    for sign, says in SCRIPTS.items():
+        if sign in messages[0].text:
+            return says(messages, asked)
+    return "I do not know"
+
+
+def write(messages: list[Message], asked: str) -> str:
+    """A guide in two chapters, each of which misses its length at first."""
+    if "Plan this text" in asked or "Check it against" in asked:
+        more = ', {"name": "North", "brief": "the savanna", "length": 4}' if "revised" in asked else ""
+        return f'{{"answer": [{{"name": "Coast", "brief": "the beaches", "length": 6}}{more}]}}'
+    if "Lengthen it to" in asked:
+        return asked.split("\n")[0] + " really"
+    if "Shorten it to" in asked:
+        return asked.split("\n")[0].rpartition(" ")[0]
+    return "so it is here now too" if "'North' alone" in asked else "so it is here"
+
+
+SCRIPTS = {"guide to Ghana": write, "so it is here": write}
+desk = Talker(answer, "desk")
+desk.abilities = frozenset({"tools", "schema"})
