@@ -28,6 +28,11 @@ def write(messages: list[Message], asked: str) -> str:
     return "so it is here now too" if "'North' alone" in asked else "so it is here"
 
 
-SCRIPTS = {"guide to Ghana": write, "so it is here": write}
+def hog(messages: list[Message], asked: str) -> str:
+    """The first step, and then the answer once somebody has written the first."""
+    return "The answer is \\boxed{42}." if "[finished]" in asked else "First, 6 * 7."
+
+
+SCRIPTS = {"Several workers": hog, "guide to Ghana": write, "so it is here": write}
 desk = Talker(answer, "desk")
-desk.abilities = frozenset({"tools", "schema"})
+desk.abilities = frozenset({"tools", "schema", "continues"})

@@ -11,6 +11,14 @@ from headway.methods.plan.teams.cogwriter import Written as Written
 from headway.methods.plan.teams.cogwriter import cogwriter as cogwriter
 from headway.methods.plan.teams.cogwriter import count_words as count_words
 from headway.methods.plan.teams.cogwriter import read_text as read_text
+from headway.methods.plan.teams.hogwild import Board as Board
+from headway.methods.plan.teams.hogwild import ModelWriter as ModelWriter
+from headway.methods.plan.teams.hogwild import Sight as Sight
+from headway.methods.plan.teams.hogwild import Step as Step
+from headway.methods.plan.teams.hogwild import Writer as Writer
+from headway.methods.plan.teams.hogwild import Wrote as Wrote
+from headway.methods.plan.teams.hogwild import hogwild as hogwild
+from headway.methods.plan.teams.hogwild import show_sight as show_sight
 from headway.methods.plan.teams.kiss import Kissed as Kissed
 from headway.methods.plan.teams.kiss import fan_out as fan_out
 from headway.methods.plan.teams.kiss import kiss as kiss
