@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from teammates import Talker, Turn  # beside it in the folder
 
 from headway.models import Message
@@ -33,6 +35,27 @@ def hog(messages: list[Message], asked: str) -> str:
     return "The answer is \\boxed{42}." if "[finished]" in asked else "First, 6 * 7."
 
 
-SCRIPTS = {"Several workers": hog, "guide to Ghana": write, "so it is here": write}
+def play(messages: list[Message], asked: str) -> str:
+    """A conductor that delegates once, and two players."""
+    if "You may delegate 10" in asked:
+        sides = (("left", []), ("right", ["double"]))
+        tasks = [
+            {"task_instruction": f"Orchestra: count hats, {side}", "model": "desk", "tools": of} for side, of in sides
+        ]
+        return json.dumps({"action": "delegate_task", "params": {"tasks": tasks}})
+    return json.dumps({"action": "complete", "params": {"answer": "8 hats"}})
+
+
+def count(messages: list[Message], asked: str) -> str:
+    return "4 hats" if "left" in asked else "nobody counted"
+
+
+SCRIPTS = {
+    "You solve a task by delegating": play,
+    "Orchestra: count": count,
+    "Several workers": hog,
+    "guide to Ghana": write,
+    "so it is here": write,
+}
 desk = Talker(answer, "desk")
 desk.abilities = frozenset({"tools", "schema", "continues"})

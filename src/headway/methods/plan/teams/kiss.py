@@ -29,11 +29,10 @@ from headway.methods import settings
 from headway.methods.agent.loop import make_tools
 from headway.methods.agent.transcript import describe_conversation
 from headway.methods.allocate.budgets.shares import child_budgets
-from headway.methods.plan.teams.sessions import GIVES_AWAY, Why, hold_session
+from headway.methods.plan.teams.sessions import GIVES_AWAY, Why, hold_session, plain_model
 from headway.methods.plan.teams.worktree import Merge, Worked, commit_work, in_worktrees
 from headway.models.ask import AnyModel, sample
 from headway.models.base import identity_of
-from headway.models.limits import LimitedModel
 from headway.models.messages import Message, ToolSpec
 from headway.scopes.budget import budget, remaining
 from headway.task import task
@@ -93,11 +92,18 @@ class Brief:
     most: int
 
     def __headway_key__(self) -> object:
-        plain: Any = self.model
-        while isinstance(plain, LimitedModel):
-            plain = plain.model
         tools = self.tools if callable(self.tools) else tuple(make_tools(self.tools))
-        return ("kiss", identity_of(plain), tools, self.steps, self.sessions, self.room, dict(self.caps), self.depth, self.most)
+        return (
+            "kiss",
+            identity_of(plain_model(self.model)),
+            tools,
+            self.steps,
+            self.sessions,
+            self.room,
+            dict(self.caps),
+            self.depth,
+            self.most,
+        )
 
 
 async def kiss(

@@ -15,7 +15,8 @@ from headway.errors import BudgetExceeded
 from headway.methods.agent.shares import keep_one_delegation
 from headway.methods.agent.transcript import answer_open_calls, guess_tokens, last_words, with_note
 from headway.models.ask import AnyModel, sample
-from headway.models.base import Sample
+from headway.models.base import BatchModel, Model, Sample
+from headway.models.limits import LimitedModel
 from headway.models.messages import Message
 from headway.models.requests import Sampling
 from headway.tools.running import run_calls
@@ -103,6 +104,13 @@ async def hold_session(
     except BudgetExceeded:
         return Session((*said, *answer_open_calls(said)), "budget", begun)
     return Session(tuple(said), "steps", begun)
+
+
+def plain_model(model: AnyModel) -> Model | BatchModel:
+    """The model inside of its limits."""
+    while isinstance(model, LimitedModel):
+        model = model.model
+    return model
 
 
 def repeats(asked: Sequence[str], times: int, longest: int = LONGEST) -> bool:
