@@ -39,9 +39,7 @@ def play(messages: list[Message], asked: str) -> str:
     """A conductor that delegates once, and two players."""
     if "You may delegate 10" in asked:
         sides = (("left", []), ("right", ["double"]))
-        tasks = [
-            {"task_instruction": f"Orchestra: count hats, {side}", "model": "desk", "tools": of} for side, of in sides
-        ]
+        tasks = [{"task_instruction": f"Orchestra: count hats, {side}", "model": "desk", "tools": of} for side, of in sides]
         return json.dumps({"action": "delegate_task", "params": {"tasks": tasks}})
     return json.dumps({"action": "complete", "params": {"answer": "8 hats"}})
 
@@ -50,7 +48,15 @@ def count(messages: list[Message], asked: str) -> str:
     return "4 hats" if "left" in asked else "nobody counted"
 
 
+def code(messages: list[Message], asked: str) -> str:
+    """A program of one part, in a fence."""
+    if "Cut this program" in asked:
+        return '{"answer": [{"name": "hello", "purpose": "greets"}]}'
+    return "Here it is:\n```python\ndef hello():\n    return 'hello'\n```\n" if "Write the part" in asked else "Mind the edges."
+
+
 SCRIPTS = {
+    "Count numbers": code,
     "You solve a task by delegating": play,
     "Orchestra: count": count,
     "Several workers": hog,

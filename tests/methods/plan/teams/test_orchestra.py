@@ -164,10 +164,9 @@ def test_a_conductor_whose_rounds_are_used_up_answers_with_what_there_is():
 
 
 def test_a_decision_that_is_none_is_shown_to_the_conductor_once():
-    conductor = conduct('{"action": "sing", "params": {}}')
-    conductor._script = lambda messages: (
-        complete("x") if "not what was asked" in messages[-1].text else '{"action": "sing", "params": {}}'
-    )
+    sing = '{"action": "sing", "params": {}}'
+    conductor = conduct(sing)
+    conductor._script = lambda messages: complete("x") if "not what was asked" in messages[-1].text else sing
     assert run(conductor, {"poet": Talker(turns("Yes."))}).answer == "x"
     with pytest.raises(ModelError, match="in two attempts"):
         run(conduct(sing), {"poet": Talker(turns("Yes."))})

@@ -45,6 +45,15 @@ from headway.methods.plan.teams.orchestra import Params as Params
 from headway.methods.plan.teams.orchestra import Part as Part
 from headway.methods.plan.teams.orchestra import Played as Played
 from headway.methods.plan.teams.orchestra import orchestra as orchestra
+from headway.methods.plan.teams.roles import ROLES as ROLES
+from headway.methods.plan.teams.roles import Brief as Brief
+from headway.methods.plan.teams.roles import CodePart as CodePart
+from headway.methods.plan.teams.roles import Compiled as Compiled
+from headway.methods.plan.teams.roles import Expert as Expert
+from headway.methods.plan.teams.roles import Mixed as Mixed
+from headway.methods.plan.teams.roles import compiles as compiles
+from headway.methods.plan.teams.roles import cortex_compile as cortex_compile
+from headway.methods.plan.teams.roles import mixture as mixture
 from headway.methods.plan.teams.topologies import TOPOLOGIES as TOPOLOGIES
 from headway.methods.plan.teams.topologies import Assignment as Assignment
 from headway.methods.plan.teams.topologies import Costs as Costs
