@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED := -n auto --maxprocesses 4  # tests/spread.py says what goes where
 
-.PHONY: demo demo-agent demo-fresh demo-puzzles model model-arithmetic test test-long test-all prove chaos bench docs lint clean
+.PHONY: demo demo-agent demo-fresh demo-puzzles model model-arithmetic planner test test-long test-all prove chaos bench docs lint clean
 
 # What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
@@ -40,6 +40,9 @@ model: $(VENV)/.model  ## train the Countdown model from nothing, on two process
 
 model-arithmetic: $(VENV)/.model  ## train the arithmetic model and fit its verifier; kill it and run it again
 	@$(BIN)/python examples/train_arithmetic.py $(ARGS)
+
+planner: $(VENV)/.model  ## train the planner from nothing, and keep early weights as a noisy one; kill it and run it again
+	@$(BIN)/python examples/train_planner.py $(ARGS)
 
 test: $(VENV)/.tests  ## the default suite, on up to four cores
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)

@@ -13,12 +13,16 @@ from benchmarks.methods.catalogue import Catalogue
 from benchmarks.methods.measuring import measure_here
 from benchmarks.methods.parts import PARTS, REFUSED, SHOWN, Line
 from benchmarks.methods.row import Pair, Row, compare
+from benchmarks.plans import PLANS
+from benchmarks.plans.asked import NAMED, OVERVIEW, WITHSTOOD
 
 ROOT = Path(__file__).parents[1]
-CATALOGUES = (METHODS, AGENTS)
+CATALOGUES = (METHODS, AGENTS, PLANS)
 ROWS, HELD = METHODS.all_rows()
 AGENT_ROWS, AGENT_HELD = AGENTS.all_rows()
-TESTS = {row.test for row in (*ROWS, *AGENT_ROWS)} | {test for held in (*HELD, *AGENT_HELD) for test in held.tests}
+PLAN_ROWS, PLAN_HELD = PLANS.all_rows()
+TESTS = {row.test for row in (*ROWS, *AGENT_ROWS, *PLAN_ROWS)}
+TESTS |= {test for held in (*HELD, *AGENT_HELD, *PLAN_HELD) for test in held.tests}
 LOOKED_FOR = (
     *("ETS", "DeepPrune", "OPE", "ParaThinker", "GroundedPRM", "When to solve, when to verify", "Scaling without verification"),
     *("To backtrack or not", "MRT", "MBR", "X-MBR", "CHOPS", "Hedged sampling", "BatchPrompt", "DRAG and IterDRAG", "CGRS"),
@@ -78,6 +82,35 @@ def test_every_part_has_rows_or_promises() -> None:
 
 def test_the_page_of_agents_is_what_the_command_prints() -> None:
     assert page.AGENTS_PAGE.read_text() == page.agents(), "run: python -m benchmarks.agents --write-docs"
+
+
+def test_the_page_of_plans_is_what_the_command_prints() -> None:
+    assert page.PLANS_PAGE.read_text() == page.plans(), "run: python -m benchmarks.plans --write-docs"
+
+
+@pytest.mark.parametrize("line", NAMED, ids=lambda line: line.says)
+def test_a_method_of_plans_or_memory_that_was_asked_for_has_a_row(line: Line) -> None:
+    assert line.of(PLAN_ROWS)
+
+
+@pytest.mark.parametrize("line", OVERVIEW.shown, ids=lambda line: line.says)
+def test_what_plans_and_memory_must_show_has_rows_or_promises(line: Line) -> None:
+    assert line.of(PLAN_ROWS) or line.of(PLAN_HELD)
+
+
+@pytest.mark.parametrize("line", WITHSTOOD, ids=lambda line: line.says)
+def test_bad_input_of_plans_has_tests(line: Line) -> None:
+    assert line.of(PLAN_HELD)
+
+
+def test_every_part_of_plans_and_memory_has_rows() -> None:
+    assert list(OVERVIEW.parts) == [room for room, _ in PLANS.rooms]
+    assert {row.item for row in PLAN_ROWS} == set(OVERVIEW.parts)
+
+
+@pytest.mark.parametrize("row", [row for row in PLAN_ROWS if row.item in ("plan", "memory")], ids=lambda row: row.name)
+def test_a_row_of_plans_or_memory_names_what_implements_it_and_its_paper(row: Row) -> None:
+    assert page.paper_of(row.function)
 
 
 def test_a_row_is_measured_by_its_name_in_its_catalogue() -> None:

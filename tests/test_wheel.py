@@ -25,6 +25,8 @@ DATA = {
     "headway/methods/schedule/instances/classic.txt.xz": "`headway bench schedule` solves them",
     "headway/reference/arithmetic/trained/arithmetic.safetensors": "`headway serve` and the benches run it",
     "headway/reference/countdown/trained/countdown.safetensors": "`headway serve` and the benches run it",
+    "headway/reference/planner/trained/planner.safetensors": "`headway serve` and methods of plans run it",
+    "headway/reference/planner/trained/planner-noisy.safetensors": "methods that vote or plan again are measured on it",
 }
 pytestmark = pytest.mark.long
 

@@ -1,12 +1,17 @@
-"""Renders `docs/results/compute.md`: an overview by parts and by what must be shown, then every row and promise of each part."""
+"""Renders `docs/results/compute.md`: an overview by parts and by what must be shown, then every row and promise of each part.
+
+`docs/results/plans.md` is rendered in the same way, with a table of the methods that were asked for besides.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from benchmarks.methods import METHODS, ROOMS
+from benchmarks.methods import METHODS
+from benchmarks.methods.catalogue import Catalogue
 from benchmarks.methods.figures import Result, figures_of, is_reached, load
-from benchmarks.methods.parts import PARTS, REFUSED, SHOWN
+from benchmarks.methods.parts import PARTS, REFUSED, SHOWN, Line
 from benchmarks.methods.row import Held, Row
 
 HEAD = """# Results: compute where it pays
@@ -18,26 +23,55 @@ the bound of the interval. Promises have no number; tests hold them. Made by `py
 MOST = 12  # rows of a line that are listed; of more, only the count
 
 
+@dataclass(frozen=True)
+class Overview:
+    """What a page says of a catalogue.
+
+    Attributes:
+        head: what the page opens with.
+        catalogue: whose rows they are.
+        parts: its rooms, in the order of the page, and what each is about.
+        shown: what must be shown.
+        refused: what must be refused.
+        refusing: the title of that.
+        named: the methods that were asked for by name, each with the beginnings of the names of its rows.
+    """
+
+    head: str
+    catalogue: Catalogue
+    parts: Mapping[str, str]
+    shown: Sequence[Line]
+    refused: Sequence[Line]
+    refusing: str = "What is refused, before anything is spent"
+    named: Sequence[Line] = ()
+
+
 def compute() -> str:
-    """The page."""
-    rows, held = METHODS.all_rows()
-    results = load(METHODS.results)
+    """The page of all rows of methods."""
+    return render(Overview(HEAD, METHODS, PARTS, SHOWN, REFUSED))
+
+
+def render(page: Overview) -> str:
+    """A page: an overview, then every row and promise, room by room."""
+    rows, held = page.catalogue.all_rows()
+    results = load(page.catalogue.results)
     machines = ", ".join(dict.fromkeys(found.machine for found in results.values()))
-    lines = [HEAD, "## What is here", "", *_parts(rows, held, results), f"Measured on {machines}.", ""]
-    lines += [*_methods(rows, results), *_missed(rows, results), *_shown(rows, held, results), *_refused(held)]
-    for number, room in enumerate(ROOMS, 1):
-        lines += list_room(f"{number} {room.capitalize()}", room, rows, held, results)
+    lines = [page.head, "## What is here", "", *_parts(page, rows, held, results), f"Measured on {machines}.", ""]
+    lines += [*_named(page, rows, held, results), *_methods(page, rows, results), *_missed(rows, results)]
+    lines += [*_shown(page, rows, held, results), *_refused(page, held)]
+    for number, (room, title) in enumerate(page.catalogue.rooms, 1):
+        lines += list_room(f"{number} {title}", room, rows, held, results)
     return "\n".join(lines).rstrip() + "\n"
 
 
 # --- what is here ----------------------------------------------------------------------------------------------------
 
 
-def _parts(rows: Sequence[Row], held: Sequence[Held], results: Mapping[str, Result]) -> list[str]:
+def _parts(page: Overview, rows: Sequence[Row], held: Sequence[Held], results: Mapping[str, Result]) -> list[str]:
     """The parts, and how many methods, rows, promises and tests each has."""
     lines = ["| | part | | methods | rows | reached | promises | tests |", "|---:|---|---|---:|---:|---:|---:|---:|"]
-    for number, room in enumerate(ROOMS, 1):
-        lines += [f"| {number} | {room.capitalize()} | {PARTS[room]} | {_counts(room, rows, held, results)} |"]
+    for number, (room, title) in enumerate(page.catalogue.rooms, 1):
+        lines += [f"| {number} | {title} | {page.parts[room]} | {_counts(room, rows, held, results)} |"]
     return [*lines, f"| | all | | {_counts('', rows, held, results)} |", ""]
 
 
@@ -48,17 +82,31 @@ def _counts(room: str, rows: Sequence[Row], held: Sequence[Held], results: Mappi
     return " | ".join(map(str, (len({row.method for row in of}), len(of), reached, len(promises), len(tests))))
 
 
-def _methods(rows: Sequence[Row], results: Mapping[str, Result]) -> list[str]:
+def _named(page: Overview, rows: Sequence[Row], held: Sequence[Held], results: Mapping[str, Result]) -> list[str]:
+    """Each method that was asked for, where it is, and how many of its rows are reached."""
+    if not page.named:
+        return []
+    lines = ["| asked for | by | rows | reached | promises |", "|---|---|---:|---:|---:|"]
+    for line in page.named:
+        of, promises = line.of(rows), line.of(held)
+        functions = dict.fromkeys(row.function.removeprefix("headway.") for row in of)
+        reached = sum(is_reached(row, results) is True for row in of)
+        by = ", ".join(f"`{function}`" for function in functions)
+        lines += [f"| {line.says} | {by} | {len(of)} | {reached} | {len(promises)} |"]
+    return [*lines, ""]
+
+
+def _methods(page: Overview, rows: Sequence[Row], results: Mapping[str, Result]) -> list[str]:
     """Each method, with how many of its rows are reached."""
     lines = ["Methods, and how many of their rows are reached:", ""]
-    for room in ROOMS:
+    for room, title in page.catalogue.rooms:
         of: dict[str, list[bool]] = {}
         for row in rows:
             if row.item == room:
                 of.setdefault(row.method, []).append(is_reached(row, results) is True)
         if of:
             said = "; ".join(f"{method} ({sum(reached)} of {len(reached)})" for method, reached in of.items())
-            lines += [f"- **{room.capitalize()}**: {said}"]
+            lines += [f"- **{title}**: {said}"]
     return [*lines, ""]
 
 
@@ -76,10 +124,10 @@ def _missed(rows: Sequence[Row], results: Mapping[str, Result]) -> list[str]:
 # --- what must be shown and refused ----------------------------------------------------------------------------------
 
 
-def _shown(rows: Sequence[Row], held: Sequence[Held], results: Mapping[str, Result]) -> list[str]:
+def _shown(page: Overview, rows: Sequence[Row], held: Sequence[Held], results: Mapping[str, Result]) -> list[str]:
     """Each line with the rows that hold it, one below the other."""
     lines = ["## What it must show", "", "| | by | ours | baseline's | compared | | test |", "|---|---|---:|---:|---:|---|---|"]
-    for line in SHOWN:
+    for line in page.shown:
         measured, promises = line.of(rows), line.of(held)
         if len(measured) + len(promises) > MOST:
             reached = sum(is_reached(row, results) is True for row in measured)
@@ -91,9 +139,9 @@ def _shown(rows: Sequence[Row], held: Sequence[Held], results: Mapping[str, Resu
     return [*lines, ""]
 
 
-def _refused(held: Sequence[Held]) -> list[str]:
-    lines = ["## What is refused, before anything is spent", "", "| | tests | promises |", "|---|---:|---|"]
-    for line in REFUSED:
+def _refused(page: Overview, held: Sequence[Held]) -> list[str]:
+    lines = [f"## {page.refusing}", "", "| | tests | promises |", "|---|---:|---|"]
+    for line in page.refused:
         promises = line.of(held)
         tests = {test for each in promises for test in each.tests}
         lines += [f"| {line.says} | {len(tests)} | {'<br>'.join(each.promise for each in promises)} |"]

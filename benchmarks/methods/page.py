@@ -2,7 +2,7 @@
 
 `docs/methods.md` says of each method what its paper claims, what we compare it with, what was measured and where it departs.
 `docs/results/compute.md`, rendered by `compute`, has every row with its interval, seeds and test, and whether it is reached;
-`docs/results/agents.md` has the same of the catalogue of agents.
+`docs/results/agents.md` has the same of the catalogue of agents, `docs/results/plans.md` of that of plans and memory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from pathlib import Path
 
 from benchmarks.agents import AGENTS
 from benchmarks.methods import METHODS, ROOMS
-from benchmarks.methods.compute import compute, list_room
+from benchmarks.methods.compute import compute, list_room, render
 from benchmarks.methods.figures import figures_of, is_reached, load
 from benchmarks.methods.row import Row
+from benchmarks.plans.asked import OVERVIEW
 from benchmarks.sides import ROOT
 
 CATALOGUE = ROOT / "docs" / "methods.md"
 COMPUTE = ROOT / "docs" / "results" / "compute.md"
 AGENTS_PAGE = ROOT / "docs" / "results" / "agents.md"
+PLANS_PAGE = ROOT / "docs" / "results" / "plans.md"
 
 CATALOGUE_HEAD = """# Catalogue of methods
 
@@ -61,6 +63,16 @@ def write_methods() -> list[Path]:
 def write_agents() -> list[Path]:
     """Render the page of the catalogue of agents; its path."""
     return _write({AGENTS_PAGE: agents()})
+
+
+def write_plans() -> list[Path]:
+    """Render the page of the catalogue of plans and memory; its path."""
+    return _write({PLANS_PAGE: plans()})
+
+
+def plans() -> str:
+    """The page of all rows of plans and memory."""
+    return render(OVERVIEW)
 
 
 def agents() -> str:

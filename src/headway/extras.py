@@ -36,6 +36,7 @@ EXTRAS = {
     "pyarrow": "tables",
     "pydantic": "agents",
     "pydantic_ai": "agents",
+    "pyworldatlas": "assistant",
     "reasoning_gym": "solve",
     "safetensors": "torch",
     "starlette": "ui",

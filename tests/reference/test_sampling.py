@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from headway.errors import UsageError
-from headway.models.base import BatchModel, Message, Request
+from headway.models.base import BatchModel, Message, Piece, Request
 from headway.reference import sampling, weights
 from headway.reference.countdown import tokens
 from headway.reference.countdown.sampling import CountdownModel
@@ -199,3 +200,39 @@ def test_the_same_weights_have_the_same_bytes_and_the_same_name(tmp_path: Path, 
     assert all(other.read_bytes() == first.read_bytes() for other in others)
     assert weights.about(first).items() >= about.items()
     assert CountdownModel.load(first).values(PROMPTS) == pytest.approx(model.values(PROMPTS), abs=1e-2)
+
+
+async def told(model: CountdownModel, request: Request) -> list[Piece]:
+    return [piece async for piece in model.stream(request)]
+
+
+def test_a_stream_tells_the_samples_of_the_batch_token_by_token(model: CountdownModel) -> None:
+    request = Request(prompt=PROMPTS[1], seed=5, n=3, max_tokens=12, logprobs=True)
+    reply = model.sample_batch([request])[0]
+    pieces = asyncio.run(told(model, request))
+    for index, sample in enumerate(reply.samples):
+        mine = [piece for piece in pieces if piece.index == index and piece.usage is None]
+        assert "".join(piece.text for piece in mine) == sample.text
+        assert [piece.finish for piece in mine] == [None] * (len(mine) - 1) + [sample.finish]
+        assert len(mine) >= sample.tokens == sum(piece.tokens for piece in mine)
+        assert [logprob for piece in mine for logprob in piece.logprobs] == pytest.approx(list(sample.logprobs))
+    assert pieces[-1].usage == reply.usage
+
+
+def test_a_stream_tells_nothing_of_a_stop_text(model: CountdownModel) -> None:
+    words = [piece.text for piece in asyncio.run(told(model, Request(prompt=PROMPTS[0], seed=1, max_tokens=8)))]
+    request = Request(prompt=PROMPTS[0], seed=1, max_tokens=8, stop=(words[2] + words[3],))
+    pieces = asyncio.run(told(model, request))
+    assert "".join(piece.text for piece in pieces) == model.sample_batch([request])[0].text == "".join(words[:2])
+
+
+def test_a_stream_that_is_left_ends_at_once(model: CountdownModel) -> None:
+    async def leave() -> tuple[str, bool]:
+        stream = model.stream(Request(prompt=PROMPTS[0], seed=1, max_tokens=8))
+        first = await anext(stream)
+        await stream.aclose()
+        return first.text, await anext(stream, None) is None
+
+    said, ended = asyncio.run(leave())
+    assert said
+    assert ended

@@ -154,7 +154,7 @@ def begin(
         return _ask_outside(asked)  # type: ignore[return-value]  # outside of a run a coroutine serves as a handle
     cost = tuple(asked.reserved.items())
     retry = retry_of(model)
-    if answers_together(model):
+    if answers_together(model) and not (listener is not None and answers_singly(model)):
         return _find_batch_task(cost, retry)(asked)
     if unless is None:
         return _find_task(cost, retry)(asked)

@@ -274,7 +274,11 @@ class Model(Protocol):
 
 @runtime_checkable
 class BatchModel(Protocol):
-    """A language model that is cheaper when several requests are answered together."""
+    """A language model that is cheaper when several requests are answered together.
+
+    One that has a `stream` as well, like that of `Model`, is asked by it where somebody listens (`models.stream`); without one, a
+    stream has each sample in one piece.
+    """
 
     @property
     def name(self) -> str:

@@ -22,13 +22,15 @@ from headway.pools.program import load_object
 OPENERS: Mapping[str, tuple[str, str]] = {
     "countdown": ("the Countdown model", "headway.reference.opening:open_model"),
     "arithmetic": ("the arithmetic model", "headway.reference.opening:open_model"),
+    "planner": ("the planner", "headway.reference.opening:open_model"),
+    "planner-noisy": ("the noisy planner", "headway.reference.opening:open_model"),
     ".safetensors": ("a model of this project", "headway.reference.opening:open_model"),
 }
 """By a name or the end of a file's name: what it opens, for a message, and the function that does, from the name."""
 
 NAMES = (
-    "countdown, arithmetic, gemma, needle, a .gguf file, a .safetensors file of our training, openai:MODEL, openai:MODEL@URL, "
-    "program.py:NAME"
+    "countdown, arithmetic, planner, planner-noisy, gemma, needle, a .gguf file, a .safetensors file of our training, "
+    "openai:MODEL, openai:MODEL@URL, program.py:NAME"
 )
 
 
@@ -36,10 +38,10 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
     """Open a model by its name, as a command line or a settings file says it.
 
     Args:
-        name: `countdown` or `arithmetic` (the small models that come with Headway), the path of a `.safetensors` file that their
-            training wrote, `gemma` (extra `local`), the path of a `.gguf` file, `needle` (a small model that only asks for tools;
-            extra `needle`), `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a server that speaks the protocol), or
-            `program.py:NAME` (a model that a program of yours makes).
+        name: `countdown`, `arithmetic`, `planner` or `planner-noisy` (the small models that come with Headway), the path of a
+            `.safetensors` file that their training wrote, `gemma` (extra `local`), the path of a `.gguf` file, `needle` (a small
+            model that only asks for tools; extra `needle`), `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a server
+            that speaks the protocol), or `program.py:NAME` (a model that a program of yours makes).
 
     Returns:
         The model.

@@ -36,7 +36,8 @@ async def stream(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -
         **options: see `Sampling`.
 
     Yields:
-        Pieces with the `index` of their sample. A `BatchModel` gives each sample in one piece.
+        Pieces with the `index` of their sample. A `BatchModel` without a `stream` gives each sample in one
+        piece.
 
     Raises:
         Exception: what `sample` raises.

@@ -7,14 +7,17 @@ from pathlib import Path
 from headway.errors import UsageError
 from headway.reference.arithmetic.sampling import ArithmeticModel
 from headway.reference.countdown.sampling import CountdownModel
+from headway.reference.planner.sampling import PlannerModel
 from headway.reference.sampling import SmallModel
 from headway.reference.weights import about
 
-MODELS: dict[str, type[SmallModel]] = {kind.language.name: kind for kind in (CountdownModel, ArithmeticModel)}
+MODELS: dict[str, type[SmallModel]] = {kind.language.name: kind for kind in (CountdownModel, ArithmeticModel, PlannerModel)}
 
 
 def open_model(name: str) -> SmallModel:
     """The model of a name (what comes with the package) or of a file of weights, which says whose it is."""
+    if name == "planner-noisy":
+        return PlannerModel.load(PlannerModel.noisy)
     if name in MODELS:
         return MODELS[name].shipped()
     language = about(Path(name)).get("language", "")

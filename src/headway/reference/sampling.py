@@ -7,8 +7,9 @@ longer wanted.
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 from headway.errors import UsageError
-from headway.models.base import Finish, Reply, Request, Sample
+from headway.models.base import Finish, Piece, Reply, Request, Sample, Usage
 from headway.models.messages import Message
 from headway.reference.language import Language
 from headway.reference.network import Cache, Network
@@ -40,6 +41,15 @@ class _Text:
     made: list[int]
     logprobs: list[float]
     ended: str = ""
+
+
+@dataclass
+class _Told:
+    """What a listener knows of a sample in the making."""
+
+    characters: int = 0
+    tokens: int = 0
+    ended: bool = False
 
 
 class SmallModel:
@@ -91,12 +101,32 @@ class SmallModel:
             for place, request in enumerate(requests)
             for text in _begin(self.language, place, request, self.network.shape.length)
         ]
-        with _one_thread():
-            self._complete(texts, stopping)
+        for _ in self._steps(texts, stopping):
+            pass
         samples: list[list[Sample]] = [[] for _ in requests]
         for text in texts:
             samples[text.place].append(_sample(self.language, text))
         return [Reply(tuple(of), self.count(request.prompt), self.name) for of, request in zip(samples, requests, strict=True)]
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        """Make the samples of one request, and tell each token when it is drawn; between tokens the loop goes on.
+
+        Args:
+            request: what is asked.
+
+        Yields:
+            The pieces. They make the samples that `sample_batch` makes.
+        """
+        texts = _begin(self.language, 0, request, self.network.shape.length)
+        told = [_Told() for _ in texts]
+        steps = self._steps(texts, lambda _: False)
+        going = True
+        while going:
+            going = await asyncio.to_thread(next, steps, False)
+            for index, text in enumerate(texts):
+                if piece := _next_piece(self.language, text, index, told[index]):
+                    yield piece
+        yield Piece(usage=Usage(self.count(request.prompt), sum(len(text.made) for text in texts)))
 
     @torch.inference_mode()
     def values(self, texts: Sequence[str]) -> list[float]:
@@ -134,8 +164,16 @@ class SmallModel:
         with _one_thread():
             return self.network.hidden(padded, mask), padded
 
-    @torch.inference_mode()
-    def _complete(self, texts: list[_Text], stopping: Callable[[int], bool]) -> None:
+    def _steps(self, texts: list[_Text], stopping: Callable[[int], bool]) -> Iterator[bool]:
+        """Complete texts, a token of each at a time; True after each but the last."""
+        steps = self._complete(texts, stopping)
+        going = True
+        while going:
+            with _one_thread(), torch.inference_mode():
+                going = next(steps, False)
+            yield going
+
+    def _complete(self, texts: list[_Text], stopping: Callable[[int], bool]) -> Iterator[bool]:
         if not texts:
             return
         length = max(len(text.prompt) for text in texts)
@@ -153,6 +191,7 @@ class SmallModel:
                 text.ended = text.ended or ("wanted by nobody" if stopping(text.place) else "")
             if at == room or all(text.ended for text in texts):
                 return
+            yield True
             last = torch.tensor([[text.made[-1] if text.made else self.language.pad] for text in texts])
             newest = self.network.hidden(last, mask[:, None, None, : at + 1], cache)[:, -1]
 
@@ -279,9 +318,30 @@ def _is_stopped(language: Language, text: _Text) -> bool:
 
 
 def _sample(language: Language, text: _Text) -> Sample:
+    logprobs = tuple(text.logprobs) if text.request.logprobs else ()
+    return Sample(_said(language, text), len(text.made), _finish(text), sum(text.logprobs), logprobs)
+
+
+def _said(language: Language, text: _Text) -> str:
     said = language.decode(text.made)
     for stop in text.request.stop:
         said = said.split(stop, 1)[0]
-    finish: Finish = "stop" if text.ended == "stop" else "length"
-    logprobs = tuple(text.logprobs) if text.request.logprobs else ()
-    return Sample(said, len(text.made), finish, sum(text.logprobs), logprobs)
+    return said
+
+
+def _finish(text: _Text) -> Finish:
+    return "stop" if text.ended == "stop" else "length"
+
+
+def _next_piece(language: Language, text: _Text, index: int, told: _Told) -> Piece | None:
+    """What is new of a text. What may be the beginning of a stop string is told when it has turned out to be none."""
+    if told.ended:
+        return None
+    said = _said(language, text)
+    told.ended = bool(text.ended)
+    held = 0 if told.ended else max(map(len, text.request.stop), default=1) - 1
+    new = said[told.characters : max(told.characters, len(said) - held)]
+    tokens = len(text.made) - told.tokens
+    logprobs = tuple(text.logprobs[told.tokens :]) if text.request.logprobs else ()
+    told.characters, told.tokens = told.characters + len(new), len(text.made)
+    return Piece(new, index, _finish(text) if told.ended else None, tokens, logprobs)

@@ -43,6 +43,7 @@ class Recipe:
         seed: of the weights and of the data.
         shape: of the network.
         begin: a file of weights to go on from, empty for a fresh start.
+        early: after which steps early weights are written too, into files of their own beside the last.
     """
 
     steps: int
@@ -57,6 +58,7 @@ class Recipe:
     seed: int = 1
     shape: Shape = field(default_factory=Shape)
     begin: str = ""
+    early: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def train_network(recipe: Recipe, network: Callable[[], Network], batch: Callabl
     learner = network()
     muon, adamw = _optimizers(learner, recipe)
     curve = torch.zeros(recipe.steps, 2, dtype=torch.float64)
+    weights = Path(hw.call().files) / file
+    about = {"recipe": msgspec.json.encode(recipe).decode()}
     state = {"model": learner, "muon": muon, "adamw": adamw, "curve": curve}
     for step in hw.checkpoints("train").steps(state, total=recipe.steps, every=recipe.every):
         for optimizer, rate in ((muon, recipe.muon_rate), (adamw, recipe.rate)):
@@ -110,10 +114,20 @@ def train_network(recipe: Recipe, network: Callable[[], Network], batch: Callabl
         language, value = replicas.sum(losses)
         curve[step] = torch.tensor([language, value])
         hw.progress(step + 1, recipe.steps, loss=round(language, 4), value=round(value, 4))
-    weights = Path(hw.call().files) / file
+        if step + 1 in recipe.early and replicas.rank == 0:
+            write(early_weights(weights, step + 1), learner, about)
     if replicas.rank == 0:
-        write(weights, learner, {"recipe": msgspec.json.encode(recipe).decode()})
+        write(weights, learner, about)
     return Trained(str(weights), curve[:, 0].tolist(), curve[:, 1].tolist(), replicas.size)
+
+
+def early_weights(weights: Path, step: int) -> Path:
+    """The file of the weights after a step, beside that of the last.
+
+    >>> early_weights(Path("planner.safetensors"), 600).name
+    'planner-600.safetensors'
+    """
+    return weights.with_stem(f"{weights.stem}-{step}")
 
 
 def _optimizers(network: Network, recipe: Recipe) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:

@@ -81,7 +81,9 @@ def about(path: Path) -> dict[str, str]:
         with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
     except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file; `make model` and `make model-arithmetic` train the models") from None
+        raise UsageError(
+            f"{path}: there is no such file; `make model`, `make model-arithmetic` and `make planner` train the models"
+        ) from None
     except SafetensorError as error:
         raise UsageError(f"{path} holds no weights: {error}") from None
 

@@ -8,7 +8,27 @@ A planner proposes and never acts: only the caller's `step` does, and each step 
 answers reaches a planner only where the caller's planner looks at results.
 """
 
+from headway.methods.plan.compiler import Compiled as Compiled
+from headway.methods.plan.compiler import llm_compiler as llm_compiler
+from headway.methods.plan.deps import Why as Why
+from headway.methods.plan.deps import deps as deps
+from headway.methods.plan.deps import nearest_first as nearest_first
+from headway.methods.plan.dta import Aggregated as Aggregated
+from headway.methods.plan.dta import by_levels as by_levels
+from headway.methods.plan.dta import divide_then_aggregate as divide_then_aggregate
 from headway.methods.plan.executor import execute as execute
+from headway.methods.plan.joining import Finish as Finish
+from headway.methods.plan.joining import Joiner as Joiner
+from headway.methods.plan.joining import Replan as Replan
+from headway.methods.plan.joining import ask_joiner as ask_joiner
+from headway.methods.plan.joining import last_result as last_result
+from headway.methods.plan.line_grammar import line_grammar as line_grammar
+from headway.methods.plan.lines import LineError as LineError
+from headway.methods.plan.lines import PlanReader as PlanReader
+from headway.methods.plan.lines import Use as Use
+from headway.methods.plan.lines import read_plan as read_plan
+from headway.methods.plan.literals import Ref as Ref
+from headway.methods.plan.literals import Template as Template
 from headway.methods.plan.records import Asked as Asked
 from headway.methods.plan.records import Edited as Edited
 from headway.methods.plan.records import Ended as Ended
@@ -19,3 +39,24 @@ from headway.methods.plan.records import PlanFailed as PlanFailed
 from headway.methods.plan.records import Planned as Planned
 from headway.methods.plan.records import Refused as Refused
 from headway.methods.plan.records import Started as Started
+from headway.methods.plan.searching import HYBRID as HYBRID
+from headway.methods.plan.searching import PARALLEL as PARALLEL
+from headway.methods.plan.searching import Looked as Looked
+from headway.methods.plan.searching import Searched as Searched
+from headway.methods.plan.searching import Tags as Tags
+from headway.methods.plan.searching import deep_search as deep_search
+from headway.methods.plan.so_far import Line as Line
+from headway.methods.plan.so_far import SoFar as SoFar
+from headway.methods.plan.so_far import planner_prompt as planner_prompt
+from headway.methods.plan.taskmatrix import Api as Api
+from headway.methods.plan.taskmatrix import Feedback as Feedback
+from headway.methods.plan.taskmatrix import Platform as Platform
+from headway.methods.plan.taskmatrix import Served as Served
+from headway.methods.plan.taskmatrix import task_matrix as task_matrix
+from headway.methods.plan.tura import Retrieved as Retrieved
+from headway.methods.plan.tura import SubQuestion as SubQuestion
+from headway.methods.plan.tura import tura as tura
+from headway.methods.plan.using import STEP_ERRORS as STEP_ERRORS
+from headway.methods.plan.using import StepFailed as StepFailed
+from headway.methods.plan.using import use_tools as use_tools
+from headway.methods.plan.writing import write_lines as write_lines

@@ -12,6 +12,7 @@ decoded beside it, and small models are sensitive to the last bits.
 
 Tools and schemas are held by a grammar (`grammar`), whatever the model's chat template knows: llama.cpp ignores tools, without a
 word, where the template knows none. It ignores a grammar that it can't use, too, so each is tried once before it is relied upon.
+A grammar of your own, `extra={"grammar": …}`, is written in the language of llguidance.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _EXTRA = frozenset(
     {"top_k", "min_p", "typical_p", "min_keep", "top_n_sigma", "repeat_penalty", "repeat_last_n", "presence_penalty"}
     | {"frequency_penalty", "dynatemp_range", "dynatemp_exponent", "mirostat", "mirostat_tau", "mirostat_eta", "samplers"}
     | {"dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers", "xtc_probability"}
-    | {"xtc_threshold", "logit_bias", "ignore_eos", "n_keep", "chat_template_kwargs"}
+    | {"xtc_threshold", "logit_bias", "ignore_eos", "n_keep", "chat_template_kwargs", "grammar"}
 )
 """Fields that llama.cpp knows besides. What it does not know it ignores."""
 
@@ -116,6 +117,8 @@ class Local:
         """
         if unknown := sorted(request.extra.keys() - _EXTRA):
             raise UsageError(f"{self.name}: llama.cpp takes no {unknown[0]!r} besides; {near_misses(unknown[0], _EXTRA)}")
+        if request.extra.get("grammar") and (request.schema is not None or request.tools):
+            raise UsageError(f"{self.name}: a grammar of your own in extra= leaves no room for tools or a schema: give one of them")
         last = None if isinstance(request.prompt, str) else request.prompt[-1]
         if last is not None and last.role == "assistant" and not request.continues:
             raise UsageError(f"{self.name}: the last message is the assistant's own: continues=True goes on with it")
@@ -158,7 +161,7 @@ class Local:
     def _sample(self, request: Request, index: int, unwanted: threading.Event, tell: Callable[[Piece | Exception], None]) -> None:
         """Make one sample, in a thread."""
         try:
-            server, grammar = self._loaded(), grammar_of(request)
+            server, grammar = self._loaded(), request.extra.get("grammar") or grammar_of(request)
             if grammar and grammar not in self._held:
                 _try_grammar(self.name, server, grammar)
                 self._held.add(grammar)

@@ -83,7 +83,7 @@ class _Gantt:
         y = self._critical(y) + GROUP_GAP
         for group in self.groups:
             y = (self._area(group, y) if self._is_crowded(group) else self._bars(group, y)) + GROUP_GAP
-        self._time_axis(top, y - GROUP_GAP / 2)
+        self.drawing.time_axis(self.axis, top, y - GROUP_GAP / 2)
         return self.drawing.finish(y + 26)
 
     def _is_crowded(self, group: Group) -> bool:
@@ -128,15 +128,7 @@ class _Gantt:
         states = self.recorded.count()
         marks = (State.FAILED, State.CANCELLED, State.OPEN)
         entries += [(f'fill="url(#{state})"', state.said) for state in marks if states[state]]
-        x = LEFT
-        for style, label in entries:
-            width = 30 + 6.6 * len(label)
-            if x + width > WIDTH - RIGHT and x > LEFT:
-                x, y = LEFT, y + 20
-            self.drawing.rect(x, y, 11, 11, style + ' rx="2"')
-            self.drawing.text(x + 16, y + 9.5, label, "legend")
-            x += width
-        return y + 30
+        return self.drawing.legend(entries, y, LEFT, WIDTH - RIGHT)
 
     def _name(self, task: str) -> str:
         return self.recorded.names.get(task, task) or "not named"
@@ -234,14 +226,3 @@ class _Gantt:
         if call.error is not None and call.state is not State.OK:
             lines.append(words.clip(f"{call.error.type.rpartition(':')[2]}: {call.error.message}", 200))
         return "\n".join(lines)
-
-    # --- axis ----------------------------------------------------------------------------------------------------------
-
-    def _time_axis(self, top: float, bottom: float) -> None:
-        for at, pixel in self.axis.ticks():
-            self.drawing.line(pixel, top, pixel, bottom, "grid")
-            self.drawing.text(pixel, bottom + 15, f"{at:,.10g} s", "tick")
-        for before, after in zip(self.axis.pieces, self.axis.pieces[1:], strict=False):
-            self.drawing.rect(before.right, top, after.left - before.right, bottom - top, 'fill="url(#break)"')
-            middle = (before.right + after.left) / 2
-            self.drawing.text(middle, top - 4, f"nothing for {words.seconds(after.began - before.ended)}", "tick")

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape as _escape
 
+from headway.observe import words
+from headway.observe.pictures.lanes import Axis
+
 PALETTE = (
     "#4c78a8",
     "#f2a541",
@@ -124,6 +127,10 @@ class Drawing:
         path = "M" + "L".join(f"{x:.5g} {y:.5g}" for x, y in points)
         self.parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}" stroke-linejoin="round"/>')
 
+    def path(self, path: str, style: str) -> None:
+        """Any line, as SVG writes it."""
+        self.parts.append(f'<path d="{path}" {style}/>')
+
     def band(self, low: Sequence[tuple[float, float]], high: Sequence[tuple[float, float]], colour: str) -> None:
         """The pale area between two lines."""
         path = "M" + "L".join(f"{x:.5g} {y:.5g}" for x, y in (*low, *reversed(high)))
@@ -131,6 +138,28 @@ class Drawing:
 
     def dot(self, x: float, y: float, colour: str, title: str) -> None:
         self.parts.append(f'<circle cx="{x:.5g}" cy="{y:.5g}" r="3.5" fill="{colour}"><title>{escape(title)}</title></circle>')
+
+    def legend(self, entries: Sequence[tuple[str, str]], y: float, left: float, right: float) -> float:
+        """Swatches with labels, each `(style, label)`, in as many rows as they need; where the next row begins."""
+        x = left
+        for style, label in entries:
+            width = 30 + 6.6 * len(label)
+            if x + width > right and x > left:
+                x, y = left, y + 20
+            self.rect(x, y, 11, 11, style + ' rx="2"')
+            self.text(x + 16, y + 9.5, label, "legend")
+            x += width
+        return y + 30
+
+    def time_axis(self, axis: Axis, top: float, bottom: float) -> None:
+        """Seconds below a picture of time, and the idle times that are cut out of it."""
+        for at, pixel in axis.ticks():
+            self.line(pixel, top, pixel, bottom, "grid")
+            self.text(pixel, bottom + 15, f"{at:,.10g} s", "tick")
+        for before, after in zip(axis.pieces, axis.pieces[1:], strict=False):
+            self.rect(before.right, top, after.left - before.right, bottom - top, 'fill="url(#break)"')
+            middle = (before.right + after.left) / 2
+            self.text(middle, top - 4, f"nothing for {words.seconds(after.began - before.ended)}", "tick")
 
     def finish(self, height: float) -> str:
         """The whole file."""

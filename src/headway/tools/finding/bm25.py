@@ -36,10 +36,10 @@ def split_words(text: str) -> list[str]:
         ['get', 'http', 'header', 'file', 'name', 'list', '2', 'query']
     """
     words = (found.lower() for found in _WORD.findall(text))
-    return [_singular(word) for word in words if word not in COMMON]
+    return [to_singular(word) for word in words if word not in COMMON]
 
 
-def _singular(word: str) -> str:
+def to_singular(word: str) -> str:
     """Harman's S-stemmer: three rules, which seldom do harm."""
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us")):
         return word
