@@ -53,7 +53,7 @@ def spans(drawn: Drawn) -> Mapping[Topology, float]:
 def router() -> Router:
     """Fitted on plans that nothing is measured on."""
     rng = random.Random("plans to fit on")
-    plans = [draw(rng) for _ in range(240)]
+    plans = [draw(rng) for _ in range(400)]
     return fit([Tried(features(plan[0], friction=friction(plan)), spans(plan)) for plan in plans], depth=4)
 
 

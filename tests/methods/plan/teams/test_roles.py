@@ -125,9 +125,7 @@ EXPERTS = {
 }
 
 
-def mix(
-    experts: Any = None, router: Any = ROUTER, request: Any = "The harbour", go: Any = None, **options: Any
-) -> teams.Mixed:
+def mix(experts: Any = None, router: Any = ROUTER, request: Any = "The harbour", go: Any = None, **options: Any) -> teams.Mixed:
     @hw.task(name="teams.tests.mixture")
     async def program() -> teams.Mixed:
         return await teams.mixture(router, request, EXPERTS if experts is None else experts, **options)
