@@ -196,6 +196,11 @@ class RunView:
         return f"<run {self.run_id!r}, {self.status}, {len(self._recorded.calls):,} calls>"
 
     @property
+    def recorded(self) -> RecordedRun:
+        """What the journal has of it."""
+        return self._recorded
+
+    @property
     def status(self) -> str:
         """As `RunSummary.status`."""
         return self.summary.status

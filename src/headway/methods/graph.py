@@ -96,7 +96,12 @@ class Graph(Generic[W]):
 
     def dependents(self, id: str) -> tuple[str, ...]:
         """Which steps wait for a step, in the order of the plan."""
-        return tuple(sorted(self._index.needed_by.get(id) or (), key=self._index.number))
+        return self.in_order(self._index.needed_by.get(id) or ())
+
+    def in_order(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Steps in the order of the plan."""
+        found = tuple(ids)
+        return found if len(found) < 2 else tuple(sorted(found, key=self._index.number))
 
     def apply(self, edits: Sequence[Edit[W]], started: AbstractSet[str] = frozenset()) -> Graph[W]:
         """This plan with all of some edits, or none of them.
@@ -131,9 +136,15 @@ class Graph(Generic[W]):
             among: look at these alone, such as the `dependents` of what has just ended, instead of at the whole plan.
             holds: whether the condition that a need names holds.
         """
-        looked = {id for id in among if id in self} if among is not None else set(self._index.steps)
-        free = (id for id in looked if id not in started and id not in ended and self._may_start(id, ended, holds))
-        return tuple(sorted(free, key=self._index.number))
+        steps = self._index.steps
+        free: list[tuple[int, str]] = []
+        for id in dict.fromkeys(steps if among is None else among):
+            if id in started or id in ended or (step := steps.get(id)) is None:
+                continue
+            if all(_is_met(need, ended) and (not need.test or holds(need)) for need in step.node.needs):
+                free.append((step.number, id))
+        free.sort()
+        return tuple(id for _, id in free)
 
     def blocked(self, ended: Mapping[str, bool]) -> tuple[str, ...]:
         """Which steps can never start, because what they need ended otherwise or can never start itself."""
@@ -189,9 +200,6 @@ class Graph(Generic[W]):
             id = best[id][1]
         return length, tuple(reversed(path))
 
-    def _may_start(self, id: str, ended: Mapping[str, bool], holds: Callable[[Need], bool]) -> bool:
-        return all(need.step in ended and not _is_missed(need, ended) and (not need.test or holds(need)) for need in self[id].needs)
-
 
 @dataclass(frozen=True, slots=True)
 class Trace(Generic[W]):
@@ -214,6 +222,12 @@ class Trace(Generic[W]):
     failures: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+
+
+def _is_met(need: Need, ended: Mapping[str, bool]) -> bool:
+    """Whether the step that is needed has ended, and as it must."""
+    how = ended.get(need.step)
+    return how is not None and (need.on == "end" or how == (need.on == "success"))
 
 
 def _is_missed(need: Need, ended: Mapping[str, bool]) -> bool:

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 V = TypeVar("V")
 _BITS = 5
+_MASK = (1 << _BITS) - 1
 _LEAF = 48  # entries of a leaf before it is split
 _DEEPEST = 12  # where keys have the same hash, a leaf grows
 
@@ -74,13 +75,13 @@ class PersistentMap(Generic[V]):
         return PersistentMap({name: value for name, value in self._leaf.items() if name != key}, self._level)
 
     def _leaf_of(self, key: str) -> dict[str, V]:
-        at = self
-        while at._leaf is None:
-            at = at._branches[at._place(key)]
-        return at._leaf
+        at, place = self, hash(key) >> (_BITS * self._level)
+        while (leaf := at._leaf) is None:
+            at, place = at._branches[place & _MASK], place >> _BITS
+        return leaf
 
     def _place(self, key: str) -> int:
-        return (hash(key) >> (_BITS * self._level)) & ((1 << _BITS) - 1)
+        return (hash(key) >> (_BITS * self._level)) & _MASK
 
     def _with(self, place: int, branch: PersistentMap[V]) -> PersistentMap[V]:
         changed: PersistentMap[V] = PersistentMap(None, self._level)

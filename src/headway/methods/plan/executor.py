@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from headway.context import random
 from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.streaming.stream import StreamItem
@@ -22,21 +21,40 @@ from headway.errors import UsageError
 from headway.joins.group import group
 from headway.methods import settings
 from headway.methods.graph import Add, Edit, EditRefused, Graph, Need, Rewire, Trace
-from headway.methods.plan.asking import Planners, Replan, ask_planner, check_planners, check_replan
-from headway.methods.plan.records import Asked, Edited, Ended, Executed, Failure, Happening, Planned, Refused, Started
-from headway.methods.protocols import Planner, Policy, check_actions
-from headway.methods.records import Action, Observation, Running, View
+from headway.methods.plan.asking import (
+    Choices,
+    Planners,
+    Replan,
+    Rules,
+    Test,
+    Ways,
+    ask_planner,
+    ask_policy,
+    check_planners,
+    check_replan,
+    make_view,
+)
+from headway.methods.plan.records import (
+    Asked,
+    DeviceLost,
+    Edited,
+    Ended,
+    Executed,
+    Failure,
+    Happening,
+    Lost,
+    Planned,
+    Refused,
+    Started,
+)
+from headway.methods.protocols import Planner, Policy
+from headway.methods.records import Observation
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failures
-from headway.scopes.budget import remaining
-from headway.scopes.deadline import time_left
 from headway.task import Task
 
 Q = TypeVar("Q")
 W = TypeVar("W")
 T = TypeVar("T")
-
-Choices: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]] | Callable[[Any], Sequence[str]]
-Test: TypeAlias = Callable[[Any], bool]
 
 AnyPlanner: TypeAlias = Planner[Q, W] | Task[..., Any]
 
@@ -77,7 +95,8 @@ async def execute(
             or after each "step" that ends. What ends while they speak is told together when they are asked next.
         rounds: how often planners are asked at most, the first time included.
         policy: decides which of the steps that may start do, and how. Without one, all do, the first choice of each.
-        choices: how a step may be done: the same for all, by id, or a function of what it does.
+        choices: how a step may be done: the same for all, by id, or a function of what it does. A step that can be done in no way
+            is refused. One that raises `DeviceLost` is done again with another choice, and so is all else that runs on its choice.
         tests: what the conditions mean that needs name: a function of the result of the step that is needed.
         errors: what a step, or a planner, may fail with without failing the program.
         hold: whether no step starts while a planner speaks.
@@ -120,51 +139,28 @@ async def execute(
         step,
         Graph() if graph is None else _check_graph(graph),
         Planners(goal, check_planners(planner), rounds, check_replan(replan)),
-        _Rules(policy, choices, dict(tests or {}), Failures(errors), hold, most_steps),
+        Rules(policy, choices, dict(tests or {}), Failures(errors), hold, most_steps),
     )
     return await execution.run()
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """What holds for all steps of one plan."""
-
-    policy: Policy | None
-    choices: Choices | None
-    tests: Mapping[str, Test]
-    failures: Failures
-    hold: bool
-    most_steps: int
-
-    def holds(self, need: Need, results: Mapping[str, Any]) -> bool:
-        return need.step in results and bool(self.tests[need.test](results[need.step]))
-
-    def choices_of(self, id: str, does: Any) -> Sequence[str]:
-        known = self.choices
-        if known is None:
-            return ("",)
-        if isinstance(known, Mapping):
-            found: Any = known.get(id, ("",))
-        else:
-            found = known(does) if callable(known) else known
-        if isinstance(found, str) or not isinstance(found, Sequence) or not found or not all(isinstance(one, str) for one in found):
-            raise UsageError(f"execute: choices={found!r:.80} of step {id!r}: a list of at least one name")
-        return found
 
 
 class _Execution(Generic[W, T]):
     """One plan: what has ended, what may start, what runs."""
 
-    def __init__(self, step: Callable[..., Awaitable[T]], graph: Graph[W], planners: Planners, rules: _Rules) -> None:
+    def __init__(self, step: Callable[..., Awaitable[T]], graph: Graph[W], planners: Planners, rules: Rules) -> None:
         self.step, self.graph, self.planners, self.rules = step, graph, planners, rules
+        self.ways = Ways(rules.choices)
         self.started: set[str] = set()
         self.ended: dict[str, bool] = {}
         self.results: dict[str, T] = {}
         self.failed: dict[str, str] = {}
         self.running: dict[Any, tuple[str, str]] = {}  # by the handle of the call: the step, and how it is done
-        self.held: list[tuple[int, tuple[Edit[W], ...]]] = []  # what waits for a step to be there
+        self.held: list[_Said[W]] = []  # what waits for a step to be there
+        self.seen: list[Observation] = []
         self.log: list[Happening] = []
-        self._check_tests([need for node in graph for need in node.needs])
+        self.in_run = current.get() is not None
+        rules.check_tests([need for node in graph for need in node.needs])
+        self.ways.add_edited([Add(node) for node in graph] if self.ways.are_given else ())
         self.ready: dict[str, None] = dict.fromkeys(self._find_ready(None))
 
     async def run(self) -> Executed[W, T]:
@@ -173,7 +169,7 @@ class _Execution(Generic[W, T]):
             self._go_on(parts)
             async for part in parts:
                 if isinstance(part, StreamItem):
-                    self._take_edits(self.planners.speaking[part.stream], part.value)
+                    self._take_edits(self.planners.speaking[part.stream], part)
                 elif part in self.planners.speaking:
                     self._end_planner(part)
                 else:
@@ -184,11 +180,12 @@ class _Execution(Generic[W, T]):
 
     def _go_on(self, parts: Any) -> None:
         """Start what may start, and ask the planners where that is due."""
-        if self.planners.replan == "step" or not self.planners.turn:
+        if self.planners.given and (self.planners.replan == "step" or not self.planners.turn):
             self._ask(parts)
-        if not (self.rules.hold and self.planners.speaking):
+        if self.ready and not (self.rules.hold and self.planners.speaking):
             self._start(parts)
-        self._ask(parts)
+        if self.planners.given:
+            self._ask(parts)
 
     # --- planners ----------------------------------------------------------------------------------------------------
 
@@ -199,31 +196,33 @@ class _Execution(Generic[W, T]):
         planners.turn += 1
         fresh, planners.fresh, planners.changed = tuple(planners.fresh), [], False
         refused, planners.refused = planners.refused, [[] for _ in planners.given]
-        ended = tuple(Observation(id, ok=ok) for id, ok in self.ended.items())
         for place, planner in enumerate(planners.given):
             said = tuple(refused[place]) if refused else ()
-            trace = Trace(self.graph, frozenset(self.started), ended, dict(self.results), dict(self.failed), said, fresh)
+            started, seen = frozenset(self.started), tuple(self.seen)
+            trace = Trace(self.graph, started, seen, dict(self.results), dict(self.failed), said, fresh)
             stream: Any = planner(planners.goal, trace) if isinstance(planner, Task) else ask_planner(planner, planners.goal, trace)
-            planners.speaking[parts.read(stream)] = place
-            self.log.append(Asked(place, planners.turn, fresh))
+            speaking = parts.read(stream)
+            planners.speaking[speaking] = place
+            self.log.append(Asked(place, planners.turn, fresh, getattr(speaking, "key", "")))
 
-    def _take_edits(self, planner: int, said: Any) -> None:
+    def _take_edits(self, planner: int, item: StreamItem[Any]) -> None:
         """Apply the edits that a planner has said; those that need what is not there are held."""
-        edits = tuple(said) if isinstance(said, list | tuple) else (said,)
-        self._check_tests([need for edit in edits for need in _needs_of(edit)])
-        missing = self._missing(edits)
-        if missing:
-            self.held.append((planner, edits))
-        elif self._apply(planner, edits) and self.held:
+        edits = tuple(item.value) if isinstance(item.value, list | tuple) else (item.value,)
+        self.rules.check_tests([need for edit in edits for need in _needs_of(edit)])
+        said = _Said(planner, edits, item.number)
+        if self._lacks(edits):
+            self.held.append(said)
+        elif self._apply(said) and self.held:
             self._apply_held()
 
-    def _apply(self, planner: int, edits: tuple[Edit[W], ...]) -> bool:
+    def _apply(self, said: _Said[W]) -> bool:
         try:
-            graph = self.graph.apply(edits, self.started)
+            graph = self.graph.apply(said.edits, self.started)
+            self.ways.add_edited(said.edits)
         except EditRefused as refusal:
-            self.planners.refused[planner].append(str(refusal))
+            self.planners.refused[said.planner].append(str(refusal))
             self.planners.changed = True
-            self.log.append(Refused(planner, edits, str(refusal)))
+            self.log.append(Refused(said.planner, said.edits, str(refusal), said.item))
             return False
         if len(graph) > self.rules.most_steps:
             raise UsageError(
@@ -232,28 +231,28 @@ class _Execution(Generic[W, T]):
             )
         self.graph = graph
         self.planners.changed = True
-        self.log.append(Edited(planner, edits))
-        touched = [edit.node.id if isinstance(edit, Add) else edit.id for edit in edits]
+        self.log.append(Edited(said.planner, said.edits, said.item))
+        touched = [edit.node.id if isinstance(edit, Add) else edit.id for edit in said.edits]
         for id in touched:
             self.ready.pop(id, None)
         self.ready.update(dict.fromkeys(self._find_ready(touched)))
         return True
 
-    def _missing(self, edits: Sequence[Edit[W]]) -> set[str]:
-        """The steps that edits need and that are neither there nor added by them."""
+    def _lacks(self, edits: Sequence[Edit[W]]) -> bool:
+        """Whether edits need a step that is neither there nor added by them."""
         added = {edit.node.id for edit in edits if isinstance(edit, Add)}
-        return {need.step for edit in edits for need in _needs_of(edit) if need.step not in added and need.step not in self.graph}
+        return any(need.step not in added and need.step not in self.graph for edit in edits for need in _needs_of(edit))
 
     def _apply_held(self) -> None:
         """Apply what was held, as far as what it needs has come."""
         went_on = True
         while went_on:
             went_on, held, self.held = False, self.held, []
-            for planner, edits in held:
-                if self._missing(edits):
-                    self.held.append((planner, edits))
+            for said in held:
+                if self._lacks(said.edits):
+                    self.held.append(said)
                 else:
-                    went_on = self._apply(planner, edits) or went_on
+                    went_on = self._apply(said) or went_on
 
     def _end_planner(self, stream: Any) -> None:
         planner, error = self.planners.speaking.pop(stream), stream.exception()
@@ -263,77 +262,96 @@ class _Execution(Generic[W, T]):
         if self.planners.speaking:
             return
         held, self.held = self.held, []
-        for planner, edits in held:  # nobody is left who could add what they need: refused, with the reason
-            self._apply(planner, edits)
+        for said in held:  # nobody is left who could add what they need: refused, with the reason
+            self._apply(said)
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def _find_ready(self, among: Sequence[str] | None) -> tuple[str, ...]:
-        def holds(need: Need) -> bool:
-            return self.rules.holds(need, self.results)
+        return self.graph.ready(self.ended, started=self.started, among=among, holds=self._holds)
 
-        return self.graph.ready(self.ended, started=self.started, among=among, holds=holds)
+    def _holds(self, need: Need) -> bool:
+        return self.rules.holds(need, self.results)
 
     def _start(self, parts: Any) -> None:
-        for action in self._choose():
-            node = self.graph[action.step]
+        if self.ways.lost:
+            self._fail_what_is_left_without_device()
+        for id, choice in self._choose():
+            node = self.graph[id]
             given = {need.step: self._given(need) for need in node.needs}
-            more = () if self.rules.choices is None else (action.choice,)
-            call = self.step(node.does, given, *more)
-            if current.get() is not None and not isinstance(call, Handle):
+            call = self.step(node.does, given, choice) if self.ways.are_given else self.step(node.does, given)
+            if self.in_run and not isinstance(call, Handle):
                 close = getattr(call, "close", None)
                 if close is not None:
                     close()
                 raise UsageError(f"execute: step= returned {type(call).__name__}, no call of a task: decorate it with @hw.task")
             handle: Any = parts.add(call)
-            self.running[handle] = action.step, action.choice
-            self.started.add(action.step)
-            del self.ready[action.step]
-            self.log.append(Started(action.step, action.choice, getattr(handle, "key", "")))
+            self.running[handle] = id, choice
+            self.started.add(id)
+            del self.ready[id]
+            self.log.append(Started(id, choice, handle.key if self.in_run else ""))
 
     def _given(self, need: Need) -> Any:
         return self.results[need.step] if need.step in self.results else Failure(need.step, self.failed[need.step])
 
-    def _choose(self) -> tuple[Action, ...]:
-        """What starts now."""
-        policy = self.rules.policy
+    def _choose(self) -> Sequence[tuple[str, str]]:
+        """What starts now, and how each is done."""
+        if self.rules.policy is None:
+            return [(id, self.ways.of(id)[0]) for id in self.ready]
         if not self.ready:
             return ()
-        if policy is None:
-            return tuple(Action(id, self.rules.choices_of(id, self.graph[id].does)[0]) for id in self.ready)
-        ready = self.graph.ready(self.ended, started=self.started, among=self.ready, holds=lambda need: True)
-        view = View(
-            ready,
-            {id: tuple(self.rules.choices_of(id, self.graph[id].does)) for id in ready},
-            tuple(Running(Action(step, choice), 0.0, {}) for step, choice in self.running.values()),
-            tuple(Observation(id, ok=ok) for id, ok in self.ended.items()),
-            remaining(),
-            time_left(),
-        )
-        name = getattr(policy, "name", None) or getattr(policy, "__name__", type(policy).__name__)
-        actions = check_actions(name, view, policy(view, random()))
-        if several := next((action for action in actions if action.count > 1), None):
-            raise UsageError(f"policy {name!r}: {several.count} samples of step {several.step!r}: a step of a plan is done once")
-        return actions
+        view = make_view(self.graph.in_order(self.ready), self.ways, tuple(self.running.values()), self.seen)
+        return [(action.step, action.choice) for action in ask_policy(self.rules.policy, view, len(self.log))]
 
     def _end_step(self, handle: Any) -> None:
-        (id, _), error = self.running.pop(handle), handle.exception()
-        if error is not None and not self.rules.failures.allows(error):
-            raise error
-        self.ended[id] = error is None
+        (id, choice), error = self.running.pop(handle), handle.exception()
         if error is None:
             self.results[id] = handle.result()
+            self._end(id, choice)
+            return
+        lost = self.ways.are_given and isinstance(error, DeviceLost)
+        if lost and choice not in self.ways.lost:
+            self._lose(id, choice, str(error))
+        if lost or (choice in self.ways.lost and handle.cancelled()):
+            self.ready[id] = None  # it is done again, with another choice
+        elif self.rules.failures.allows(error):
+            self._end(id, choice, describe(error))
         else:
-            self.failed[id] = describe(error)
-        self.log.append(Ended(id, describe(error)))
+            raise error
+
+    def _end(self, id: str, choice: str, error: str = "") -> None:
+        self.ended[id] = not error
+        if error:
+            self.failed[id] = error
+        self.seen.append(Observation(id, choice, not error))
+        self.log.append(Ended(id, error))
         self.planners.fresh.append(id)
         self.ready.update(dict.fromkeys(self._find_ready(self.graph.dependents(id))))
 
-    def _check_tests(self, needs: Sequence[Need]) -> None:
-        for need in needs:
-            if need.test and need.test not in self.rules.tests:
-                known = ", ".join(sorted(self.rules.tests)) or "none"
-                raise UsageError(f"execute: a step needs {need.step!r} on the condition {need.test!r}; tests= has: {known}")
+    # --- devices -----------------------------------------------------------------------------------------------------
+
+    def _lose(self, id: str, choice: str, why: str) -> None:
+        """Do without a choice from now on, and stop what else runs on it."""
+        self.ways.lost[choice] = why
+        others = [(handle, step) for handle, (step, how) in self.running.items() if how == choice]
+        self.log.append(Lost(choice, why, (id, *(step for _, step in others))))
+        for handle, _ in others:
+            handle.cancel(f"{choice} is lost: {why}")
+
+    def _fail_what_is_left_without_device(self) -> None:
+        while gone := next((id for id in self.ready if not self.ways.of(id)), None):
+            del self.ready[gone]
+            self.started.add(gone)
+            self._end(gone, "", f"{DeviceLost.__name__}: {self.ways.say_lost(gone)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Said(Generic[W]):
+    """Edits that belong together, who said them, and where in the stream."""
+
+    planner: int
+    edits: tuple[Edit[W], ...]
+    item: int
 
 
 def describe(error: BaseException | None) -> str:

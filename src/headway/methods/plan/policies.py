@@ -1,17 +1,14 @@
-"""Policies that let a plan run less freely than its edges allow, and policies that choose devices. All are pure.
+"""Policies that let a plan run less freely than its edges allow. All are pure.
 
-Without a policy every step starts as soon as what it needs has ended. That is the fastest way where nothing else bounds it. The
-others are here to compare with, for systems that work like that, and for devices that do one thing at a time.
+Without a policy every step starts as soon as what it needs has ended. That is the fastest way where nothing else bounds it. These
+are here to compare with, and for systems that work like that.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from random import Random
 
-from headway.methods import settings
 from headway.methods.records import Action, View
 
 
@@ -52,45 +49,6 @@ def one_by_one(view: View, rng: Random, /) -> Sequence[Action]:
         [Action(step='a', choice='', count=1, why='')]
     """
     return [] if view.running else [Action(step, _first_choice(view, step)) for step in view.ready[:1]]
-
-
-@dataclass(frozen=True)
-class LeastBusy:
-    """Give each ready step to a free device that can do it: the one that has done and does the fewest steps.
-
-    Steps are taken in the order of the plan; one that finds no free device waits, and those behind it do not wait for it. What a
-    step can be done with is what `View.choices` names for it.
-
-    Attributes:
-        at_once: how many steps a device does at a time, by its name; 1 for those that are not named.
-
-    Raises:
-        UsageError: a number of steps is no whole number from 1 on.
-
-    Example:
-        >>> view = View(ready=("a", "b", "c"), choices={"a": ("phone", "laptop"), "b": ("phone",), "c": ("phone", "laptop")})
-        >>> [(action.step, action.choice) for action in LeastBusy()(view, Random(1))]
-        [('a', 'phone'), ('c', 'laptop')]
-    """
-
-    at_once: Mapping[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for device, number in self.at_once.items():
-            settings.at_least_one("LeastBusy", **{f"at_once[{device!r}]": number})
-
-    def __call__(self, view: View, rng: Random, /) -> Sequence[Action]:
-        busy = Counter(running.action.choice for running in view.running)
-        done = Counter(seen.choice for seen in view.ended) + busy
-        actions: list[Action] = []
-        for step in view.ready:
-            free = [device for device in view.choices.get(step, ("",)) if busy[device] < self.at_once.get(device, 1)]
-            if free:
-                device = min(free, key=lambda device: (done[device], busy[device]))
-                busy[device] += 1
-                done[device] += 1
-                actions.append(Action(step, device, why=f"{device} is the least busy" if device else ""))
-        return actions
 
 
 def _first_choice(view: View, step: str) -> str:

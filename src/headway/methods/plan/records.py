@@ -21,6 +21,13 @@ class PlanFailed(HeadwayError):
     """Raised by `Executed.check` for a plan in which steps failed, or whose planner did."""
 
 
+class DeviceLost(HeadwayError):
+    """Raise it in a step: what the step is done with (a device, a model, a server: its choice) is lost for the rest of the plan.
+
+    Whatever else runs on it is stopped, and all of that is done again with other choices. A step fails where none is left.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What a step is given in the place of a result, where it needs another one to fail or only to end.
@@ -42,11 +49,13 @@ class Asked:
         planner: which, by its place.
         turn: the how-manieth time, from 1.
         fresh: the steps that had ended since it was asked last.
+        call: the key of its stream, as in `headway show`; empty outside of a run.
     """
 
     planner: int
     turn: int
     fresh: tuple[str, ...] = ()
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,12 @@ class Edited:
     Attributes:
         planner: which, by its place.
         edits: the edits, in the order in which it said them.
+        item: their place in its stream, from 0.
     """
 
     planner: int
     edits: tuple[Edit[Any], ...]
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +94,18 @@ class Refused:
         planner: which, by its place.
         edits: the edits, in the order in which it said them.
         why: what was wrong, as the planner is told when it is asked again.
+        item: their place in its stream, from 0.
     """
 
     planner: int
     edits: tuple[Edit[Any], ...]
     why: str
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A step has begun.
+    """A step has begun; once more where what it ran on was lost.
 
     Attributes:
         step: its id.
@@ -118,7 +131,22 @@ class Ended:
     error: str = ""
 
 
-Happening: TypeAlias = Asked | Planned | Edited | Refused | Started | Ended
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A choice is lost.
+
+    Attributes:
+        choice: which.
+        why: what the step said that raised `DeviceLost`.
+        steps: what ran on it, that step first; those that had not ended are done again.
+    """
+
+    choice: str
+    why: str
+    steps: tuple[str, ...]
+
+
+Happening: TypeAlias = Asked | Planned | Edited | Refused | Started | Ended | Lost
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""A plan that is killed finds again all that it had: same edits, same devices, nothing that was recorded is done again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+
+import headway as hw
+from headway.journal.records import COSTED, Kind, Row, Status
+from headway.journal.recovery.recovered import decode_outcome
+from headway.methods import plan
+from headway.methods.graph import Add, Graph, Node, Remove, Replace, Rewire, Trace, after
+from headway.methods.records import Action
+from headway.sim.config import STEADY
+from headway.sim.history import History
+from headway.sim.store import Crash
+
+
+class Broken(Exception):
+    """What a step fails with that a plan may go on after."""
+
+
+@hw.task
+async def act(does: str, given: dict[str, Any], device: str) -> str:
+    await asyncio.sleep(len(does) / 3)
+    if device == "phone" and does == "photo":
+        raise plan.DeviceLost("its battery is empty")
+    if does.endswith("!"):
+        raise Broken(does)
+    return f"{does} by {device} after {sorted(given)}"
+
+
+@hw.task
+async def think(goal: str, trace: Trace[str]) -> AsyncIterator[Any]:
+    """Plans, and edits what it has planned once it sees how it goes."""
+    if not trace.started:
+        yield [Add(Node("a", "look")), Add(Node("b", "photo")), Add(Node("c", "listen"))]
+        await asyncio.sleep(0.5)
+        yield Add(Node("d", "ask!", after("a")))
+        yield Add(Node("late", "write", after("e")))
+    elif "d" in trace.failures and "e" not in trace.graph:
+        yield Add(Node("e", "mend", after("d", on="failure")))
+        yield Add(Node("f", "print", after("b", "c")))
+        yield Remove("a")
+    elif "e" in trace.results and "g" not in trace.graph:
+        await asyncio.sleep(0.2)
+        yield Add(Node("g", "sum up", after("f")))
+        yield Replace("g", "conclude")
+        yield Rewire("g", after("f", "e"))
+
+
+@hw.task
+async def errands(hold: bool) -> dict[str, str]:
+    devices = [plan.Device("phone", at_once=2), plan.Device("laptop")]
+    ran = await plan.galaxy(act, devices, goal="g", planner=think, errors=Broken, rounds=20, hold=hold)
+    return {**ran.results, **ran.failures}
+
+
+def successes(rows: Iterable[Row]) -> Counter[str]:
+    """How often the success of each call is recorded."""
+    ends = [(row.key, decode_outcome(row.body)) for row in rows if row.kind & ~COSTED == Kind.OUTCOME]
+    return Counter(key.hex() for key, end in ends if end.status == Status.OK)
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_plan_that_is_killed_at_any_record_ends_as_if_it_had_not_been(hold):
+    whole = History(1, STEADY)
+    undisturbed = whole.live(errands, hold)
+    assert undisturbed.value["g"].startswith("conclude by laptop after ['e', 'f']")
+    assert undisturbed.value["b"] == "photo by laptop after []"
+    for record in range(1, len(whole.rows())):
+        history = History(1, STEADY)
+        assert history.live(errands, hold, crash=Crash(record, "after")).how == "died"
+        last = history.live(errands, hold)
+        assert last.value == undisturbed.value, record
+        history.check(undisturbed.outcome)
+        for life in history.lives:
+            begun = {event.key for event in life.event_log if isinstance(event, hw.events.CallStarted)}
+            assert not begun & successes(life.before).keys(), record
+        assert set(successes(history.rows()).values()) == {1}
+
+
+def test_a_plan_makes_the_same_calls_under_every_schedule(headway_check):
+    headway_check(errands, True, schedules=3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_plan_makes_the_same_calls_under_many_schedules(headway_check, hold):
+    headway_check(errands, hold, schedules=60)
+
+
+DID: list[tuple[str, str]] = []
+
+
+def test_a_policy_decides_the_same_again_though_there_is_more_to_spend(go):
+    """What it does is said by what is left: with more, it would begin otherwise."""
+
+    def thrifty(view: Any, rng: Any) -> list[Action]:
+        return [Action(id, "large" if view.left["tokens"] > 50 else "small") for id in view.ready]
+
+    @hw.task(cost={"tokens": 10})
+    async def do(does: str, given: dict[str, Any], choice: str) -> str:
+        DID.append((does, choice))
+        if does == "stop" and len(DID) < 3:
+            raise KeyboardInterrupt
+        return choice
+
+    @hw.task
+    async def program() -> dict[str, str]:
+        with hw.budget(tokens=budget):
+            ran = await plan.execute(
+                do, graph=Graph((Node("a", "x"), Node("b", "stop", after("a")))), policy=thrifty, choices=("small", "large")
+            )
+        return dict(ran.results)
+
+    budget = 40
+    with pytest.raises(KeyboardInterrupt):
+        go(program)
+    budget = 100
+    assert go(program)["a"] == "small"
+    assert DID.count(("x", "small")) == 1
+    assert ("x", "large") not in DID
