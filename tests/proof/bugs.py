@@ -35,6 +35,7 @@ from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_PLANNERS, OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
+from known.bugs_of_teams import OF_TEAMS
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
 from known.bugs_of_tags import OF_TAGS
@@ -69,6 +70,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_THE_WIRE,
     *OF_LINES,
     *OF_PLANNERS,
+    *OF_TEAMS,
 )
 OF_ROOMS = frozenset(
     bug.name
@@ -84,6 +86,7 @@ OF_ROOMS = frozenset(
         *OF_FRAMEWORKS,
         *OF_LINES,
         *OF_PLANNERS,
+        *OF_TEAMS,
     )
 )
 """Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""

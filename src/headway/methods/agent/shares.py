@@ -13,9 +13,11 @@ DELEGATES = "agent.delegate"
 _REFUSED = "Not run: another call of this turn gives parts away, too. Put all parts into one call."
 
 
-def keep_one_delegation(tools: Sequence[Tool], calls: Sequence[ToolCall]) -> tuple[list[ToolCall], dict[int, ToolResult]]:
-    """Split a turn's calls into those to run, and refusals of the others by their place in the turn."""
-    delegating = {each.name for each in tools if each.task.name == DELEGATES}
+def keep_one_delegation(
+    tools: Sequence[Tool], calls: Sequence[ToolCall], by: str = DELEGATES
+) -> tuple[list[ToolCall], dict[int, ToolResult]]:
+    """Split a turn's calls into those to run, and refusals of the others by their place in the turn. `by`: whose tools delegate."""
+    delegating = {each.name for each in tools if each.task.name == by}
     kept: list[ToolCall] = []
     refused: dict[int, ToolResult] = {}
     for place, call in enumerate(calls):
