@@ -1,7 +1,8 @@
 """What a memory holds at a version: a fold of its records, read once each, with an index to search by.
 
-A memory is a collection of `Entry` records, in one order for all runs. The newest record about an id is the case; those before it are
-its history. A record that can't be (an update of a case that was forgotten meanwhile) changes nothing, and whoever wrote it is told.
+A memory is a collection of `Entry` records, in one order for all runs. The newest record about an id is the case; those before it
+are its history. A record that can't be (an update of a case that was forgotten meanwhile) changes nothing, and whoever wrote it is
+told.
 
 A pinned book reads the records up to a version and those of its own run, and leaves out what others wrote since. What anybody has
 forgotten is gone from every book.
@@ -94,7 +95,7 @@ class Book:
         self._cases: dict[tuple[str, str], _Kept] = {}  # by namespace and id, in the order in which they were first put
         self._edits: dict[tuple[str, str], list[Edit]] = {}
         self._by_number: dict[int, _Kept] = {}
-        self._shelves: dict[str, dict[tuple[Any, ...], _Shelf]] = {}  # by namespace
+        self._shelves: dict[str, dict[tuple[Kind, End, bool], _Shelf]] = {}  # by namespace
         self.refused: dict[int, str] = {}  # by number: why a record changed nothing
         self.to_erase: dict[int, list[int]] = {}  # by the number of a forgetting: what it is about
 
@@ -151,7 +152,7 @@ class Book:
         kept.shelf.directions.drop(kept.hit.number)
 
     def _shelf(self, case: Case) -> _Shelf:
-        parts: tuple[Any, ...] = (case.kind, case.outcome, case.untrusted)
+        parts = (case.kind, case.outcome, case.untrusted)
         shelves = self._shelves.setdefault(case.namespace, {})
         if parts not in shelves:
             shelves[parts] = _Shelf(*parts, Words(), Directions())

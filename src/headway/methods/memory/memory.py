@@ -4,9 +4,10 @@
     await memory.put(Case("The invoice API wants dates as YYYYMMDD", outcome="failure"))
     found = await memory.search("dates of invoices", k=3)
 
-It is a collection of records. Writing is an effect that happens once, and a search is a call: its result, the scores and the version
-that it saw are recorded. So a resumed run remembers what it remembered, whatever others have written since. The index reads each
-record once in the life of a run; a search costs what was written since the last one, and the cases that share a word with it.
+It is a collection of records. Writing is an effect that happens once, and a search is a call: its result, the scores and the
+version that it saw are recorded. So a resumed run remembers what it remembered, whatever others have written since. The index
+reads each record once in the life of a run; a search costs what was written since the last one, and the cases that share a word
+with it.
 
 Nothing here may search without recording it, and nothing may give back what was forgotten.
 """
@@ -126,8 +127,8 @@ class Memory:
     ) -> int:
         """Change a case. What it was stays as its history.
 
-        Updates of one case by several runs take effect in the order of the memory: each changes what it names, and leaves the rest as
-        the one before has it.
+        Updates of one case by several runs take effect in the order of the memory: each changes what it names, and leaves the rest
+        as the one before has it.
 
         Args:
             id: of which case.
@@ -153,7 +154,7 @@ class Memory:
         if expects is not None:
             settings.whole_number(where, expects=expects)
             if self.as_of is not None:
-                raise UsageError(f"{where}: expects= is for a memory that is not pinned: a pinned one does not show what is there now")
+                raise UsageError(f"{where}: expects= is for a memory that is not pinned")
         await self._find(id, namespace, "update")
         vector = await self._embed(text) if "text" in changes else b""
         written = await self._write(Record("update", namespace, id, None, changes, expects, vector))
@@ -166,8 +167,8 @@ class Memory:
     async def forget(self, id: str, *, namespace: str = "") -> None:
         """Forget a case and its history: no search finds it again, and its records are erased from the store.
 
-        That it was there and who has forgotten it stays. So does what journals of runs say: the arguments of the call that put it in,
-        and the results of searches that had found it, until those runs are deleted (`headway rm`).
+        That it was there and who has forgotten it stays. So does what journals of runs say: the arguments of the call that put it
+        in, and the results of searches that had found it, until those runs are deleted (`headway rm`).
 
         Args:
             id: of which case.
@@ -421,4 +422,3 @@ def _check_changes(where: str, changes: dict[str, Any]) -> None:
         check_end(where, changes["outcome"])
     if "untrusted" in changes:
         settings.instance(where, bool, untrusted=changes["untrusted"])
-

@@ -1,7 +1,7 @@
 """What a memory holds, and what it gives.
 
-Records hold data only. A `Case` is what a program puts in; a `Hit` is a case as the memory keeps it, with the number and the time at
-which it was written; a `Recalled` is what a search gave, with the version that it saw.
+Records hold data only. A `Case` is what a program puts in; a `Hit` is a case as the memory keeps it, with the number and the time
+at which it was written; a `Recalled` is what a search gave, with the version that it saw.
 """
 
 from __future__ import annotations

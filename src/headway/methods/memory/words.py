@@ -1,8 +1,8 @@
 """BM25 over texts that come and go: what it says is what an index made anew of the texts that are there would say.
 
-The index keeps how often each text has each word, and works out what that weighs when it is asked. So a text that comes or goes costs
-its own words alone, and a search costs the texts that share a word with it, however many others there are. Words and formula are those
-of `headway.tools.finding.bm25`.
+The index keeps how often each text has each word, and works out what that weighs when it is asked. So a text that comes or goes
+costs its own words alone, and a search costs the texts that share a word with it, however many others there are. Words and formula
+are those of `headway.tools.finding.bm25`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from headway.tools.finding.bm25 import B, K1, split_words
+from headway.tools.finding.bm25 import K1, B, split_words
 
 
 class Words:
