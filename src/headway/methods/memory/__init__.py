@@ -27,3 +27,8 @@ from headway.methods.memory.records import Edit as Edit
 from headway.methods.memory.records import Hit as Hit
 from headway.methods.memory.records import Recalled as Recalled
 from headway.methods.memory.records import UnknownCase as UnknownCase
+from headway.methods.memory.shared_tasks import SharedTasks as SharedTasks
+from headway.methods.memory.tasks import Slot as Slot
+from headway.methods.memory.tasks import TaskTree as TaskTree
+from headway.methods.memory.tasks import redo as redo
+from headway.methods.memory.tools import memory_tools as memory_tools

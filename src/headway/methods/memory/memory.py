@@ -297,7 +297,7 @@ class Memory:
         return f"Memory({self.name!r})"
 
     def __headway_key__(self) -> object:
-        return ("memory", self.name, self.as_of, self.embedder)
+        return ("memory", self.name, self.as_of)
 
     # --- below -------------------------------------------------------------------------------------------------------
 
