@@ -138,7 +138,7 @@ class TaskTree(Generic[T]):
         return self.apply([Remove(slot)])
 
     def apply(self, edits: Sequence[Edit[Any]]) -> TaskTree[T]:
-        """This tree with all of some edits, or none of them. Of two values for one slot the later one counts, and both are its history.
+        """This tree with all of some edits, or none of them. The later of two values for one slot counts; both are its history.
 
         Args:
             edits: those of `methods.graph`: `Add(Node(slot, Slot(value, parent), after(…)))`, `Replace(slot, value)`,

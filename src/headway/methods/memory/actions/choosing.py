@@ -72,8 +72,7 @@ class World(Generic[V, A]):
     keywords: Callable[[str, A], Sequence[str]] = shared_words
 
     def __post_init__(self) -> None:
-        parts = {"target": self.target, "same_look": self.same_look, "name_of": self.name_of, "keywords": self.keywords}
-        settings.function("World", **parts)
+        settings.function("World", target=self.target, same_look=self.same_look, name_of=self.name_of, keywords=self.keywords)
         if not isinstance(self.see, Task):
             raise UsageError(f"World: see={self.see!r:.80}: a task, so that what was seen is recorded")
         if not isinstance(self.act, Task) or not self.act.spec.effect:
