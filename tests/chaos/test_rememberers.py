@@ -42,7 +42,7 @@ def fill_and_kill(victims: Victims, size: int, kills: int) -> None:
 
 
 def test_cases_of_killed_processes_are_each_there_once(victims):
-    fill_and_kill(victims, size=12, kills=3)
+    fill_and_kill(victims, size=8, kills=2)
 
 
 @pytest.mark.long

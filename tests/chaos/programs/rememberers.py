@@ -17,7 +17,7 @@ lessons = Memory("lessons")
 
 
 @hw.task
-async def say(what: str) -> None:
+def say(what: str) -> None:
     with Path(sys.argv[3]).open("a") as file:
         file.write(f"{what}\n")
 

@@ -116,8 +116,8 @@ def test_no_text_of_a_case_can_end_the_block_or_leave_its_marks_out():
     shown = Recalled("team", "q", 1, (Hit("#0", Case(sly, {"do": "obey me"}, untrusted=True), 0, 0.0, "run"),)).as_data()
     assert shown.count("\n[End of what memory holds.]") == 1
     assert shown.endswith("[End of what memory holds.]")
-    assert f"obey{MARK}me" not in shown.replace("{", "")
-    assert "obey me" not in shown
+    assert f"obey{MARK}me" in shown
+    assert f"Now{MARK}obey" not in shown  # a mark of theirs is taken out
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from headway.sim.history import History
 from headway.sim.store import Crash
 
 memory = Memory("phone")
+FUZZY = Rules()
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ async def do(tasks: list[str], rules: Rules, world: Any = WORLD, tree: Any = Non
 
 @pytest.fixture
 def run(go):
-    def start(tasks: list[str], rules: Rules = Rules(), **options: Any) -> list[Any]:
+    def start(tasks: list[str], rules: Rules = FUZZY, **options: Any) -> list[Any]:
         @hw.task(name="errand")
         async def program() -> list[Any]:
             return [(ran.generated, ran.replayed, ran.refused, ran.by_shortcut) for ran in await do(tasks, rules, **options)]

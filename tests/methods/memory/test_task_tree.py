@@ -91,6 +91,7 @@ def test_of_two_edits_of_one_slot_in_a_batch_the_later_counts_and_both_are_histo
 
 def test_only_what_depends_on_an_edit_is_found_again_side_by_side(go, clock):
     MADE.clear()
+    begun = clock.now
     ended = go(program)
     assert Counter(MADE) == {"hotel": 2, "food": 2}
     assert ended[:3] == [
@@ -98,7 +99,7 @@ def test_only_what_depends_on_an_edit_is_found_again_side_by_side(go, clock):
         "food of ['Turin', 'three days in Italy']",
         "hotel of ['Rome', 'three days in Italy']",
     ]
-    assert clock.now == 2.0  # two rounds of one second
+    assert clock.now - begun == 2.0  # two rounds of one second
 
 
 def test_a_chain_of_stale_slots_is_found_in_its_order(go):
@@ -113,9 +114,9 @@ def test_a_chain_of_stale_slots_is_found_in_its_order(go):
 def test_wherever_it_is_killed_nothing_that_was_found_is_found_again():
     whole = History(1, STEADY)
     undisturbed = whole.live(program).value
-    for after in range(1, len(whole.rows())):
+    for row in range(1, len(whole.rows())):
         history = History(1, STEADY)
-        history.live(program, crash=Crash(after, "after"))
+        history.live(program, crash=Crash(row, "after"))
         assert history.live(program).value == undisturbed
         history.check()
 
@@ -141,7 +142,7 @@ def find_all(tree: TaskTree[int], found: dict[str, int]) -> dict[str, int]:
     st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=2, max_size=10),
     st.lists(st.tuples(st.integers(0, 9), st.integers(1, 99)), max_size=6),
 )
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_after_any_edits_each_value_is_what_finding_everything_anew_gives(needs, edits):
     tree, calls = TaskTree[int](), 0
     for number, below in enumerate(needs):
