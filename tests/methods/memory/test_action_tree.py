@@ -66,12 +66,13 @@ def test_shortcuts_are_at_split_nodes_whose_branches_meet_again():
     ]
     assert Tree[str]().add(split[0]).shortcuts(0) == ()
     tree = Tree[str]().add(split[0]).add(split[1])
-    assert [(each.names, each.step.action) for each in tree.shortcuts(0)] == [(("type",), "press search")]
+    assert [(each.names, each.last.step.action) for each in tree.shortcuts(0)] == [(("type",), "press search")]
+    assert tree.shortcuts(0)[0].last.tasks == ("shoes", "hats")
     nodes = tree.walk(("type coats",))
     assert nodes == (0, None)
-    (step,) = end_shortcuts("coats", ("type",), nodes, tree)
-    assert step.action == "press search"
-    assert end_shortcuts("coats", ("press",), nodes, tree) == []
+    (edge,) = end_shortcuts(("type",), nodes, tree)
+    assert edge.step.action == "press search"
+    assert end_shortcuts(("press",), nodes, tree) == []
 
 
 def test_a_long_shortcut_goes_before_a_short_one():

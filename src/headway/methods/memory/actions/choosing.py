@@ -168,16 +168,17 @@ async def find_steps(
     if node is not None:
         edges = tree.edges(node)
         found += [("exact", edge.step) for edge in reversed(edges) if task in edge.tasks]
-        if rules.mode == "fuzzy":
-            others = [edge for edge in edges if task not in edge.tasks]
-            found += [("fuzzy", edge.step) for edge in await _alike(task, others, depth, rules)]
+        others = [edge for edge in edges if task not in edge.tasks]
+        found += [("fuzzy", edge.step) for edge in await _alike(task, others, depth, rules)]
     if rules.shortcuts:
-        found += [("shortcut", step) for step in end_shortcuts(task, names, nodes, tree)]
+        found += [("shortcut", edge.step) for edge in await _alike(task, end_shortcuts(names, nodes, tree), depth, rules)]
     return found
 
 
 async def _alike(task: str, edges: Sequence[Edge[A]], depth: int, rules: Rules) -> list[Edge[A]]:
-    """The edges that a task which is alike took, the most alike first."""
+    """The edges that a task which is alike took, the most alike first; in exact mode those of this very task."""
+    if rules.mode == "exact":
+        return [edge for edge in edges if task in edge.tasks]
     fitting = [edge for edge in edges if has_words(task, edge.step.keywords)]
     tasks = list(dict.fromkeys(other for edge in fitting for other in edge.tasks))
     if not tasks:
@@ -192,15 +193,14 @@ async def _alike(task: str, edges: Sequence[Edge[A]], depth: int, rules: Rules) 
     return [edge for other, edge in kept if await rules.rerank(task, other, depth + 1) > rules.rerank_above]
 
 
-def end_shortcuts(task: str, names: tuple[str, ...], nodes: Sequence[int | None], tree: Tree[A]) -> list[Step[A]]:
-    """The last steps of shortcuts that this task has taken all but the last step of."""
-    found = []
+def end_shortcuts(names: tuple[str, ...], nodes: Sequence[int | None], tree: Tree[A]) -> list[Edge[A]]:
+    """The last edges of shortcuts of which all but that was taken."""
+    found: list[Edge[A]] = []
     for length in reversed(SHORTCUTS):
         start = len(names) - (length - 1)
         if start < 0 or (node := nodes[start]) is None:
             continue
-        ends = [each.step for each in tree.shortcuts(node) if each.names == names[start:]]
-        found += [step for step in ends if has_words(task, step.keywords)]
+        found += [each.last for each in tree.shortcuts(node) if each.names == names[start:]]
     return found
 
 

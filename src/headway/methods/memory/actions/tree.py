@@ -69,10 +69,10 @@ class Edge(Generic[A_co]):
 
 @dataclass(frozen=True, slots=True)
 class Shortcut(Generic[A_co]):
-    """After actions of these names from a split node, this step followed on two branches or more."""
+    """After actions of these names from a split node, this action followed on two branches or more: an edge with the tasks of all."""
 
     names: tuple[str, ...]
-    step: Step[A_co]
+    last: Edge[A_co]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Tree(Generic[A]):
                 for names, last in self._paths(first, length):
                     by_names.setdefault(names, []).append((branch, last))
             for names, ends in by_names.items():
-                found += [Shortcut(names, edge.step) for edge in self._common(ends)]
+                found += [Shortcut(names, edge) for edge in self._common(ends)]
         return tuple(found)
 
     def _paths(self, first: Edge[A], length: int) -> Iterator[tuple[tuple[str, ...], Edge[A]]]:
@@ -196,14 +196,17 @@ class Tree(Generic[A]):
         return iter(paths)
 
     def _common(self, ends: list[tuple[int, Edge[A]]]) -> Iterator[Edge[A]]:
-        """The last edges whose action ends two branches or more, each action once, as it was last taken."""
+        """The last edges whose action ends two branches or more, each action once, as it was last taken, with the tasks of all."""
         groups: list[list[tuple[int, Edge[A]]]] = []
         for end in ends:
             group = next((group for group in groups if self._are_same(group[0][1].step.action, end[1].step.action)), None)
             if group is None:
                 groups.append(group := [])
             group.append(end)
-        return (group[-1][1] for group in groups if len({branch for branch, _ in group}) > 1)
+        for group in groups:
+            if len({branch for branch, _ in group}) > 1:
+                tasks = dict.fromkeys(task for _, edge in group for task in edge.tasks)
+                yield replace(group[-1][1], tasks=tuple(tasks))
 
     def _are_same(self, one: A | None, other: A | None) -> bool:
         if one is None or other is None:
