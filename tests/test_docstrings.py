@@ -29,6 +29,7 @@ ROOMS = (
     "headway.events",
     "headway.models",
     "headway.methods.allocate",
+    "headway.methods.plan",
     "headway.methods.allocate.agents",
     "headway.methods.guard",
     "headway.methods.schedule",

@@ -32,6 +32,7 @@ NAMES = [
     "Snapshot",
     "SqliteStore",
     "Stream",
+    "StreamItem",
     "Task",
     "Waiting",
     "anytime",

@@ -25,6 +25,7 @@ from headway.engine.outcomes.retry import Retry as Retry
 from headway.engine.replay.dry_run import PlannedCall as PlannedCall
 from headway.engine.replay.dry_run import ResumePlan as ResumePlan
 from headway.engine.streaming.stream import Stream as Stream
+from headway.engine.streaming.stream import StreamItem as StreamItem
 from headway.errors import ArgumentChanged as ArgumentChanged
 from headway.errors import BudgetExceeded as BudgetExceeded
 from headway.errors import CallCancelled as CallCancelled
@@ -223,6 +224,7 @@ __all__ = [
     "StoreOnLoop",
     "StoreVersion",
     "Stream",
+    "StreamItem",
     "Task",
     "task",
     "testing",

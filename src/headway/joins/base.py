@@ -89,7 +89,7 @@ def check_awaitables(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]
 def _refuse_stream(join: str, stream: Stream[Any]) -> NoReturn:
     raise UsageError(
         f"hw.{join} got {stream.task}({stream.label}), a stream of items, which only goes on while they are read: read it with "
-        "async for, in a coroutine where that is to happen beside others"
+        "async for, in a coroutine where that is to happen beside others, or with the read() of a hw.group()"
     )
 
 

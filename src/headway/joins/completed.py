@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from headway.engine.call import Frame, current
 from headway.engine.handle import Handle
+from headway.engine.streaming.stream import Reading, StreamItem
 from headway.engine.waiting.until import CompletionQueue, as_awaited, cancel_and_drain, until
 from headway.joins.base import check_awaitables, check_calls
 from headway.joins.branches import Branch, Branches
@@ -104,11 +105,43 @@ class Completions(Generic[T]):
         self._added += 1
         return part
 
+    def read(self, stream: Any) -> Any:
+        """Add a stream: its items are handed out as they come, and then what this returns, the stream itself. Outside of a run the
+        stream is an async generator, and something that can be asked how it ended is handed out last."""
+        reading: Reading | OutsideReading
+        if self.frame is None:
+            reading = OutsideReading(stream)
+            self._add_reading(reading)
+        else:
+            reading = Reading(stream)
+            self._add_reading(reading)
+            reading.open(self.frame.call)
+        return reading.stream
+
+    def _add_reading(self, reading: Reading | OutsideReading) -> None:
+        if isinstance(reading, OutsideReading):
+            self._branches = self._branches or Branches("group")
+            self._queue.add(self._added, self._branches.begin(reading.move_on(), self._added))
+        else:
+            self._queue.add(self._added, reading)
+        self._added += 1
+
     async def next(self) -> Any:
-        """The next call that ends. It counts as remaining until it is handed out."""
+        """The next call that ends, or item that comes. It counts as remaining until it is handed out."""
+        part = self._queue.hand_out(await self._next_number())
+        reading = part if isinstance(part, Reading) else part.result() if _is_reading(part) else None
+        if reading is None:
+            return part
+        item = await reading.take(self.frame)
+        if item is None:
+            return reading.stream
+        self._add_reading(reading)
+        return item
+
+    async def _next_number(self) -> int:
         left = self._queue.left
         if self.frame is None:
-            return self._queue.hand_out(await self._queue.next())
+            return await self._queue.next()
         name = name_decision(self.frame, "order", self._name)
         number = None
         while number is None and (told := recall(self.frame, name, NextCall)) is not None:
@@ -117,9 +150,11 @@ class Completions(Generic[T]):
         if number is None:
             number = await self._queue.next()
             record(self.frame, name, NextCall(left[number]._key))
+        elif isinstance(left[number], Reading):
+            await self._queue.until(number)
         else:
             await until((as_awaited(left[number]),))
-        return self._queue.hand_out(number)
+        return number
 
     async def stop(self, reason: str) -> None:
         """Cancel and drain what was not handed out."""
@@ -127,5 +162,46 @@ class Completions(Generic[T]):
         if self._branches is not None:
             await self._branches.drain([part for part in left if isinstance(part, Branch)])
         elif left:
-            await cancel_and_drain([as_awaited(part) for part in left], reason)
+            for part in left:
+                if isinstance(part, Reading):
+                    part.leave()
+            await cancel_and_drain([part._call for part in left], reason)
         self._queue.left.clear()
+
+
+class OutsideReading:
+    """A place in an async generator that moves on, outside of a run. It is handed out itself when the generator has ended."""
+
+    def __init__(self, generator: AsyncIterator[Any]) -> None:
+        self.stream = self
+        self._generator = generator
+        self._number = 0
+        self._item: StreamItem[Any] | None = None
+        self._error: Exception | None = None
+
+    async def move_on(self) -> OutsideReading:
+        try:
+            self._item = StreamItem(self, self._number, await anext(self._generator))
+        except StopAsyncIteration:
+            self._item = None
+        except Exception as error:
+            self._item, self._error = None, error
+        return self
+
+    async def take(self, frame: Frame | None) -> StreamItem[Any] | None:
+        self._number += self._item is not None
+        return self._item
+
+    def result(self) -> int:
+        """How many items there were. Raises what the generator failed with."""
+        if self._error is not None:
+            raise self._error
+        return self._number
+
+    def exception(self) -> Exception | None:
+        return self._error
+
+
+def _is_reading(part: Any) -> bool:
+    """Whether a branch has moved on in a generator."""
+    return isinstance(part, Branch) and part.exception() is None and isinstance(part.result(), OutsideReading)

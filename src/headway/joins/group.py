@@ -1,4 +1,4 @@
-"""A group: calls that are added while their completions are read, which come in recorded order."""
+"""A group: calls that are added and streams that are read while their completions and items are handed out, in recorded order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
+from headway.engine.streaming.stream import Stream
 from headway.errors import UsageError
 from headway.joins.base import check_awaitables, check_calls, close_coroutines
 from headway.joins.completed import Completions
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 
 class Group(Generic[T]):
-    """Calls that are added while their completions are read; made by `hw.group`."""
+    """Calls that are added, and streams that are read, while what comes of them is handed out; made by `hw.group`."""
 
     def __init__(self) -> None:
         self._calls: Completions[T] | None = None
@@ -61,6 +62,52 @@ class Group(Generic[T]):
             self._tags[handle] = tag
         return handle
 
+    def read(self, stream: Stream[T]) -> Stream[T]:
+        """Read a stream beside the calls.
+
+        Each of its items is handed out as it comes, as a `StreamItem`, and after the last one the stream itself, as a call that has
+        ended.
+
+        Args:
+            stream: A call of a task that is an async generator. (Outside of a run, an async generator.)
+
+        Returns:
+            What will be handed out last: the stream. (Outside of a run, something that has its `result()`.)
+
+        Raises:
+            CycleError: The stream can't go on before the call that reads the group ends.
+            ForeignHandle: It is a stream of another run.
+            UsageError: It is no stream; or it is added by other code than reads the group.
+
+        Example:
+            >>> @hw.task
+            ... async def plan(steps: int) -> AsyncIterator[str]:
+            ...     for step in range(steps):
+            ...         yield f"step {step}"
+            >>> @hw.task
+            ... async def work(step: str) -> str:
+            ...     return f"{step} done"
+            >>> @hw.task
+            ... async def program() -> list[str]:
+            ...     seen = []
+            ...     async with hw.group() as group:
+            ...         planned = group.read(plan(2))
+            ...         async for part in group:
+            ...             if isinstance(part, hw.StreamItem):
+            ...                 group.add(work(part.value))          # while the plan still grows
+            ...             elif part is not planned:
+            ...                 seen.append(part.result())
+            ...     return seen
+            >>> hw.run(program, store=None)
+            ['step 0 done', 'step 1 done']
+        """
+        calls = self._open(stream)
+        if not isinstance(stream, Stream if current.get() is not None else AsyncIterator):
+            close_coroutines((stream,))
+            raise UsageError(f"hw.group().read takes a stream, a call of an async generator task, got {type(stream).__name__}")
+        read: Stream[T] = calls.read(stream)
+        return read
+
     def tag(self, handle: Handle[T]) -> str:
         """The tag of a call that is in the group or was handed out last.
 
@@ -73,6 +120,15 @@ class Group(Generic[T]):
         return self._tags.get(handle, "")
 
     def _check(self, *given: object) -> Completions[T]:
+        calls = self._open(*given)
+        for call in given:
+            if current.get() is not None and not isinstance(call, Awaitable):
+                raise UsageError(f"hw.group().add takes one call, got {type(call).__name__}")
+            check_calls("group().add", (call,))
+        return calls
+
+    def _open(self, *given: object) -> Completions[T]:
+        """What the group holds, for the code that opened it. Raises UsageError, and closes the coroutines that it was given."""
         wrong = ""
         if self._calls is None:
             wrong = "hw.group() is opened with: async with hw.group() as group"
@@ -84,10 +140,6 @@ class Group(Generic[T]):
         if self._calls is None or wrong:
             close_coroutines(given)
             raise UsageError(wrong)
-        for call in given:
-            if current.get() is not None and not isinstance(call, Awaitable):
-                raise UsageError(f"hw.group().add takes one call, got {type(call).__name__}")
-            check_calls("group().add", (call,))
         return self._calls
 
     def __aiter__(self) -> AsyncIterator[Handle[T]]:
@@ -112,7 +164,8 @@ def group() -> Group[Any]:
     error, cancels and drains the calls that were not handed out. A failed call is handed out like any other: ask its `result()`.
 
     A group yields handles, as `as_completed` does, and keeps a tag for those that need one. In a plain `def` task read it in an
-    async helper: `hw.wait(helper())`. For a typed group, annotate it: `group: hw.Group[float]`.
+    async helper: `hw.wait(helper())`. For a typed group, annotate it: `group: hw.Group[float]`. A group can also `read` streams, so
+    that a plan runs while it is still being made.
 
     Returns:
         The group, to be opened with `async with`.

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from headway.methods.edits import Add as Add
 from headway.methods.edits import Edit as Edit
@@ -195,11 +195,25 @@ class Graph(Generic[W]):
 
 @dataclass(frozen=True, slots=True)
 class Trace(Generic[W]):
-    """What has happened to a plan so far: the plan as it is, which of its steps have begun, and what came of those that ended."""
+    """What has happened to a plan so far, as a planner is told.
+
+    Attributes:
+        graph: the plan as it is.
+        started: the steps that have begun, those that have ended among them.
+        ended: whether each of those that have ended succeeded, in the order in which they ended.
+        results: what they gave, by id.
+        failures: what the others failed with, as texts, by id.
+        refused: why edits of this planner were refused since it was asked last.
+        fresh: the steps that have ended since it was asked last.
+    """
 
     graph: Graph[W]
     started: frozenset[str] = frozenset()
     ended: tuple[Observation, ...] = ()
+    results: Mapping[str, Any] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
 
 
 def _is_missed(need: Need, ended: Mapping[str, bool]) -> bool:

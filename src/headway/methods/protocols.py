@@ -76,9 +76,10 @@ class Allocator(Protocol):
 
 
 class Planner(Protocol[Q_contra, W]):
-    """Edits of a plan, as they are thought of, from the goal and what happened so far."""
+    """Edits of a plan, as they are thought of, from the goal and what happened so far. The edits of a list belong together: all of
+    them are applied, or none."""
 
-    def __call__(self, goal: Q_contra, trace: Trace[W], /) -> AsyncIterator[Edit[W]]: ...
+    def __call__(self, goal: Q_contra, trace: Trace[W], /) -> AsyncIterator[Edit[W] | Sequence[Edit[W]]]: ...
 
 
 class Policy(Protocol):

@@ -9,13 +9,13 @@ _GROUPS, _ANYTIME = "program/joins/test_groups.py", "program/bounds/test_anytime
 JOINS: tuple[Bug, ...] = (
     bug(
         "the order of a group that grows is not recorded",
-        "Completions.next",
+        "Completions._next_number",
         "record(self.frame, name, NextCall(left[number]._key))",
         "pass",
     ),
     bug(
         "the order of a group that grows is recorded and not looked up",
-        "Completions.next",
+        "Completions._next_number",
         "recall(self.frame, name, NextCall)",
         "None",
     ),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from headway.engine.call import Call, Frame, current
@@ -15,6 +16,7 @@ from headway.engine.handle import Handle
 from headway.engine.transitions import CANCELLED, OK
 from headway.engine.waiting.until import cancel_and_drain
 from headway.errors import UsageError
+from headway.journal.codec.codec import digest
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -117,6 +119,65 @@ class _Reader(Generic[T_co]):
             self._leave()
         else:
             engine.loop.call_soon_threadsafe(engine.streams.leave, self._call, self._reads)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamItem(Generic[T_co]):
+    """An item of a stream that a group reads, as the group hands it out.
+
+    Attributes:
+        stream: which stream handed it out.
+        number: its place in the stream, from 0.
+        value: the item.
+    """
+
+    stream: object
+    number: int
+    value: T_co
+
+    def result(self) -> T_co:
+        """The item, as a handle gives its result."""
+        return self.value
+
+    def exception(self) -> None:
+        """None: a stream that fails is handed out itself, after its last item."""
+        return
+
+
+class Reading:
+    """A place in a stream that moves on: what a group waits for when it reads one beside calls. It can be asked what a queue of
+    completions asks, and is known by the stream and the place."""
+
+    def __init__(self, stream: Stream[Any]) -> None:
+        self.stream = stream
+        self.number = 0
+        self._call = stream._call
+
+    def open(self, owner: Call) -> None:
+        """Begin to read, for the code of this call."""
+        self._call.engine.streams.open(self._call, self, owner)
+
+    @property
+    def _key(self) -> bytes:
+        return digest(self._call.key + self.number.to_bytes(8, "big"))
+
+    def add_callback(self, callback: Callable[[Any], None]) -> None:
+        self._call.engine.streams.listen(self._call, self.number, lambda: callback(self))
+
+    async def take(self, frame: Frame | None) -> StreamItem[Any] | None:
+        """Hand out the item that has come, and move on; None where the stream has ended."""
+        assert frame is not None  # a stream is read in a run
+        streams = self._call.engine.streams
+        item = streams.take(self._call, self.number)
+        if item is None:
+            self.leave()
+            return None
+        self.number += 1
+        return StreamItem(self.stream, item.number, await streams.decoded(frame, self._call, item))
+
+    def leave(self) -> None:
+        """Read no more."""
+        self._call.engine.streams.leave(self._call, self)
 
 
 class _Drained:

@@ -239,11 +239,31 @@ class Streams:
         if me.x is not None and me.x.stop is not None and not is_told_again(me, call):
             check_stop(me)
         foreign = () if call.parent is me else (call,)
-        while (item := self._find(call, feed, number)) is None and call.state < OK:
+        while self._find(call, feed, number) is None and call.state < OK:
             self._waits.check(me, foreign)
             future = self._run.loop.create_future()
             feed.listeners.append(future)
             await _Parked(self._waits, me, future, foreign)
+        return self.take(call, number)
+
+    def is_there(self, call: Call, number: int) -> bool:
+        """Whether the item of this number can be had, or the call has ended without it."""
+        feed = self.feed(call)
+        return number < max(len(feed.items), feed.recorded) or call.state >= OK
+
+    def listen(self, call: Call, number: int, callback: Callable[[], None]) -> None:
+        """Call back when the item of this number is there, or the call has ended without it."""
+        if self.is_there(call, number):
+            callback()
+            return
+        future = self._run.loop.create_future()
+        self.feed(call).listeners.append(future)
+        future.add_done_callback(lambda _: self.listen(call, number, callback))
+
+    def take(self, call: Call, number: int) -> Item | None:
+        """The item of this number, which is there, for the reader that has come to it; None where the call has ended without it."""
+        feed = self.feed(call)
+        item = self._find(call, feed, number)
         if item is not None and number >= feed.read:
             feed.read = number + 1
             if feed.room is not None:

@@ -156,7 +156,7 @@ class Until:
 class CompletionQueue:
     """Hands out what was added in the order in which it ends. Each is listened to once, and forgotten when it is handed out.
 
-    Everything in it is a call of this run, or, outside of a run, nothing is.
+    Everything in it is a call of this run or a stream of one, or, outside of a run, nothing is.
     """
 
     def __init__(self) -> None:
@@ -168,20 +168,20 @@ class CompletionQueue:
         self._future: asyncio.Future[None] | None = None
 
     def add(self, number: int, part: Any) -> None:
-        """Listen to `part`, a handle or a branch, known by its number from now on.
+        """Listen to `part`, a handle, a place in a stream or a branch, known by its number from now on.
 
         Raises:
             CycleError: It is a call that waits for this one.
             ForeignHandle: It is a call of another run.
         """
-        awaited = as_awaited(part)
-        if isinstance(awaited, Call) and self._call is not None:
-            if awaited.parent is not self._call:
-                self._call.engine.waits.check(self._call, (awaited,))
-                self._foreign[number] = awaited
-            awaited.awaited = True
+        if self._call is not None:
+            call: Call = part._call
+            if call.parent is not self._call:
+                self._call.engine.waits.check(self._call, (call,))
+                self._foreign[number] = call
+            call.awaited = True
         self.left[number] = part
-        awaited.add_callback(functools.partial(self._note_arrival, number))
+        as_awaited(part).add_callback(functools.partial(self._note_arrival, number))
 
     def _note_arrival(self, number: int, part: Awaited[Any]) -> None:
         if is_unread(part):
@@ -205,6 +205,13 @@ class CompletionQueue:
                     return number
             self._future = asyncio.get_running_loop().create_future()
             await self
+
+    async def until(self, number: int) -> None:
+        """Wait until this one has ended. It stays in the queue until it is handed out."""
+        while number not in self._ended:
+            self._future = asyncio.get_running_loop().create_future()
+            await self
+        self._ended.remove(number)
 
     def __await__(self) -> Generator[Any, Any, None]:
         assert self._future is not None

@@ -69,6 +69,17 @@ class Failures:
         """All errors, in the order of their places; those of one place in the order in which they came."""
         return tuple(error for place in sorted(self._errors) for error in self._errors[place])
 
+    def allows(self, error: BaseException) -> bool:
+        """Whether a part may fail with this. A budget or a deadline that ends a part is no failure of it.
+
+        Args:
+            error: what the part raised.
+
+        Returns:
+            Whether the rest goes on.
+        """
+        return bound_of(error) is None and self._spares(error)
+
     async def spare(self, place: int, part: Awaitable[T]) -> T | Failed:
         """Await a part, and spare the search an error that it may fail with.
 
@@ -82,7 +93,7 @@ class Failures:
         try:
             return await part
         except Exception as error:
-            if bound_of(error) is not None or not self._spares(error):
+            if not self.allows(error):
                 raise
             self._errors.setdefault(place, []).append(error)
             return FAILED
