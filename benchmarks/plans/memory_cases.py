@@ -76,7 +76,7 @@ def fill(texts: list[str]) -> hw.MemoryStore:
 
 @hw.task
 async def put_and_search(texts: list[str]) -> tuple[float, float]:
-    """Seconds of CPU of a put, and of a search after it, in the middle of many; the first, which reads all that is there, is left out."""
+    """Seconds of CPU of a put, and of a search after it: medians. The first search, which reads all that is there, is left out."""
     await memory.search("w1")
     puts, searches = [], []
     for text in texts:
@@ -95,7 +95,7 @@ def measure_costs(seed: int, size: int) -> tuple[float, float]:
 
 
 def measure_search(seed: int) -> Pair:
-    """Milliseconds of CPU of a search after a put at 100,000 cases: ours, and one that indexes all cases anew (BM25, the same formula)."""
+    """Milliseconds of CPU of a search after a put at 100,000 cases: ours, and one that indexes all of them anew."""
     texts = draw_texts(seed, SIZE)
     begun = time.process_time()
     index = Bm25([split_words(text) for text in texts])

@@ -74,6 +74,10 @@ class Memory:
         ...     return [hit.case.text for hit in await memory.search("which dates do invoices want?", k=1)]
         >>> hw.run(program, store=hw.MemoryStore())
         ['The invoice API wants dates as YYYYMMDD']
+
+    Source:
+        MOBIMEM's three kinds of memory: IPADS-SAI/MobiAgent, `agent_rr`, for experience retrieved top-k; profile memory after its
+        description. It departs in that words (BM25) are the default, and that a search is recorded with the version it saw.
     """
 
     name: str
@@ -301,12 +305,6 @@ class Memory:
 
     # --- below -------------------------------------------------------------------------------------------------------
 
-    async def ask(self, key: object, make: Callable[[], F], question: Callable[[F], T]) -> T:
-        """Let a follower of its records read on and answer. For calls: the answer is not recorded here."""
-        collecting = self._collecting("ask")
-        store = collecting.store(f"{self!r}")
-        return await collecting.following.ask(store, self.collection, key, make, lambda asked, _: question(asked))
-
     def _collecting(self, what: str) -> Collecting:
         frame = current.get()
         if frame is None:
@@ -353,7 +351,7 @@ async def write(memory: str, record: Record) -> Written:
     number = await collecting.append(frame.call, of.collection, record)
     if record.what == "put":
         return Written(number)
-    refused, gone = await of.ask(None, Book, lambda book: (book.refused.get(number, ""), book.to_erase.get(number, ())))
+    refused, gone = await _ask_book(memory, None, lambda book, _: (book.refused.get(number, ""), book.to_erase.get(number, ())))
     await collecting.erase(of.collection, gone)
     return Written(number, refused)
 
@@ -395,10 +393,15 @@ async def count_records(memory: str) -> int:
 
 
 async def _ask_book(memory: str, as_of: int | None, question: Callable[[Book, int], T]) -> T:
-    of = Memory(memory)
-    collecting = of._collecting("search")
-    store = collecting.store(repr(of))
-    return await collecting.following.ask(store, of.collection, as_of, lambda: Book(as_of), question)
+    return await ask_follower(Memory(memory), as_of, lambda: Book(as_of), question)
+
+
+async def ask_follower(memory: Memory, key: object, make: Callable[[], F], question: Callable[[F, int], T]) -> T:
+    """Let a follower of a memory's records read on and answer a question, as of the version it is told. The answer is not recorded
+    here."""
+    collecting = memory._collecting("search")
+    store = collecting.store(repr(memory))
+    return await collecting.following.ask(store, memory.collection, key, make, question)
 
 
 def _filter(where: str, namespace: object, kind: object, outcome: object, trusted: object) -> tuple[Any, ...]:

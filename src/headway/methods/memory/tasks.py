@@ -50,6 +50,9 @@ class Slot(Generic[T_co]):
 class TaskTree(Generic[T]):
     """The parts of a task.
 
+    Attributes:
+        graph: the slots, and what each depends on.
+
     Raises:
         EditRefused: by its edits: a slot twice, one that is not there, one that others depend on, a cycle. Nothing was changed.
 

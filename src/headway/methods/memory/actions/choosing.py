@@ -79,7 +79,16 @@ class World(Generic[V, A]):
             raise UsageError(f"World: act={self.act!r:.80}: a task with effect=True, so that no action is done twice")
 
     def step(self, task: str, view: V, action: A | None) -> Step[A]:
-        """An action as it is recorded."""
+        """An action as it is recorded.
+
+        Args:
+            task: what is to be done.
+            view: what was seen before the action.
+            action: the action, or None for the end of the task.
+
+        Returns:
+            The step.
+        """
         look = self.target(view, action)
         if action is None:
             return Step(None, "", look)

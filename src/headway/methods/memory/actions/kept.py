@@ -18,7 +18,7 @@ from headway.methods import settings
 from headway.methods.memory.actions.replaying import Replayed
 from headway.methods.memory.actions.tree import Trace, Tree
 from headway.methods.memory.book import Book, Filter
-from headway.methods.memory.memory import Memory
+from headway.methods.memory.memory import Memory, ask_follower
 from headway.methods.memory.records import Case, check_name
 
 A = TypeVar("A")
@@ -72,12 +72,24 @@ async def load_tree(memory: Memory, *, namespace: str = "", same: Callable[[A, A
 
     Raises:
         NotInRun: no run goes on here.
+
+    Example:
+        >>> from headway.methods.memory import Case, Memory, Step, Trace, load_tree
+        >>> memory = Memory("phone")
+        >>> @hw.task
+        ... async def program() -> list[str]:
+        ...     trace = Trace("pay", (Step("open cart", "open"), Step("click pay", "click")))
+        ...     await memory.put(Case("pay", trace, kind="actions", outcome="success"))
+        ...     tree = await load_tree(memory)
+        ...     return [edge.step.action for edge in tree.edges(0)]
+        >>> hw.run(program, store=hw.MemoryStore())
+        ['open cart']
     """
     settings.instance("load_tree", Memory, memory=memory)
     settings.function("load_tree", same=same)
     check_name("load_tree", namespace=namespace)
     key = ("tree", namespace, memory.as_of, same)
-    return await memory.ask(key, lambda: _Grown(namespace, memory.as_of, same), _Grown.tree)
+    return await ask_follower(memory, key, lambda: _Grown(namespace, memory.as_of, same), lambda grown, _: grown.tree())
 
 
 async def save_trace(memory: Memory, ran: Replayed[Any], *, namespace: str = "") -> str:
@@ -93,6 +105,19 @@ async def save_trace(memory: Memory, ran: Replayed[Any], *, namespace: str = "")
 
     Raises:
         NotInRun: no run goes on here.
+
+    Example:
+        >>> from headway.methods.memory import Memory, Replayed, Step, Trace, Tree, load_tree, save_trace
+        >>> memory = Memory("phone")
+        >>> @hw.task
+        ... async def program() -> list[int]:
+        ...     trace, sizes = Trace("pay", (Step("open cart", "open"), Step(None, ""))), []
+        ...     for success in (True, False):
+        ...         await save_trace(memory, Replayed(trace, Tree(), 2, 0, 0, 0, done=True, success=success))
+        ...         sizes.append(len(await load_tree(memory)))
+        ...     return sizes
+        >>> hw.run(program, store=hw.MemoryStore())
+        [2, 0]
     """
     settings.instance("save_trace", Memory, memory=memory)
     settings.instance("save_trace", Replayed, ran=ran)

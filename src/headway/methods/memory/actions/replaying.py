@@ -70,10 +70,11 @@ async def replay(
     replayed if its target looks as it did. Else the model decides. A task that ended in failure is taken out of the tree.
 
     Args:
-        task: what is to be done. tree: what tasks have done so far. world: how the world is seen and acted on, and what looks the
-        same in it. generate: decides the next action of a task, from what is seen and the actions so far; None where it is done.
-        Usually it asks a
-            model, as a call.
+        task: what is to be done.
+        tree: what tasks have done so far.
+        world: how the world is seen and acted on, and what looks the same in it.
+        generate: decides the next action of a task, from what is seen and the actions so far; None where it is done. Usually it
+            asks a model, as a call.
         rules: when a step may be replayed.
         check: whether the task has succeeded, from what is seen at its end.
         steps: how many actions it may take.

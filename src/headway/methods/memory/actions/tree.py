@@ -45,6 +45,10 @@ class Step(Generic[A_co]):
 class Trace(Generic[A_co]):
     """What a task did, from its first action on.
 
+    Attributes:
+        task: what was to be done.
+        steps: its actions; the last one says that it was done.
+
     Raises:
         UsageError: the task is no text.
     """
@@ -69,7 +73,7 @@ class Edge(Generic[A_co]):
 
 @dataclass(frozen=True, slots=True)
 class Shortcut(Generic[A_co]):
-    """After actions of these names from a split node, this action followed on two branches or more: an edge with the tasks of all."""
+    """After actions of these names from a split node, this action followed on two branches or more; with the tasks of all."""
 
     names: tuple[str, ...]
     last: Edge[A_co]
@@ -79,7 +83,7 @@ class Shortcut(Generic[A_co]):
 class Tree(Generic[A]):
     """Actions that tasks share.
 
-    Args:
+    Attributes:
         same: whether two actions are the same; `boxes_meet` for clicks on areas.
 
     Example:
@@ -108,15 +112,37 @@ class Tree(Generic[A]):
         return sum(len(self._nodes.get(node) or ()) for node in self._nodes)
 
     def edges(self, node: int) -> tuple[Edge[A], ...]:
-        """The actions that tasks took from a node, the oldest first."""
+        """The actions that tasks took from a node.
+
+        Args:
+            node: the node; 0 is the root.
+
+        Returns:
+            The edges, the one that was taken last at the end.
+        """
         return self._nodes.get(str(node)) or ()
 
     def find(self, node: int, action: A | None) -> Edge[A] | None:
-        """The edge from a node by an action."""
+        """The edge from a node by an action.
+
+        Args:
+            node: the node.
+            action: the action, or None for the end of a task.
+
+        Returns:
+            The edge; None where no task has been.
+        """
         return next((edge for edge in self.edges(node) if self._are_same(edge.step.action, action)), None)
 
     def walk(self, actions: tuple[A, ...]) -> tuple[int | None, ...]:
-        """The nodes along some actions, from the root on; None from where no task has been."""
+        """The nodes along some actions.
+
+        Args:
+            actions: what was done, from the root on.
+
+        Returns:
+            A node more than there are actions; None from where no task has been.
+        """
         nodes: list[int | None] = [ROOT]
         for action in actions:
             edge = None if nodes[-1] is None else self.find(nodes[-1], action)
