@@ -54,6 +54,15 @@ def test_erased_items_leave_their_places_and_their_tokens(store):
     assert store.collections() == [CollectionInfo("a", 4), CollectionInfo("b", 1)]
 
 
+def test_items_between_others_are_erased_alone(store):
+    store.append_items("a", [item(1), item(2), item(3)])
+    store.erase_items("a", 2, after=1)
+    assert [each.is_lost for each in store.items("a")] == [False, True, False]
+    store.erase_items("a", 2, after=2)
+    store.erase_items("a", 9, after=5)
+    assert store.items("a")[::2] == [item(1), item(3)]
+
+
 def test_more_items_than_there_are_were_lost(store):
     store.append_items("a", [item(1)])
     with pytest.raises(StoreDamaged, match="has 1 items, and 2 were there before"):

@@ -28,6 +28,7 @@ from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_lines import OF_LINES
+from known.bugs_of_memory import OF_MEMORY
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
@@ -67,6 +68,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_AGENTS,
     *OF_SEARCHES,
     *OF_FRAMEWORKS,
+    *OF_MEMORY,
     *OF_THE_WIRE,
     *OF_LINES,
     *OF_PLANNERS,
@@ -87,6 +89,8 @@ OF_ROOMS = frozenset(
         *OF_LINES,
         *OF_PLANNERS,
         *OF_TEAMS,
+        *(*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS),
+        *OF_MEMORY,
     )
 )
 """Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call
+from headway.engine.following import Following
 from headway.engine.identity.inputs import replace_handles
 from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
 from headway.errors import UsageError
@@ -47,6 +49,7 @@ class Collecting:
         self._turn = asyncio.Lock()
         self._waiting: list[_Append] = []
         self._read: dict[str, list[Item]] = {}  # by collection: its first items, as far as they were requested
+        self.following = Following(run)
 
     def store(self, what: str) -> Store:
         """The run's store. Raises UsageError where it has none."""
@@ -89,6 +92,12 @@ class Collecting:
             await self._run.world.aside(_append, store, taken)
         finally:
             self._waiting[:0] = [one for one in taken if one.number is None and one is not mine and not one.left]
+
+    async def erase(self, name: str, numbers: Iterable[int]) -> None:
+        """Erase what these items hold. Their places stay."""
+        store = self.store("erase")
+        for number in numbers:
+            await self._run.world.aside(lambda number=number: store.erase_items(name, number + 1, after=number))
 
     async def count(self, name: str) -> int:
         return await self._run.world.aside(self.store("snapshot").count_items, name)

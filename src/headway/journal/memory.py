@@ -273,10 +273,10 @@ class MemoryStore:
                 raise too_short(name, len(shelf), until, self.url)
             return shelf[after:until]
 
-    def erase_items(self, name: str, until: int) -> None:
+    def erase_items(self, name: str, until: int, *, after: int = 0) -> None:
         with self._lock:
             shelf = self._shelves.items.get(name, [])
-            shelf[:until] = [item.without_value() for item in shelf[:until]]
+            shelf[after:until] = [item.without_value() for item in shelf[after:until]]
 
     def collections(self) -> list[CollectionInfo]:
         with self._lock:

@@ -125,8 +125,8 @@ class Store(Protocol):
         """The items of a collection from number `after` to the one before `until`, verified. Raises StoreDamaged where one is not
         what was written or is gone."""
 
-    def erase_items(self, name: str, until: int) -> None:
-        """Forget the values of the items before number `until`, in one durable transaction. Their places and tokens stay, so that
+    def erase_items(self, name: str, until: int, *, after: int = 0) -> None:
+        """Forget the values of the items from number `after` to the one before `until`, in one durable transaction. Their places and tokens stay, so that
         no number is given twice: they read as lost."""
 
     def collections(self) -> list[CollectionInfo]:

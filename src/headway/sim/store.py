@@ -222,9 +222,9 @@ class SimStore(MemoryStore):
         self._check_alive()
         return super().append_items(name, items)
 
-    def erase_items(self, name: str, until: int) -> None:
+    def erase_items(self, name: str, until: int, *, after: int = 0) -> None:
         self._check_alive()
-        super().erase_items(name, until)
+        super().erase_items(name, until, after=after)
 
     # --- what others do ----------------------------------------------------------------------------------------------
 

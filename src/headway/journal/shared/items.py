@@ -155,10 +155,10 @@ class SharedCollections:
                 found.append(item)
         return found
 
-    def erase_items(self, name: str, until: int) -> None:
+    def erase_items(self, name: str, until: int, *, after: int = 0) -> None:
         with self.writing() as connection:
-            query = "SELECT number, token FROM item WHERE collection=? AND number<?"
-            for number, token in connection.execute(query, (name, until)).fetchall():
+            query = "SELECT number, token FROM item WHERE collection=? AND number>=? AND number<?"
+            for number, token in connection.execute(query, (name, after, until)).fetchall():
                 body = _encode(Item(token))
                 changed = (body, _crc(name, number, token, body), name, number)
                 connection.execute("UPDATE item SET body=?, crc=? WHERE collection=? AND number=?", changed)

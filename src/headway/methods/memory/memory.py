@@ -1,0 +1,427 @@
+"""A durable memory that all runs of a store share: cases put in by calls, and found again by words or by meaning.
+
+    memory = Memory("team")
+    await memory.put(Case("The invoice API wants dates as YYYYMMDD", outcome="failure"))
+    found = await memory.search("dates of invoices", k=3)
+
+It is a collection of records. Writing is an effect that happens once, and a search is a call: its result, the scores and the
+version that it saw are recorded. So a resumed run remembers what it remembered, whatever others have written since. The index
+reads each record once in the life of a run; a search costs what was written since the last one, and the cases that share a word
+with it.
+
+Nothing here may search without recording it, and nothing may give back what was forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from headway.engine.call import current
+from headway.engine.collecting import Collecting
+from headway.engine.following import Follower
+from headway.engine.stopping.outside import refuse_outside
+from headway.errors import NotInRun, UsageError
+from headway.journal.codec.codec import declare
+from headway.methods import settings
+from headway.methods.memory.book import Book, Filter, Record
+from headway.methods.memory.records import (
+    Case,
+    CaseChanged,
+    Edit,
+    End,
+    Hit,
+    Kind,
+    Recalled,
+    UnknownCase,
+    check_end,
+    check_kind,
+    check_name,
+    check_text,
+)
+from headway.methods.memory.vectors import pack
+from headway.models.numbers.embedding import EmbeddingModel
+from headway.task import task
+from headway.tools.finding.vectors import Embedder, as_function
+
+F = TypeVar("F", bound=Follower)
+T = TypeVar("T")
+_SAME: Any = object()
+for _kept in (Recalled, Hit, Edit):
+    declare(_kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """A memory of the run's store, by name. Making one reads and writes nothing.
+
+    Attributes:
+        name: what it is known by in the store; its collection is `memory/NAME`.
+        embedder: compares texts by vectors instead of by words: a model that embeds, or an async function of texts, best a task.
+        as_of: for a pinned memory, how many records it shows of others; `pin` makes one.
+
+    Raises:
+        UsageError: the name is empty or has unprintable characters.
+
+    Example:
+        >>> from headway.methods.memory import Case, Memory
+        >>> memory = Memory("team")
+        >>> @hw.task
+        ... async def program() -> list[str]:
+        ...     await memory.put(Case("The invoice API wants dates as YYYYMMDD", outcome="failure"))
+        ...     await memory.put(Case("Ada lives in Turin", kind="profile", id="home"))
+        ...     return [hit.case.text for hit in await memory.search("which dates do invoices want?", k=1)]
+        >>> hw.run(program, store=hw.MemoryStore())
+        ['The invoice API wants dates as YYYYMMDD']
+
+    Source:
+        MOBIMEM's three kinds of memory: IPADS-SAI/MobiAgent, `agent_rr`, for experience retrieved top-k; profile memory after its
+        description. It departs in that words (BM25) are the default, and that a search is recorded with the version it saw.
+    """
+
+    name: str
+    embedder: Embedder | EmbeddingModel | None = None
+    as_of: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
+            raise UsageError(f"Memory({self.name!r:.100}): a name of printable characters")
+        if self.as_of is not None:
+            settings.whole_number(repr(self), as_of=self.as_of)
+
+    @property
+    def collection(self) -> str:
+        """The name of its collection."""
+        return f"memory/{self.name}"
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    async def put(self, case: Case) -> str:
+        """Remember a case. With an id it replaces the case that has it, which stays as its history.
+
+        It is a call and an effect, and happens once, though the run is killed or the call above it tried again.
+
+        Args:
+            case: what to remember.
+
+        Returns:
+            The id of the case.
+
+        Raises:
+            UsageError: it is no case, or the run has no store.
+            NotInRun: no run goes on here.
+        """
+        settings.instance(f"{self!r}.put", Case, case=case)
+        self._collecting("put")
+        vector = await self._embed(case.text)
+        written = await self._write(Record("put", case.namespace, case.id, case, vector=vector))
+        return case.id or f"#{written.number}"
+
+    async def update(
+        self,
+        id: str,
+        *,
+        namespace: str = "",
+        text: str = _SAME,
+        value: object = _SAME,
+        outcome: End = _SAME,
+        untrusted: bool = _SAME,
+        expects: int | None = None,
+    ) -> int:
+        """Change a case. What it was stays as its history.
+
+        Updates of one case by several runs take effect in the order of the memory: each changes what it names, and leaves the rest
+        as the one before has it.
+
+        Args:
+            id: of which case.
+            namespace: whose.
+            text: what it says now.
+            value: what comes with it now.
+            outcome: how it ended.
+            untrusted: whether strangers may have written some of it.
+            expects: the number of the hit that the change was made from: then nothing is changed where somebody else was first.
+
+        Returns:
+            The number of the record.
+
+        Raises:
+            UnknownCase: there is no such case, or it was forgotten meanwhile.
+            CaseChanged: it was written after what is expected.
+            UsageError: nothing is to be changed, or to what makes no sense.
+        """
+        where = f"{self!r}.update({id!r:.40})"
+        given = {"text": text, "value": value, "outcome": outcome, "untrusted": untrusted}
+        changes = {name: new for name, new in given.items() if new is not _SAME}
+        _check_changes(where, changes)
+        if expects is not None:
+            settings.whole_number(where, expects=expects)
+            if self.as_of is not None:
+                raise UsageError(f"{where}: expects= is for a memory that is not pinned")
+        await self._find(id, namespace, "update")
+        vector = await self._embed(text) if "text" in changes else b""
+        written = await self._write(Record("update", namespace, id, None, changes, expects, vector))
+        if written.refused == "changed":
+            raise CaseChanged(f"{where}: somebody else has written it since record {expects}: look at it again")
+        if written.refused:
+            raise UnknownCase(f"{where}: it was forgotten meanwhile")
+        return written.number
+
+    async def forget(self, id: str, *, namespace: str = "") -> None:
+        """Forget a case and its history: no search finds it again, and its records are erased from the store.
+
+        That it was there and who has forgotten it stays. So does what journals of runs say: the arguments of the call that put it
+        in, and the results of searches that had found it, until those runs are deleted (`headway rm`).
+
+        Args:
+            id: of which case.
+            namespace: whose.
+
+        Raises:
+            UnknownCase: there is no such case.
+        """
+        await self._find(id, namespace, "forget")
+        await self._write(Record("forget", namespace, id))
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    async def search(
+        self,
+        query: str,
+        k: int = 5,
+        *,
+        namespace: str | None = None,
+        kind: Kind | None = None,
+        outcome: End | None = None,
+        trusted: bool = False,
+    ) -> Recalled:
+        """Find the cases that fit best.
+
+        By words (BM25) or, with an embedder, by the cosine of vectors. Scores are those of an index of the wanted cases alone: what
+        is in other namespaces has no part in them.
+
+        Args:
+            query: what is searched for, in words.
+            k: how many at most.
+            namespace: whose cases; None for all.
+            kind: of which kind; None for all.
+            outcome: that ended so; None for all.
+            trusted: only those that no strangers may have written.
+
+        Returns:
+            Those with a score above zero, the best first, the newer first of equal ones. It is recorded, with the version it saw.
+
+        Raises:
+            UsageError: an empty query, `k` below 1, a kind or an outcome that there is not, cases without vectors, no store.
+            NotInRun: no run goes on here.
+        """
+        where = f"{self!r}.search"
+        if not isinstance(query, str) or not query.strip():
+            raise UsageError(f"{where}: query={query!r:.80}: what is searched for, in words")
+        settings.at_least_one(where, k=k)
+        wanted = _filter(where, namespace, kind, outcome, trusted)
+        self._collecting("search")
+        vector = None if self.embedder is None else list((await as_function(self.embedder)([query]))[0])
+        return await search(self.name, self.as_of, query, vector, k, wanted)
+
+    async def get(self, id: str, *, namespace: str = "") -> Hit | None:
+        """The case of an id; None where there is none.
+
+        Args:
+            id: of which case.
+            namespace: whose.
+
+        Returns:
+            The case as it is now, which is recorded.
+        """
+        check_name(f"{self!r}.get", id=id, namespace=namespace)
+        self._collecting("get")
+        return await look_up(self.name, self.as_of, namespace, id)
+
+    async def history(self, id: str, *, namespace: str = "") -> tuple[Edit, ...]:
+        """What was written about a case, the oldest first; of one that was forgotten, only that.
+
+        Args:
+            id: of which case.
+            namespace: whose.
+
+        Returns:
+            Its edits, which are recorded; none where there was never such a case.
+        """
+        check_name(f"{self!r}.history", id=id, namespace=namespace)
+        self._collecting("history")
+        return await read_history(self.name, self.as_of, namespace, id)
+
+    async def cases(
+        self,
+        *,
+        namespace: str | None = None,
+        kind: Kind | None = None,
+        outcome: End | None = None,
+        trusted: bool = False,
+        last: int | None = None,
+    ) -> tuple[Hit, ...]:
+        """All cases, in the order in which they were last written: a profile, say, for a prompt.
+
+        Args:
+            namespace: whose; None for all.
+            kind: of which kind; None for all.
+            outcome: that ended so; None for all.
+            trusted: only those that no strangers may have written.
+            last: only so many, the newest.
+
+        Returns:
+            The cases, which are recorded.
+
+        Raises:
+            UsageError: a kind or an outcome that there is not, `last` below 1.
+        """
+        where = f"{self!r}.cases"
+        wanted = _filter(where, namespace, kind, outcome, trusted)
+        if last is not None:
+            settings.at_least_one(where, last=last)
+        self._collecting("cases")
+        return await list_cases(self.name, self.as_of, wanted, last)
+
+    async def pin(self) -> Memory:
+        """This memory as it is now: it shows no more what others write, only what this run does.
+
+        The version is recorded. So a run that is resumed goes on with it, and a fork sees the memory as of the time at which it
+        begins: what was there when its source pinned it, and what the source had written until then. What anybody forgets is gone
+        from a pinned memory, too.
+
+        Returns:
+            The pinned memory.
+        """
+        self._collecting("pin")
+        return replace(self, as_of=await count_records(self.name))
+
+    def __repr__(self) -> str:
+        return f"Memory({self.name!r})"
+
+    def __headway_key__(self) -> object:
+        return ("memory", self.name, self.as_of)
+
+    # --- below -------------------------------------------------------------------------------------------------------
+
+    def _collecting(self, what: str) -> Collecting:
+        frame = current.get()
+        if frame is None:
+            refuse_outside(f"{what} of a memory was called", "call it in the parent task")
+            raise NotInRun(f"{self!r}.{what}() belongs to a run, and none goes on here: call it in a task")
+        collecting: Collecting = frame.call.engine.collecting
+        collecting.store(f"{self!r}.{what}()")
+        return collecting
+
+    async def _embed(self, text: str) -> bytes:
+        return b"" if self.embedder is None else pack((await as_function(self.embedder)([text]))[0])
+
+    async def _find(self, id: str, namespace: str, what: str) -> Hit:
+        found = await self.get(id, namespace=namespace)
+        if found is None:
+            of = f" of {namespace!r}" if namespace else ""
+            raise UnknownCase(f"{self!r}.{what}({id!r:.40}): there is no such case{of}")
+        return found
+
+    async def _write(self, record: Record) -> Written:
+        written = await write(self.name, record)
+        self._collecting("write").following.note_own(self.collection, written.number)
+        return written
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A record that was written: its number, and why it changed nothing where it didn't."""
+
+    number: int
+    refused: str = ""
+
+
+declare(Written)
+
+
+@task(name="memory.write", effect=True, version="1", label="{memory}")
+async def write(memory: str, record: Record) -> Written:
+    """Write a record, once. Forgetting also erases what it is about; it is done again after a crash in between."""
+    of = Memory(memory)
+    frame = current.get()
+    assert frame is not None
+    collecting: Collecting = frame.call.engine.collecting
+    number = await collecting.append(frame.call, of.collection, record)
+    if record.what == "put":
+        return Written(number)
+    refused, gone = await _ask_book(memory, None, lambda book, _: (book.refused.get(number, ""), book.to_erase.get(number, ())))
+    await collecting.erase(of.collection, gone)
+    return Written(number, refused)
+
+
+@task(name="memory.search", version="1", label="{query}")
+async def search(
+    memory: str, as_of: int | None, query: str, vector: list[float] | None, k: int, wanted: tuple[Any, ...]
+) -> Recalled:
+    """Search a memory as it is now, or as of a version."""
+    return await _ask_book(
+        memory,
+        as_of,
+        lambda book, version: Recalled(memory, query, version, book.search(query, vector, k, Filter(*wanted))),
+    )
+
+
+@task(name="memory.get", version="1", label="{id}")
+async def look_up(memory: str, as_of: int | None, namespace: str, id: str) -> Hit | None:
+    """The case of an id."""
+    return await _ask_book(memory, as_of, lambda book, _: book.get(namespace, id))
+
+
+@task(name="memory.history", version="1", label="{id}")
+async def read_history(memory: str, as_of: int | None, namespace: str, id: str) -> tuple[Edit, ...]:
+    """What was written about a case."""
+    return await _ask_book(memory, as_of, lambda book, _: book.history(namespace, id))
+
+
+@task(name="memory.cases", version="1", label="{memory}")
+async def list_cases(memory: str, as_of: int | None, wanted: tuple[Any, ...], last: int | None) -> tuple[Hit, ...]:
+    """The cases of a memory."""
+    return await _ask_book(memory, as_of, lambda book, _: book.cases(Filter(*wanted), last))
+
+
+@task(name="memory.pin", version="1", label="{memory}")
+async def count_records(memory: str) -> int:
+    """How many records a memory has: its version."""
+    return await Memory(memory)._collecting("pin").count(Memory(memory).collection)
+
+
+async def _ask_book(memory: str, as_of: int | None, question: Callable[[Book, int], T]) -> T:
+    return await ask_follower(Memory(memory), as_of, lambda: Book(as_of), question)
+
+
+async def ask_follower(memory: Memory, key: object, make: Callable[[], F], question: Callable[[F, int], T]) -> T:
+    """Let a follower of a memory's records read on and answer a question, as of the version it is told. The answer is not recorded
+    here."""
+    collecting = memory._collecting("search")
+    store = collecting.store(repr(memory))
+    return await collecting.following.ask(store, memory.collection, key, make, question)
+
+
+def _filter(where: str, namespace: object, kind: object, outcome: object, trusted: object) -> tuple[Any, ...]:
+    """What is wanted, checked."""
+    if namespace is not None:
+        check_name(where, namespace=namespace)
+    if kind is not None:
+        check_kind(where, kind)
+    if outcome is not None:
+        check_end(where, outcome)
+    settings.instance(where, bool, trusted=trusted)
+    return (namespace, kind, outcome, trusted)
+
+
+def _check_changes(where: str, changes: dict[str, Any]) -> None:
+    if not changes:
+        raise UsageError(f"{where}: nothing is to be changed: give text=, value=, outcome= or untrusted=")
+    if "text" in changes:
+        check_text(where, changes["text"])
+    if "outcome" in changes:
+        check_end(where, changes["outcome"])
+    if "untrusted" in changes:
+        settings.instance(where, bool, untrusted=changes["untrusted"])
