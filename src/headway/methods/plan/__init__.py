@@ -24,16 +24,6 @@ from headway.methods.plan.galaxy import line as line
 from headway.methods.plan.galaxy import LineKind as LineKind
 from headway.methods.plan.galaxy import measure_parallelism as measure_parallelism
 from headway.methods.plan.galaxy import Parallelism as Parallelism
-from headway.methods.plan.joining import ask_joiner as ask_joiner
-from headway.methods.plan.joining import Finish as Finish
-from headway.methods.plan.joining import Joiner as Joiner
-from headway.methods.plan.joining import last_result as last_result
-from headway.methods.plan.joining import Replan as Replan
-from headway.methods.plan.line_grammar import line_grammar as line_grammar
-from headway.methods.plan.lines import LineError as LineError
-from headway.methods.plan.lines import PlanReader as PlanReader
-from headway.methods.plan.lines import read_plan as read_plan
-from headway.methods.plan.lines import Use as Use
 from headway.methods.plan.lines.compiler import Compiled as Compiled
 from headway.methods.plan.lines.compiler import llm_compiler as llm_compiler
 from headway.methods.plan.lines.grammar import line_grammar as line_grammar
@@ -60,8 +50,6 @@ from headway.methods.plan.lines.using import STEP_ERRORS as STEP_ERRORS
 from headway.methods.plan.lines.using import StepFailed as StepFailed
 from headway.methods.plan.lines.using import use_tools as use_tools
 from headway.methods.plan.lines.writing import write_lines as write_lines
-from headway.methods.plan.literals import Ref as Ref
-from headway.methods.plan.literals import Template as Template
 from headway.methods.plan.picture import draw as draw
 from headway.methods.plan.picture import seconds_of as seconds_of
 from headway.methods.plan.policies import one_by_one as one_by_one
@@ -84,9 +72,6 @@ from headway.methods.plan.searching import Looked as Looked
 from headway.methods.plan.searching import PARALLEL as PARALLEL
 from headway.methods.plan.searching import Searched as Searched
 from headway.methods.plan.searching import Tags as Tags
-from headway.methods.plan.so_far import Line as Line
-from headway.methods.plan.so_far import planner_prompt as planner_prompt
-from headway.methods.plan.so_far import SoFar as SoFar
 from headway.methods.plan.tags.apr import apr as apr
 from headway.methods.plan.tags.apr import Speech as Speech
 from headway.methods.plan.tags.apr import Thread as Thread
@@ -101,7 +86,3 @@ from headway.methods.plan.tags.unified import unified as unified
 from headway.methods.plan.tura import Retrieved as Retrieved
 from headway.methods.plan.tura import SubQuestion as SubQuestion
 from headway.methods.plan.tura import tura as tura
-from headway.methods.plan.using import STEP_ERRORS as STEP_ERRORS
-from headway.methods.plan.using import StepFailed as StepFailed
-from headway.methods.plan.using import use_tools as use_tools
-from headway.methods.plan.writing import write_lines as write_lines
