@@ -194,7 +194,7 @@ ROW = partial(
 )
 CLAIM = "83.4 % against 60.0 % of Countdown puzzles at a context of 4,096 tokens"
 CLAIM_TOTAL = "80.1 % against 66.6 % at about 20,000 tokens in all"
-TEST = "tests/reference/test_searching.py"
+TEST = "tests/reference/test_search_model.py"
 ROWS: list[Row | Held] = [
     *(
         ROW(
