@@ -72,6 +72,7 @@ class Planned:
         gold: what the right plan finds, in words.
         tokens: what the model read and wrote.
         seconds: how long it took; None where the program was killed in the middle of it.
+        ran: the plan as it ran; None for a model that asks in rounds.
     """
 
     question: str
@@ -84,6 +85,7 @@ class Planned:
     gold: str = ""
     tokens: int = 0
     seconds: float | None = None
+    ran: plan.Executed[plan.Use, Any] | None = None
 
 
 def choose_questions(count: int, seed: int) -> Sequence[AtlasQuestion]:
@@ -272,6 +274,7 @@ async def compile_plan(model: Any, asked: tools.Tool, question: AtlasQuestion, w
         steps=len(said),
         rounds=len(ran.rounds[0].graph.rounds()),
         fault=ran.faults[0],
+        ran=ran.rounds[0],
     )
 
 
