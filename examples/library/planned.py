@@ -23,6 +23,7 @@ from library.asking import ask
 from library.oracle import begin, seconds_since
 
 TOKENS = 256  # of a plan, at most
+LONGEST_S = 120.0  # for a question
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,11 @@ async def answer_by_planner(library: tools.McpServer, question: AtlasQuestion, p
     (asked,) = await tools.list_mcp_tools(library, only=["lookup"])
     begun = await begin()
     with hw.budget(tokens=1_000_000) as book:
-        found = await (ask_in_rounds if who.rounds else compile_plan)(model, asked, question, who)
+        try:
+            with hw.deadline(seconds=LONGEST_S):
+                found = await (ask_in_rounds if who.rounds else compile_plan)(model, asked, question, who)
+        except hw.DeadlineExceeded:
+            found = Planned(question.text, "", exact=False, steps=0, rounds=0, fault=f"no answer within {LONGEST_S:g} s")
     tokens = int(book.spent.get("tokens", 0))
     return replace(found, planner=planner, gold=gold_answer(question), tokens=tokens, seconds=seconds_since(begun))
 
