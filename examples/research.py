@@ -39,7 +39,7 @@ from library.fanout import WHEEL, NoQuestions, Question, load_questions
 from library.lines import read_lines
 from library.oracle import ORDERS, Answered, answer_by_oracle
 from library.planned import PLANNERS, Planned, Planner, answer_by_planner, choose_questions
-from library.reporting import draw_plan, tabulate_oracle, tabulate_planners
+from library.reporting import draw_plans, tabulate_oracle, tabulate_planners
 
 DATA = Path(__file__).resolve().parents[1] / ".venv" / "data" / WHEEL
 TASKS = (answer_by_oracle.spec.name, answer_by_planner.spec.name)
@@ -163,14 +163,16 @@ def report(args: argparse.Namespace, setting: Setting) -> None:
     CONSOLE.print(tabulate_oracle(setting.chosen(), answered))
     if planned:
         CONSOLE.print(tabulate_planners(planned))
-    picture = args.store / "plan.svg"
-    picture.write_text(draw_plan(hw.view(args.run, store=args.store), answered))
+    pictures = draw_plans(hw.view(args.run, store=args.store), answered, planned)
+    for name, picture in pictures.items():
+        (args.store / name).write_text(picture)
     filed = Counter(line["question"] for log in args.store.glob("library_*/filed.jsonl") for line in read_lines(log))
     twice = sum(times > 1 for times in filed.values())
     say(f"{len(filed)} reports filed, {twice} of them twice.", "bold red" if twice else "green")
     again = count_repeated(args.store)
     say(f"{again} requests were asked again: those whose answers nobody had recorded when the program was killed.", "")
-    say(f"the plan as it ran: {picture}\nlook at it: headway show {args.run} --store {args.store}", "")
+    say(f"plans as they ran: {', '.join(str(args.store / name) for name in pictures)}", "")
+    say(f"look at it: headway show {args.run} --store {args.store}", "")
 
 
 def count_repeated(store: Path) -> int:

@@ -82,6 +82,10 @@ def main() -> None:
     parser.add_argument("--ship", action="store_true", help="put the weights into the package and the curve into docs")
     options = parser.parse_args()
     recipe = Recipe(steps=options.steps)
+    if options.steps < recipe.early[0]:
+        parser.error(
+            f"--steps {options.steps}: the noisy planner is chosen among early weights, the first after step {recipe.early[0]}"
+        )
     made = hw.run(
         make, recipe, options.processes, options.questions, store=options.store, run_id=f"planner-{options.steps}", progress=True
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import headway as hw
 from headway import tools
+from headway.engine.handle import Handle
 from headway.methods import plan
 from headway.methods.graph import Graph, Node, after
 from headway.methods.plan.policies import one_by_one, rounds
@@ -26,10 +27,13 @@ ORDERS: Mapping[str, Policy | None] = {"one by one": one_by_one, "rounds": round
 
 @dataclass(frozen=True)
 class Asks:
-    """A step: search for a sub-question, or open the page that the search found best."""
+    """A step: "search" for a sub-question, or "open" the page that the search found best."""
 
-    tool: tools.Tool
+    tool: str
     question: str
+
+    def __str__(self) -> str:
+        return f"{self.tool}: {self.question}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Answered:
         critical_tokens: on the longest chain of steps that waited for each other.
         seconds: how long it took; None where the program was killed in the middle of it.
         failed: the steps that failed, or never began.
-        steps: each step's id, the key of its call, and the ids of the steps that it needed.
+        ran: the plan as it ran.
     """
 
     question: str
@@ -60,10 +64,10 @@ class Answered:
     critical_tokens: int
     seconds: float | None
     failed: int = 0
-    steps: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    ran: plan.Executed[Asks, Heard] | None = None
 
 
-def make_plan(search: tools.Tool, open_page: tools.Tool, question: Question) -> Graph[Asks]:
+def make_plan(question: Question) -> Graph[Asks]:
     """The oracle plan of a question: two steps for each sub-question that a page answers."""
     leaves = {leaf.id for leaf in question.leaves()}
     ends: dict[str, tuple[str, ...]] = {}  # of each sub-question, the sub-questions with which it is answered
@@ -77,20 +81,19 @@ def make_plan(search: tools.Tool, open_page: tools.Tool, question: Question) -> 
     nodes: list[Node[Asks]] = []
     for leaf in question.leaves():
         needed = sorted({f"{end} open" for need in before[leaf.id] for end in ends[need] if end in leaves})
-        nodes.append(Node(f"{leaf.id} search", Asks(search, leaf.question), after(*needed)))
-        nodes.append(Node(f"{leaf.id} open", Asks(open_page, leaf.question), after(f"{leaf.id} search")))
+        nodes.append(Node(f"{leaf.id} search", Asks("search", leaf.question), after(*needed)))
+        nodes.append(Node(f"{leaf.id} open", Asks("open", leaf.question), after(f"{leaf.id} search")))
     return Graph(tuple(nodes))
 
 
-@hw.task(label=lambda does, given: f"{does.tool.name}: {does.question}")
-async def take_step(does: Asks, given: Mapping[str, Heard]) -> Heard:
+@hw.task(label=lambda tool, question, found: f"{tool.name}: {question}")
+async def take_step(tool: tools.Tool, question: str, found: Heard | None) -> Heard:
     """Search, or open the first page that was found. Raises NoAnswer."""
-    if does.tool.name == "search":
-        return await ask(does.tool, query=does.question)
-    (found,) = given.values()
+    if found is None:
+        return await ask(tool, query=question)
     if not found.value:
-        raise NoAnswer(f"nothing was found for {does.question!r}")
-    return await ask(does.tool, title=found.value[0])
+        raise NoAnswer(f"nothing was found for {question!r}")
+    return await ask(tool, title=found.value[0])
 
 
 @hw.task
@@ -110,7 +113,14 @@ async def answer_by_oracle(library: tools.McpServer, question: Question, way: st
     """Answer a question by its oracle plan."""
     search, open_page = await tools.list_mcp_tools(library, only=["search", "open"])
     begun = await begin()
-    ran = await plan.execute(take_step, graph=make_plan(search, open_page, question), policy=ORDERS[way], errors=(NoAnswer,))
+
+    def step(does: Asks, given: Mapping[str, Heard]) -> Handle[Heard]:
+        if does.tool == "search":
+            return take_step(search, does.question, None)
+        (found,) = given.values()
+        return take_step(open_page, does.question, found)
+
+    ran = await plan.execute(step, graph=make_plan(question), policy=ORDERS[way], errors=(NoAnswer,))
     heard: Mapping[str, Heard] = ran.results
     tokens = {id: each.tokens for id, each in heard.items()}
     lines = [find_line(heard[f"{leaf.id} open"].text, leaf.question) for leaf in question.leaves() if f"{leaf.id} open" in heard]
@@ -125,11 +135,7 @@ async def answer_by_oracle(library: tools.McpServer, question: Question, way: st
         critical_tokens=longest(ran.graph, way, tokens),
         seconds=seconds_since(begun),
         failed=len(ran.failures) + len(ran.skipped),
-        steps=tuple(
-            (event.step, event.call, tuple(need.step for need in ran.graph[event.step].needs))
-            for event in ran.log
-            if isinstance(event, plan.Started)
-        ),
+        ran=ran,
     )
 
 

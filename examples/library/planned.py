@@ -23,6 +23,7 @@ from library.asking import ask
 from library.oracle import begin, seconds_since
 
 TOKENS = 256  # of a plan, at most
+LONGEST_S = 120.0  # for a question
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Planned:
         gold: what the right plan finds, in words.
         tokens: what the model read and wrote.
         seconds: how long it took; None where the program was killed in the middle of it.
+        ran: the plan as it ran; None for a model that asks in rounds.
     """
 
     question: str
@@ -84,6 +86,7 @@ class Planned:
     gold: str = ""
     tokens: int = 0
     seconds: float | None = None
+    ran: plan.Executed[plan.Use, Any] | None = None
 
 
 def choose_questions(count: int, seed: int) -> Sequence[AtlasQuestion]:
@@ -246,7 +249,11 @@ async def answer_by_planner(library: tools.McpServer, question: AtlasQuestion, p
     (asked,) = await tools.list_mcp_tools(library, only=["lookup"])
     begun = await begin()
     with hw.budget(tokens=1_000_000) as book:
-        found = await (ask_in_rounds if who.rounds else compile_plan)(model, asked, question, who)
+        try:
+            with hw.deadline(seconds=LONGEST_S):
+                found = await (ask_in_rounds if who.rounds else compile_plan)(model, asked, question, who)
+        except hw.DeadlineExceeded:
+            found = Planned(question.text, "", exact=False, steps=0, rounds=0, fault=f"no answer within {LONGEST_S:g} s")
     tokens = int(book.spent.get("tokens", 0))
     return replace(found, planner=planner, gold=gold_answer(question), tokens=tokens, seconds=seconds_since(begun))
 
@@ -272,6 +279,7 @@ async def compile_plan(model: Any, asked: tools.Tool, question: AtlasQuestion, w
         steps=len(said),
         rounds=len(ran.rounds[0].graph.rounds()),
         fault=ran.faults[0],
+        ran=ran.rounds[0],
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 from rich.table import Table
 
 import headway as hw
+from headway.methods import plan
 from headway.methods.plan.accuracy import loose_accuracy, strict_accuracy
-from headway.observe.pictures.plan import Step, draw_steps
 from library.asking import SEARCH_PRICE, TOKEN_PRICE
 from library.fanout import Question
 from library.oracle import Answered
@@ -71,26 +72,20 @@ def _make_table(title: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def draw_plan(recorded: hw.RunView, answered: Sequence[Answered]) -> str:
-    """The largest question that was answered as a flow of data, as its steps ran: an SVG file."""
-    flows = [each for each in answered if each.way == "dataflow"]
-    shown = max(flows, key=lambda each: (each.seconds is not None, len(each.steps)))
-    calls = {call.key: call for call in recorded.calls}
-    steps = [(id, calls[key], needs) for id, key, needs in shown.steps]
-    begun = min(call.started or 0.0 for _, call, _ in steps)
-    numbers = {id: str(number) for number, (id, _, _) in enumerate(steps, 1)}
-    drawn = [
-        Step(
-            numbers[id],
-            call.label,
-            "done" if call.ok else "failed",
-            begun,
-            call.started,
-            call.ended or call.started or begun,
-            {numbers[need]: "success" for need in needs},
-            kind=call.label.partition(":")[0],
-        )
-        for id, call, needs in steps
+Ran = tuple[str, float | None, plan.Executed[Any, Any]]  # of which question, how long it took, and how
+
+
+def draw_plans(recorded: hw.RunView, answered: Sequence[Answered], planned: Sequence[Planned]) -> dict[str, str]:
+    """Plans as they ran, as SVG files by name: the largest flow of data, and the largest plan that the trained planner wrote."""
+    flows: list[Ran] = [
+        (each.question, each.seconds, each.ran) for each in answered if each.ran is not None and each.way == "dataflow"
     ]
-    parent = calls[steps[0][1].parent or ""]
-    return draw_steps(parent.label, drawn)
+    written: list[Ran] = [
+        (each.question, each.seconds, each.ran) for each in planned if each.ran is not None and each.planner == "planner"
+    ]
+    drawn: dict[str, str] = {}
+    for name, of in (("oracle.svg", flows), ("planner.svg", written)):
+        if of:
+            question, _, ran = max(of, key=lambda each: (each[1] is not None, len(each[2].graph)))
+            drawn[name] = plan.draw(ran, recorded, title=question)
+    return drawn

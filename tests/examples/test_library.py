@@ -152,7 +152,7 @@ def test_the_less_a_way_waits_the_fewer_tokens_wait_for_each_other(looked_up):
 
 
 def test_a_plan_waits_for_what_people_say_must_be_answered_before(looked_up, questions):
-    needs = {id: set(of) for id, _, of in looked_up["dataflow"][2].steps}
+    needs = {node.id: {need.step for need in node.needs} for node in looked_up["dataflow"][2].ran.graph}
     assert needs["2-near search"] == set()
     assert needs["2-0-capital search"] == {"2-near open"}  # what the question needs that it is a part of
     assert needs["2-0-lives search"] == {"2-near open", "2-0-capital open"}

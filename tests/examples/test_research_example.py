@@ -38,7 +38,7 @@ def test_it_is_killed_and_goes_on_and_files_nothing_twice(tmp_path):
     assert "100.0% │ 100.0%" in done.stdout
     assert "2 reports filed, 0 of them twice." in done.stdout
     assert len(read_lines(tmp_path / "store" / "library_dataflow" / "filed.jsonl")) == 2
-    picture = (tmp_path / "store" / "plan.svg").read_text()
+    picture = (tmp_path / "store" / "oracle.svg").read_text()
     assert picture.startswith("<svg")
     assert "What is the capital of" in picture
 

@@ -194,7 +194,9 @@ def test_the_noisy_planner_is_right_more_often_than_not_and_errs(noisy: PlannerM
 
 def test_samples_of_the_noisy_planner_differ_and_the_right_one_is_often_among_them(noisy: PlannerModel) -> None:
     questions = [question for question in make_questions("test", 4, 30) if not question.is_short][:8]
-    replies = noisy.sample_batch([Request(prompt=question.prompt, n=8, seed=1, max_tokens=120) for question in questions])
+    replies = noisy.sample_batch(
+        [Request(prompt=question.prompt, n=8, seed=1, max_tokens=120, temperature=0.7) for question in questions]
+    )
     texts = [[sample.text for sample in reply.samples] for reply in replies]
     assert sum(len(set(of)) > 1 for of in texts) >= 4
     assert any(question.plan in of for question, of in zip(questions, texts, strict=True))
