@@ -28,6 +28,7 @@ from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
+from known.bugs_of_plans import OF_PLANS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
@@ -57,6 +58,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_POOLS,
     *OF_CHECKPOINTS,
     *OF_METHODS,
+    *OF_PLANS,
     *OF_ALLOCATION,
     *OF_TOOLS,
     *OF_SERVING,
@@ -66,7 +68,18 @@ KNOWN: tuple[Bug, ...] = (
     *OF_THE_WIRE,
 )
 OF_ROOMS = frozenset(
-    bug.name for bug in (*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS)
+    bug.name
+    for bug in (
+        *OF_ALLOCATION,
+        *OF_SEARCHES,
+        *OF_PLANS,
+        *OF_TOOLS,
+        *OF_AGENTS,
+        *OF_GUARDS,
+        *OF_SERVING,
+        *OF_THE_WIRE,
+        *OF_FRAMEWORKS,
+    )
 )
 """Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
