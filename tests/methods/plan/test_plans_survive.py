@@ -66,13 +66,13 @@ def successes(rows: Iterable[Row]) -> Counter[str]:
     return Counter(key.hex() for key, end in ends if end.status == Status.OK)
 
 
-@pytest.mark.parametrize("hold", [True, False])
-def test_a_plan_that_is_killed_at_any_record_ends_as_if_it_had_not_been(hold):
+@pytest.mark.parametrize(("hold", "every"), [(True, 1), (False, 4)])
+def test_a_plan_that_is_killed_at_any_record_ends_as_if_it_had_not_been(hold, every):
     whole = History(1, STEADY)
     undisturbed = whole.live(errands, hold)
     assert undisturbed.value["g"] == "conclude after ['e', 'f']"
     assert undisturbed.value["b"] == "photo after []"
-    for record in range(1, len(whole.rows())):
+    for record in range(1, len(whole.rows()), every):
         history = History(1, STEADY)
         assert history.live(errands, hold, crash=Crash(record, "after")).how == "died"
         last = history.live(errands, hold)
