@@ -30,6 +30,7 @@ from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_lines import OF_LINES
 from known.bugs_of_memory import OF_MEMORY
 from known.bugs_of_methods import OF_METHODS
+from known.bugs_of_methods import OF_METHODS, OF_PLANS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
@@ -61,6 +62,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_POOLS,
     *OF_CHECKPOINTS,
     *OF_METHODS,
+    *OF_PLANS,
     *OF_ALLOCATION,
     *OF_TAGS,
     *OF_TOOLS,
@@ -80,6 +82,7 @@ OF_ROOMS = frozenset(
         *OF_ALLOCATION,
         *OF_SEARCHES,
         *OF_TAGS,
+        *OF_PLANS,
         *OF_TOOLS,
         *OF_AGENTS,
         *OF_GUARDS,

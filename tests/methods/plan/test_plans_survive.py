@@ -14,7 +14,7 @@ from headway.journal.records import COSTED, Kind, Row, Status
 from headway.journal.recovery.recovered import decode_outcome
 from headway.methods import plan
 from headway.methods.graph import Add, Graph, Node, Remove, Replace, Rewire, Trace, after
-from headway.methods.records import Action
+from headway.methods.records import Action, View
 from headway.sim.config import STEADY
 from headway.sim.history import History
 from headway.sim.store import Crash
@@ -31,7 +31,7 @@ async def act(does: str, given: dict[str, Any], device: str) -> str:
         raise plan.DeviceLost("its battery is empty")
     if does.endswith("!"):
         raise Broken(does)
-    return f"{does} by {device} after {sorted(given)}"
+    return f"{does} after {sorted(given)}"  # which device is free depends on timing, and a killed life takes its time
 
 
 @hw.task
@@ -66,13 +66,13 @@ def successes(rows: Iterable[Row]) -> Counter[str]:
     return Counter(key.hex() for key, end in ends if end.status == Status.OK)
 
 
-@pytest.mark.parametrize("hold", [True, False])
-def test_a_plan_that_is_killed_at_any_record_ends_as_if_it_had_not_been(hold):
+@pytest.mark.parametrize(("hold", "every"), [(True, 1), (False, 4)])
+def test_a_plan_that_is_killed_at_any_record_ends_as_if_it_had_not_been(hold, every):
     whole = History(1, STEADY)
     undisturbed = whole.live(errands, hold)
-    assert undisturbed.value["g"].startswith("conclude by laptop after ['e', 'f']")
-    assert undisturbed.value["b"] == "photo by laptop after []"
-    for record in range(1, len(whole.rows())):
+    assert undisturbed.value["g"] == "conclude after ['e', 'f']"
+    assert undisturbed.value["b"] == "photo after []"
+    for record in range(1, len(whole.rows()), every):
         history = History(1, STEADY)
         assert history.live(errands, hold, crash=Crash(record, "after")).how == "died"
         last = history.live(errands, hold)
@@ -84,44 +84,41 @@ def test_a_plan_that_is_killed_at_any_record_ends_as_if_it_had_not_been(hold):
         assert set(successes(history.rows()).values()) == {1}
 
 
-def test_a_plan_makes_the_same_calls_under_every_schedule(headway_check):
-    headway_check(errands, True, schedules=3)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("hold", [True, False])
 def test_a_plan_makes_the_same_calls_under_many_schedules(headway_check, hold):
-    headway_check(errands, hold, schedules=60)
+    headway_check(errands, hold, schedules=20)
 
 
-DID: list[tuple[str, str]] = []
+TOKENS = [0]
 
 
-def test_a_policy_decides_the_same_again_though_there_is_more_to_spend(go):
-    """What it does is said by what is left: with more, it would begin otherwise."""
+def thrifty(view: View, rng: Any) -> list[Action]:
+    """Begins by what is left: with more, it would begin otherwise."""
+    return [Action(id, "large" if view.left["tokens"] > 50 else "small") for id in view.ready]
 
-    def thrifty(view: Any, rng: Any) -> list[Action]:
-        return [Action(id, "large" if view.left["tokens"] > 50 else "small") for id in view.ready]
 
-    @hw.task(cost={"tokens": 10})
-    async def do(does: str, given: dict[str, Any], choice: str) -> str:
-        DID.append((does, choice))
-        if does == "stop" and len(DID) < 3:
-            raise KeyboardInterrupt
-        return choice
+@hw.task(cost={"tokens": 10})
+async def do(does: str, given: dict[str, str], choice: str) -> str:
+    await asyncio.sleep(1)
+    return choice
 
-    @hw.task
-    async def program() -> dict[str, str]:
-        with hw.budget(tokens=budget):
-            ran = await plan.execute(
-                do, graph=Graph((Node("a", "x"), Node("b", "stop", after("a")))), policy=thrifty, choices=("small", "large")
-            )
-        return dict(ran.results)
 
-    budget = 40
-    with pytest.raises(KeyboardInterrupt):
-        go(program)
-    budget = 100
-    assert go(program)["a"] == "small"
-    assert DID.count(("x", "small")) == 1
-    assert ("x", "large") not in DID
+@hw.task
+async def careful() -> dict[str, str]:
+    graph = Graph((Node("a", "x"), Node("b", "y", after("a"))))
+    with hw.budget(tokens=TOKENS[0]):
+        return dict((await plan.execute(do, graph=graph, policy=thrifty, choices=("small", "large"))).results)
+
+
+def test_a_policy_decides_the_same_again_though_there_is_more_to_spend():
+    TOKENS[0] = 40
+    whole = History(1, STEADY)
+    assert whole.live(careful).value == {"a": "small", "b": "small"}
+    history = History(1, STEADY)
+    assert history.live(careful, crash=Crash(len(whole.rows()) // 2, "after")).how == "died"
+    assert successes(history.rows())
+    TOKENS[0] = 1000
+    assert history.live(careful).value["a"] == "small"
+    assert set(successes(history.rows()).values()) == {1}
+    assert len(successes(history.rows())) == 3, "a, b and the run: nothing was done in two ways"
