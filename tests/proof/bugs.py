@@ -27,9 +27,8 @@ from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
-from known.bugs_of_lines import OF_LINES
 from known.bugs_of_methods import OF_METHODS
-from known.bugs_of_planners import OF_PLANNERS
+from known.bugs_of_planners import OF_LINES, OF_PLANNERS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
