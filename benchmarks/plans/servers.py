@@ -233,7 +233,7 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="plan",
-        promise="TURA: a plan with a cycle, an unknown server or a need that is not there is asked for once more, and then not used",
+        promise="TURA: a plan with a cycle, an unknown server or a missing need is asked for once more, and then not used",
         tests=(
             f"{TESTS}/test_tura.py::test_a_plan_that_can_not_be_used_is_asked_for_again_and_then_each_part_goes_to_its_best_server",
         ),
