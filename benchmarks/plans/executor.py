@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
 
 import headway as hw
-from benchmarks.methods.row import Pair
+from benchmarks.methods.row import Held, Pair, Row
 from headway import testing
 from headway.methods import plan
 from headway.methods.graph import Add, Edit, Graph, Node, Remove, Replace, Rewire, Trace, after
