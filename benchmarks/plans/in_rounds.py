@@ -245,6 +245,7 @@ ROWS: list[Row | Held] = [
         baseline="Needle, held to one call a round",
         unit="share of requests whose calls are all made, in 2 rounds",
         measure=needle_in_rounds,
+        slow=True,
         compare="difference",
         reached=lambda low, high: low > 0,
         test=f"{TESTS}/test_dta.py::test_a_round_waits_for_all_of_the_last_one_and_failures_are_told",

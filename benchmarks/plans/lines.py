@@ -195,6 +195,7 @@ ROWS: list[Row | Held] = [
         baseline="Gemma after the same three examples",
         unit="share of plans without a fault",
         measure=held_against_free,
+        slow=True,
         compare="difference",
         reached=lambda low, high: low > 0,
         test=f"{TESTS}/test_lines.py::test_what_a_model_writes_under_the_grammar_can_be_read_however_hot_it_is",
