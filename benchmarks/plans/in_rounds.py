@@ -192,7 +192,9 @@ def in_few_rounds(tags: Tags, what: str) -> Any:
             found, took = search(seed, tags, at_once=at_once, rounds=4 if what == "right" else 10)
             right = fmean(each[0] for each in found)
             rounds_ = fmean(each[1] for each in found)
-            figures.append({"right": right, "rounds": rounds_, "calls": fmean(each[2] for each in found), "seconds": took / 10}[what])
+            figures.append(
+                {"right": right, "rounds": rounds_, "calls": fmean(each[2] for each in found), "seconds": took / 10}[what]
+            )
         return Pair(*figures)
 
     return measure
@@ -210,7 +212,11 @@ _SEARCH: dict[str, Any] = {
     "baseline": "the same model with one query a round",
     "test": f"{TESTS}/test_searching.py::test_queries_of_a_list_are_searched_at_once_and_a_repeated_one_is_not",
 }
-_HYBRID = {**_SEARCH, "method": "HybridDeepSearcher", "claim": "about 3 rounds of parallel searches beat more rounds of single ones"}
+_HYBRID = {
+    **_SEARCH,
+    "method": "HybridDeepSearcher",
+    "claim": "about 3 rounds of parallel searches beat more rounds of single ones",
+}
 _PARALLEL = {**_SEARCH, "method": "ParallelSearch", "claim": "parallelizable questions with 69.6 % of the calls of the model"}
 
 ROWS: list[Row | Held] = [
@@ -239,6 +245,7 @@ ROWS: list[Row | Held] = [
         baseline="Needle, held to one call a round",
         unit="share of requests whose calls are all made, in 2 rounds",
         measure=needle_in_rounds,
+        slow=True,
         compare="difference",
         reached=lambda low, high: low > 0,
         test=f"{TESTS}/test_dta.py::test_a_round_waits_for_all_of_the_last_one_and_failures_are_told",

@@ -1,7 +1,7 @@
 """LLMCompiler: how long plans take that run while they are written, what a grammar and mends are worth, and what never happens.
 
-Times are of a virtual clock. In the synthetic rows a scripted planner writes drawn plans, a line each fiftieth of a second, and steps
-sleep; in the others the planner is the trained one, or Gemma.
+Times are of a virtual clock. In the synthetic rows a scripted planner writes drawn plans, a line each fiftieth of a second, and
+steps sleep; in the others the planner is the trained one, or Gemma.
 """
 
 from __future__ import annotations
@@ -145,8 +145,7 @@ _LLMCOMPILER: dict[str, Any] = {
     "method": "LLMCompiler",
     "function": "headway.methods.plan.lines.compiler.llm_compiler",
     "item": "plan",
-    "test": f"{TESTS}/test_compiler.py::"
-    "test_it_takes_as_long_as_the_critical_path_with_each_step_there_when_its_line_is_written",
+    "test": f"{TESTS}/test_compiler.py::test_it_takes_as_long_as_the_critical_path_with_each_step_there_when_its_line_is_written",
 }
 _TIME = {**_LLMCOMPILER, "claim": "up to 3.7 times as fast as one call after the other", "unit": "s of a plan of 40 lines"}
 
@@ -196,6 +195,7 @@ ROWS: list[Row | Held] = [
         baseline="Gemma after the same three examples",
         unit="share of plans without a fault",
         measure=held_against_free,
+        slow=True,
         compare="difference",
         reached=lambda low, high: low > 0,
         test=f"{TESTS}/test_lines.py::test_what_a_model_writes_under_the_grammar_can_be_read_however_hot_it_is",
@@ -251,8 +251,7 @@ ROWS: list[Row | Held] = [
             f"{TESTS}/test_compiler.py::"
             "test_a_planner_that_stops_or_errs_in_the_middle_is_asked_for_the_rest_while_the_first_lines_run",
             f"{TESTS}/test_compiler.py::test_one_that_goes_on_erring_ends_the_plan_and_the_joiner_is_told",
-            f"{TESTS}/test_compiler.py::"
-            "test_a_server_that_ends_its_stream_in_the_middle_of_a_line_is_a_planner_that_stops_there",
+            f"{TESTS}/test_compiler.py::test_a_server_that_ends_its_stream_in_the_middle_of_a_line_is_a_planner_that_stops_there",
         ),
     ),
     Held(

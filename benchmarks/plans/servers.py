@@ -1,7 +1,7 @@
 """TURA and TaskMatrix.AI: what parallel sub-questions save, and what examples in the documents of APIs are worth.
 
-The servers and the planning model are synthetic: a question has five parts, of which some need another one, and servers answer after
-drawn times on a virtual clock. The APIs are a thousand documented functions (`benchmarks.agents.functions`).
+The servers and the planning model are synthetic: a question has five parts, of which some need another one, and servers answer
+after drawn times on a virtual clock. The APIs are a thousand documented functions (`benchmarks.agents.functions`).
 """
 
 from __future__ import annotations
@@ -170,7 +170,11 @@ def told_of_failures(seed: int) -> Pair:
 
 
 _TURA: dict[str, Any] = {"method": "TURA", "function": "headway.methods.plan.tura.tura", "item": "plan"}
-_MATRIX: dict[str, Any] = {"method": "TaskMatrix.AI", "function": "headway.methods.plan.lines.taskmatrix.task_matrix", "item": "plan"}
+_MATRIX: dict[str, Any] = {
+    "method": "TaskMatrix.AI",
+    "function": "headway.methods.plan.lines.taskmatrix.task_matrix",
+    "item": "plan",
+}
 
 ROWS: list[Row | Held] = [
     Row(
@@ -229,10 +233,9 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="plan",
-        promise="TURA: a plan with a cycle, an unknown server or a need that is not there is asked for again, once, and then not used",
+        promise="TURA: a plan with a cycle, an unknown server or a missing need is asked for once more, and then not used",
         tests=(
-            f"{TESTS}/test_tura.py::"
-            "test_a_plan_that_can_not_be_used_is_asked_for_again_and_then_each_part_goes_to_its_best_server",
+            f"{TESTS}/test_tura.py::test_a_plan_that_can_not_be_used_is_asked_for_again_and_then_each_part_goes_to_its_best_server",
         ),
     ),
 ]

@@ -31,6 +31,7 @@ from known.bugs_of_lines import OF_LINES
 from known.bugs_of_memory import OF_MEMORY
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_methods import OF_METHODS, OF_PLANS
+from known.bugs_of_planners import OF_LINES
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES

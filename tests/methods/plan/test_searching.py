@@ -61,6 +61,8 @@ def test_when_the_rounds_are_used_up_the_model_must_answer(go):
     made, model = search(go, HYBRID, asks(HYBRID, "a"), asks(HYBRID, "b"), "42", rounds=2)
     assert (made.answer, made.why, len(made.rounds)) == ("42", "rounds", 2)
     assert str(model.asked[-1].prompt).endswith("\n\\boxed{")
+    again, _ = search(go, HYBRID, asks(HYBRID, "a"), asks(HYBRID, "b"), "\\boxed{42}", rounds=2)
+    assert again.answer == "42", "a model may write the mark once more"
 
 
 def test_one_that_neither_searches_nor_answers_has_stopped(go):

@@ -173,7 +173,7 @@ async def deep_search(
         text += said
         queries = None if last else read_queries(said, tags)
         if queries is None:
-            answer = said.strip() if last else read_answer(said, tags)
+            answer = read_answer(said, tags) or (said.strip() if last else "")
             return Searched(answer, "rounds" if last else "answered" if answer else "stopped", tuple(done), text)
         new, repeated = keep_new(queries, known)
         found = await _look(question, new, search, condense, errors)

@@ -1,4 +1,4 @@
-"""Seeded bugs of plans that are numbered lines, and of the methods that work in rounds."""
+"""Seeded bugs of plans that are numbered lines."""
 
 from __future__ import annotations
 
