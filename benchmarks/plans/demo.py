@@ -202,8 +202,8 @@ ROWS = [
         "seconds a question",
         compare_ways(seconds, "one by one"),
         reached=lambda low, high: high <= 0.5,
-        reason="most plans have two levels of requests in pairs, so four requests wait for each other where there are fourteen, and the "
-        "slowest of seven at once takes about twice the mean",
+        reason="most plans are two levels of sub-questions, so four requests wait for each other where there are fourteen; and the "
+        "slowest of seven side by side takes about twice the mean",
     ),
     oracle_row(
         "a flow of data makes as many calls as rounds",
