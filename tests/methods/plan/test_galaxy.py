@@ -167,6 +167,7 @@ def test_devices_work_side_by_side():
 def test_a_busy_device_is_not_waited_for_beside_a_free_one(go):
     ran = go(running([PHONE, LAPTOP], graph=plan_of("x", "y", "z")))
     assert [each.choice for each in ran.log if isinstance(each, plan.Started)] == ["phone", "laptop", "phone"]
+    assert [type(each) for each in ran.log[:3]] == [plan.Started, plan.Started, plan.Ended], "the third waits for a device"
 
 
 def test_the_least_busy_device_is_the_one_that_has_done_least():
