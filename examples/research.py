@@ -216,7 +216,10 @@ def main() -> None:
         setting.chosen()
     except NoQuestions as error:
         raise SystemExit(str(error)) from None
-    say(f"{args.questions} questions of FanOutQA in {len(ORDERS)} ways; {args.planned} of the atlas, planned by {', '.join(there)}", "bold")
+    say(
+        f"{args.questions} questions of FanOutQA in {len(ORDERS)} ways; {args.planned} of the atlas, planned by {', '.join(there)}",
+        "bold",
+    )
     watch(args, setting)
     report(args, setting)
 

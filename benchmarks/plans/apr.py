@@ -25,7 +25,7 @@ from headway.reference.countdown.searching.tokens import encode
 SYMBOLIC, PUZZLES = 200, 40
 LONGEST = 400  # tokens in sequence, of both
 SPEECH = Speech(nothing="none")
-ALONE_T, FORKED_T, AGAIN_T = 0.0, 0.0, 1.0
+ALONE_T, FORKED_T, AGAIN_T = 0.0, 0.0, 0.7
 TRIES = 6
 DIRECT, DIRECT_TOKENS = 64, 12  # samples of the model without search, and how long one is
 

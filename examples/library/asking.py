@@ -15,7 +15,10 @@ from headway.errors import HeadwayError
 from headway.tools.mcp.answers import McpAnswer
 
 TRIES = 4
-SEARCH_PRICE, TOKEN_PRICE = 0.005, 0.10 / 1_000_000  # US dollars: of a search, as search engines charge, and of a small model's token
+SEARCH_PRICE, TOKEN_PRICE = (
+    0.005,
+    0.10 / 1_000_000,
+)  # US dollars: of a search, as search engines charge, and of a small model's token
 
 
 class NoAnswer(HeadwayError):

@@ -174,7 +174,9 @@ COMPUTING = (compare, largest, smallest, above, below, count, add, average, diff
 def lookup_of(asked: tools.Tool) -> tools.Tool:
     """The library's lookup, asked again where the line breaks; it goes on from what an earlier lookup found."""
 
-    @hw.task(name="library.lookup", label=lambda entity, field: f"{entity.subject if isinstance(entity, Fact) else entity}, {field}")
+    @hw.task(
+        name="library.lookup", label=lambda entity, field: f"{entity.subject if isinstance(entity, Fact) else entity}, {field}"
+    )
     async def lookup(entity: Fact | str, field: str) -> Fact:
         """Look up a field of a country, or of a thing that was looked up before."""
         subject = entity.subject if isinstance(entity, Fact) else entity

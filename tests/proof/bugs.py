@@ -34,9 +34,9 @@ from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_PLANNERS, OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
+from known.bugs_of_tags import OF_TAGS
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
-from known.bugs_of_tags import OF_TAGS
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
