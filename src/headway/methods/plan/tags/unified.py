@@ -126,7 +126,7 @@ async def unified(
     events: list[Event] = []
     begun: list[Awaitable[Any]] = []
     written = 0
-    async with aclosing(stream(model, prompt, **{**writer.sampling, "max_tokens": tokens, "seed": seed})) as pieces:
+    async with aclosing(stream(model, prompt, **writer.sampling, max_tokens=tokens, seed=seed)) as pieces:
         async for piece in pieces:
             written += piece.tokens
             new = reader.read(piece.text)
