@@ -34,7 +34,13 @@ class Marked:
 
 @dataclass(frozen=True)
 class Routed:
-    """What an expert made of a marked task: a `value`, or why it failed."""
+    """What an expert made of a marked task.
+
+    Attributes:
+        marked: the task.
+        value: what the expert gave; None where it failed.
+        error: why it failed.
+    """
 
     marked: Marked
     value: Any = None
