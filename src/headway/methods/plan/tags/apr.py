@@ -168,6 +168,8 @@ async def apr(
             thread; a deadline is raised.
 
     Example:
+        >>> import asyncio
+        >>> from headway import models
         >>> from headway.methods.plan import apr
         >>> class Adder:  # lets helpers add the halves
         ...     name = "adder"

@@ -95,6 +95,8 @@ async def multiverse(
             the text; a deadline is raised.
 
     Example:
+        >>> import asyncio
+        >>> from headway import models
         >>> from headway.methods.plan import multiverse
         >>> class Planner:
         ...     name = "planner"
