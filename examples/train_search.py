@@ -31,7 +31,7 @@ async def make(recipe: Recipe, processes: int) -> Trained:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--steps", type=int, default=2800)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--store", type=Path, default=ROOT / ".headway-model")
     parser.add_argument("--ship", action="store_true", help="put the weights into the package and the curve into docs")

@@ -27,29 +27,39 @@ from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
-from known.bugs_of_lines import OF_LINES
-from known.bugs_of_memory import OF_MEMORY
 from known.bugs_of_methods import OF_METHODS
-from known.bugs_of_methods import OF_METHODS, OF_PLANS
-from known.bugs_of_planners import OF_LINES
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
-from known.bugs_of_serving import OF_PLANNERS, OF_SERVING
+from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
-from known.bugs_of_teams import OF_TEAMS
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
-from known.bugs_of_tags import OF_TAGS
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
+from known.plans.bugs_of_lines import OF_LINES
+from known.plans.bugs_of_memory import OF_MEMORY
+from known.plans.bugs_of_planners import OF_PLANNERS
+from known.plans.bugs_of_plans import OF_PLANS
+from known.plans.bugs_of_tables import OF_TABLES
+from known.plans.bugs_of_tags import OF_TAGS
+from known.plans.bugs_of_teams import OF_TEAMS
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale
 from where import WHERE
 
+OF_ABOUT_PLANS: tuple[Bug, ...] = (
+    *OF_PLANS,
+    *OF_LINES,
+    *OF_TAGS,
+    *OF_TABLES,
+    *OF_MEMORY,
+    *OF_TEAMS,
+    *OF_PLANNERS,
+)
 KNOWN: tuple[Bug, ...] = (
     *OF_CALLS,
     *OF_REPLAYS,
@@ -63,38 +73,20 @@ KNOWN: tuple[Bug, ...] = (
     *OF_POOLS,
     *OF_CHECKPOINTS,
     *OF_METHODS,
-    *OF_PLANS,
     *OF_ALLOCATION,
-    *OF_TAGS,
     *OF_TOOLS,
     *OF_SERVING,
     *OF_AGENTS,
     *OF_SEARCHES,
     *OF_FRAMEWORKS,
-    *OF_MEMORY,
     *OF_THE_WIRE,
-    *OF_LINES,
-    *OF_PLANNERS,
-    *OF_TEAMS,
+    *OF_ABOUT_PLANS,
 )
 OF_ROOMS = frozenset(
     bug.name
     for bug in (
-        *OF_ALLOCATION,
-        *OF_SEARCHES,
-        *OF_TAGS,
-        *OF_PLANS,
-        *OF_TOOLS,
-        *OF_AGENTS,
-        *OF_GUARDS,
-        *OF_SERVING,
-        *OF_THE_WIRE,
-        *OF_FRAMEWORKS,
-        *OF_LINES,
-        *OF_PLANNERS,
-        *OF_TEAMS,
         *(*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS),
-        *OF_MEMORY,
+        *OF_ABOUT_PLANS,
     )
 )
 """Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""

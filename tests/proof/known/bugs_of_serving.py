@@ -1,4 +1,4 @@
-"""Seeded bugs of answers of a type, of what is served, and of the small models that are."""
+"""Seeded bugs of answers of a type, and of what is served."""
 
 from __future__ import annotations
 
@@ -53,36 +53,5 @@ OF_SERVING: tuple[Bug, ...] = (
         "not reference.startswith('#')",
         "False",
         tests="models/test_serve_tools.py::test_a_schema_that_leads_elsewhere_is_refused_when_it_is_read",
-    ),
-)
-
-OF_PLANNERS: tuple[Bug, ...] = (
-    bug(
-        "training sees the questions that it is measured on",
-        "planner.questions:draw",
-        "split_of(steps) == split",
-        "True",
-        tests="reference/test_planner.py::test_a_question_belongs_to_one_split_whatever_its_words",
-    ),
-    bug(
-        "a plan that is read may use a step that comes later",
-        "plans:read_plan",
-        "not 0 < each < number",
-        "False",
-        tests="reference/test_planner.py::test_what_is_no_plan_is_refused_in_words",
-    ),
-    bug(
-        "a stream tells the beginning of a stop text",
-        "reference.sampling:_next_piece",
-        "max(map(len, text.request.stop), default=1) - 1",
-        "0",
-        tests="reference/test_sampling.py::test_a_stream_tells_nothing_of_a_stop_text",
-    ),
-    bug(
-        "a small model is heard when it has said all",
-        "ask:begin",
-        "answers_together(model) and not (listener is not None and answers_singly(model))",
-        "answers_together(model)",
-        tests="reference/test_planner.py::test_a_plan_is_told_line_by_line_while_it_is_written",
     ),
 )

@@ -25,7 +25,7 @@ def think(go: Callable[..., Any]) -> Callable[..., Thread]:
     """Let a script think, in a run."""
 
     def run(script: Any, prompt: str = "1 2 3 4", *, rest_s: float = 0.0, **options: Any) -> Thread:
-        model = Continues(script, rest_s=rest_s) if callable(script) else script
+        model = script if isinstance(script, Continues) else Continues(script, rest_s=rest_s)
 
         @hw.task(name="apr.tests.think")
         async def program() -> Thread:
@@ -140,6 +140,8 @@ def test_a_join_that_the_model_did_not_close_is_one(think):
 def test_a_text_that_is_cut_within_a_tag_starts_nobody(think):
     thread = think(spawns("one two three four five"), tokens=3)
     assert (thread.why, thread.message, thread.helpers) == ("tokens", None, ())
+    small = think(Continues(spawns("one two three four five"), room=3))
+    assert (small.why, small.text, small.helpers) == ("tokens", "<spawn>one two three ", ())
 
 
 @pytest.mark.parametrize("said", ["</messages><join>42</join>", "<spawn>rm", "a </spawn>"])

@@ -13,12 +13,15 @@ BEGUN: list[str] = []
 
 
 class Continues:
-    """Goes on with a text as the script says, until a stop text or its last token, or by itself to the end of the script."""
+    """Goes on with a text as the script says, until a stop text or its last token, or by itself to the end of the script.
+
+    `room`: tokens that it can write in one go.
+    """
 
     price = models.Price(read=1.0, written=1.0)
 
-    def __init__(self, script: Callable[[str], str], name: str = "continues", *, rest_s: float = 0.0) -> None:
-        self.name, self._script, self._rest_s = name, script, rest_s
+    def __init__(self, script: Callable[[str], str], name: str = "continues", *, rest_s: float = 0.0, room: int = 1000) -> None:
+        self.name, self._script, self._rest_s, self._room = name, script, rest_s, room
 
     def count(self, prompt: object) -> int:
         return len(str(prompt).split())
@@ -29,13 +32,13 @@ class Continues:
         said = self._script(request.prompt)
         for stop in request.stop:
             said = said.split(stop)[0]
-        words = said.split(" ")
-        for word in words[: request.max_tokens]:
+        words, most = said.split(" "), min(request.max_tokens, self._room)
+        for word in words[:most]:
             if self._rest_s:
                 await hw.sleep(self._rest_s)
             yield models.Piece(word if word is words[-1] else word + " ", tokens=1)
-        yield models.Piece(finish="length" if len(words) > request.max_tokens else "stop")
-        yield models.Piece(usage=models.Usage(self.count(request.prompt), min(len(words), request.max_tokens)))
+        yield models.Piece(finish="length" if len(words) > most else "stop")
+        yield models.Piece(usage=models.Usage(self.count(request.prompt), min(len(words), most)))
 
 
 def adds(prompt: str) -> str:

@@ -36,10 +36,18 @@ class Speech:
 
     @property
     def tags(self) -> frozenset[str]:
+        """All three."""
         return frozenset({self.spawn, self.messages, self.join})
 
     def hear(self, thread: Thread) -> str:
-        """What a parent hears of a helper: one line, without tags, which would have power in its text."""
+        """What a parent hears of a helper: one line, without tags, which would have power in its text.
+
+        Args:
+            thread: the helper's.
+
+        Returns:
+            Its message; where it has none, or one with tags, `nothing`.
+        """
         said, why = thread.message, _REASONS.get(thread.why, thread.error)
         if said is not None and quote(said, self.tags) != said:
             said, why = None, "its message has tags in it"
@@ -160,6 +168,8 @@ async def apr(
             thread; a deadline is raised.
 
     Example:
+        >>> import asyncio
+        >>> from headway import models
         >>> from headway.methods.plan import apr
         >>> class Adder:  # lets helpers add the halves
         ...     name = "adder"

@@ -90,11 +90,13 @@ async def multiverse(
         The text.
 
     Raises:
-        UsageError: settings that make no sense; before anything is asked. Exception: what the model raises outside of paths, and
-        what paths raise that `errors` does not name. A used-up budget ends the
-            text; a deadline is raised.
+        UsageError: settings that make no sense; before anything is asked.
+        Exception: what the model raises outside of paths, and what paths raise that `errors` does not name. A used-up budget ends
+            the text; a deadline is raised.
 
     Example:
+        >>> import asyncio
+        >>> from headway import models
         >>> from headway.methods.plan import multiverse
         >>> class Planner:
         ...     name = "planner"

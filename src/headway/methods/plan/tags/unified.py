@@ -34,7 +34,13 @@ class Marked:
 
 @dataclass(frozen=True)
 class Routed:
-    """What an expert made of a marked task: a `value`, or why it failed."""
+    """What an expert made of a marked task.
+
+    Attributes:
+        marked: the task.
+        value: what the expert gave; None where it failed.
+        error: why it failed.
+    """
 
     marked: Marked
     value: Any = None
@@ -103,6 +109,8 @@ async def unified(
         Exception: what the model raises, and what experts raise that `errors` does not name.
 
     Example:
+        >>> import asyncio
+        >>> from headway import models
         >>> from headway.methods.plan import unified
         >>> class Painter:
         ...     name = "painter"
@@ -126,7 +134,8 @@ async def unified(
     events: list[Event] = []
     begun: list[Awaitable[Any]] = []
     written = 0
-    async with aclosing(stream(model, prompt, **{**writer.sampling, "max_tokens": tokens, "seed": seed})) as pieces:
+    asked: Sampling = {**writer.sampling, "max_tokens": tokens, "seed": seed}
+    async with aclosing(stream(model, prompt, **asked)) as pieces:
         async for piece in pieces:
             written += piece.tokens
             new = reader.read(piece.text)

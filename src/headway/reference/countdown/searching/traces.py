@@ -1,33 +1,33 @@
-"""Searches of Countdown as text: alone, or with helpers that search in parallel. They need no model, and the model learns from them.
+"""Searches of Countdown as text: alone, or with helpers that search in parallel. They need no model; the model learns from them.
 
 Alone, a search goes deep first. Each line is a step with the numbers that are left, its result first. Where two are left, it says
-after `~` what the last step can make of them that is nearest to the target. How many are left says how deep a line is, so going back
-needs no words. The text ends with the steps of the solution, or with none.
+after `~` what the last step can make of them that is nearest to the target. How many are left says how deep a line is, so going
+back needs no words. The text ends with the steps of the solution, or with none.
 
-    9 7 4 2 -> 80
-    9*2=18 7 4
-    18+7=25 4~100
-    18-7=11 4~44
+    16 7 5 2 -> 43
+    16/2=8 7 5
+    8+7=15 5~20
     ...
-    <join>...</join>
+    7*5=35 8~43
+    <join>16/2=8, 7*5=35, 35+8=43</join>
 
-With helpers (`=>`), it lists steps instead; each starts a search alone, which sees that one line and ends with a join of its own. The
-parent reads their messages and nothing else of them.
+With helpers (`=>`), it lists steps instead; each starts a search alone, which sees that one line and ends with a join of its own.
+The parent reads their messages and nothing else of them.
 
-    9 7 4 2 => 80
-    <spawn>9*2=18 7 4 -> 80
-    7+4=11 9 2 -> 80
+    16 7 5 2 => 43
+    <spawn>16*2=32 7 5 -> 43
+    7*5=35 16 2 -> 43
     </spawn><messages>none
-    11*9=99, ...
-    </messages><join>7+4=11, 11*9=99, ...</join>
+    16/2=8, 35+8=43
+    </messages><join>7*5=35, 16/2=8, 35+8=43</join>
 
-The first steps come in the order of the multiply heuristic: how near the sum of the numbers left is to a factor of the target. Noise
-is added to it, so that two searches of a puzzle differ. Later steps come in the order of their numbers and operators.
+The first steps come in the order of the multiply heuristic: how near the sum of the numbers left is to a factor of the target.
+Noise is added to it, so that two searches of a puzzle differ. Later steps come in the order of their numbers and operators.
 
 Source:
     Adaptive Parallel Reasoning, Pan et al., arXiv 2504.15466, its Algorithms 1 and 2; after the idea of. It departs in shorter
-    lines, in the order of later steps, in what is said of the last one, and in that the parent starts all of its steps, in groups of
-    `width`.
+    lines, in the order of later steps, in what is said of the last one, and in that the parent starts all of its steps, in groups
+    of `width`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Seeded bugs of what is remembered, replayed and kept up."""
+"""Seeded bugs of memories: what is kept once, forgotten, replayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeded bugs of tags: foreign text that speaks, a cut text that starts somebody, helpers that overspend."""
+"""Seeded bugs of plans in tags: forks, helpers and their messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeded bugs of teams: who may spend what, whose work is overwritten, and what is left behind."""
+"""Seeded bugs of agents that work together."""
 
 from __future__ import annotations
 
