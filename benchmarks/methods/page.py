@@ -146,14 +146,14 @@ def departures_of(function: str) -> list[str]:
 
 
 def find(dotted: str) -> object:
-    """The object of a dotted name."""
+    """The object of a dotted name: what its package offers by this name, before a module that is called alike."""
     parts = dotted.split(".")
-    for cut in range(len(parts), 0, -1):
+    for cut in (*range(len(parts) - 1, 0, -1), len(parts)):
         try:
             found: object = import_module(".".join(parts[:cut]))
-        except ModuleNotFoundError:
+            for name in parts[cut:]:
+                found = getattr(found, name)
+        except (ModuleNotFoundError, AttributeError):
             continue
-        for name in parts[cut:]:
-            found = getattr(found, name)
         return found
     raise LookupError(f"{dotted}: there is no such module")
