@@ -68,7 +68,18 @@ KNOWN: tuple[Bug, ...] = (
     *OF_TABLES,
 )
 OF_ROOMS = frozenset(
-    bug.name for bug in (*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS, *OF_TABLES)
+    bug.name
+    for bug in (
+        *OF_ALLOCATION,
+        *OF_SEARCHES,
+        *OF_TOOLS,
+        *OF_AGENTS,
+        *OF_GUARDS,
+        *OF_SERVING,
+        *OF_THE_WIRE,
+        *OF_FRAMEWORKS,
+        *OF_TABLES,
+    )
 )
 """Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
