@@ -27,14 +27,13 @@ from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
-from known.bugs_of_methods import OF_METHODS
+from known.bugs_of_methods import OF_METHODS, OF_TABLES
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
-from known.bugs_of_tables import OF_TABLES
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
