@@ -30,6 +30,8 @@ ROOMS = (
     "headway.models",
     "headway.methods.allocate",
     "headway.methods.plan",
+    "headway.methods.plan.matrix",
+    "headway.methods.plan.research",
     "headway.methods.allocate.agents",
     "headway.methods.guard",
     "headway.methods.schedule",

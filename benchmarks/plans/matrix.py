@@ -1,7 +1,6 @@
 """Tables filled by many sub-agents, and what piles of texts are made of: what that costs, and what it finds.
 
-Worlds are made: sub-agents that leave out rows by planted chances, readers that misread. The gold tables of countries are real, and
-so is Needle, a sub-agent with a tool.
+Worlds are made: sub-agents that leave out rows by planted chances, readers that misread. The gold tables of countries are real.
 """
 
 from __future__ import annotations
@@ -15,21 +14,8 @@ from statistics import fmean
 
 from benchmarks.methods.row import Held, Pair, Row
 
-import headway as hw
-from headway import models, testing, tools
-from headway.methods.plan.matrix import (
-    Column,
-    Field,
-    Marking,
-    Matrix,
-    Table,
-    TableFilled,
-    a_mapreduce,
-    agent_worker,
-    read_table,
-    score_table,
-    write_table,
-)
+from headway import testing
+from headway.methods.plan.matrix import Column, Marking, Table, read_table, score_table, write_table
 
 TESTS = "tests/methods/plan/matrix"
 FILLED, SCORED, FOUND = f"{TESTS}/test_amapreduce.py::", f"{TESTS}/test_widesearch.py::", f"{TESTS}/test_ssd.py::"
@@ -84,36 +70,6 @@ def damaged(seed: int) -> Pair:
     score = score_table(read_table(write_table(Table(gold.columns, (*said, *made)))), gold, MARKING)
     precision, recall = right / (len(said) + len(made)), right / len(gold.rows)
     return Pair(score.rows.f1, 2 * precision * recall / (precision + recall))
-
-
-@cache
-def needle_fills(seed: int, retries: int) -> float:
-    """Row F1 of a table of twelve countries, three at a time, by Needle with a tool. It always says what is likeliest."""
-    picked = random.Random(seed).sample(countries().rows, 12)
-    gold = Table(countries().columns, tuple(picked))
-    known = {record["country"]: record for record in gold.records}
-
-    @tools.tool
-    async def country_facts(country: str) -> dict[str, object]:
-        """The capital and the area of a country.
-
-        Args:
-            country: its name.
-        """
-        return dict(known[country])
-
-    async def decide(question: str, hints: tuple[str, ...], draft: Matrix | None) -> Matrix:
-        fields = Field("country", slot=0), Field("capital"), Field("area", "integer")
-        rows = tuple((str(name),) for name, *_ in gold.rows)
-        return Matrix(rows, "What are the capital and the area of __0__?", fields, "open", chunk=3)
-
-    needle = models.open("needle")
-
-    @hw.task
-    async def program() -> TableFilled:
-        return await a_mapreduce("capitals and areas", decide, agent_worker(needle, [country_facts], turns=2), retries=retries)
-
-    return score_table(hw.run(program, store=None, progress=False).table, gold, MARKING).rows.f1
 
 
 # --- sub-populations -------------------------------------------------------------------------------------------------
@@ -232,7 +188,6 @@ ROWS: list[Row | Held] = [
         lambda low, high: low > -0.03,
         f"{FILLED}test_chunks_cost_less_and_lose_more",
         seeds=20,
-        reason="by the planted chances a chunk of 8 loses two points more; the interval does not tell that from three",
     ),
     row(
         "A-MapReduce",
@@ -252,17 +207,6 @@ ROWS: list[Row | Held] = [
         lambda seed: Pair(fill(seed, 0)[0], fill(seed, 0, "open", 8)[0]),
         lambda low, high: low > 0.02,
         f"{FILLED}test_chunks_cost_less_and_lose_more",
-    ),
-    row(
-        "A-MapReduce",
-        "Needle with a tool, three countries at a time, fills a real table more completely with 2 retries",
-        "the same, not asked again",
-        "row F1",
-        lambda seed: Pair(needle_fills(seed, 2), needle_fills(seed, 0)),
-        lambda low, high: low > 0,
-        MORE,
-        slow=True,
-        seeds=3,
     ),
     row(
         "WideSearch",

@@ -32,6 +32,9 @@ class Field:
         name: what it is called; a column of the table.
         kind: of its values, as JSON schema names them.
         slot: which atom of the row it repeats, where it does. By such fields records are matched to their rows.
+
+    Raises:
+        UsageError: a name that is no text, an unknown kind.
     """
 
     name: str
@@ -290,6 +293,12 @@ def reduce_records(matrix: Matrix, records: Iterable[Record]) -> Table:
 
 def describe_matrix(matrix: Matrix) -> str:
     """What an experience keeps of a matrix: its size, its template, its fields and how it was cut.
+
+    Args:
+        matrix: the matrix.
+
+    Returns:
+        A line for a memory.
 
     Example:
         >>> print(describe_matrix(Matrix((("Italy",), ("Malta",)), "Area of __0__?", (Field("area", "number"),))))

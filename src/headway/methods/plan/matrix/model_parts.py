@@ -72,7 +72,10 @@ def ask_orchestrator(model: AnyModel, **options: Unpack[Answering]) -> Orchestra
         **options: how it is asked.
 
     Returns:
-        The part. A matrix that makes no sense is a ModelError that says why.
+        The part.
+
+    Raises:
+        ModelError: when the part is awaited. The model refused, or decided what makes no sense; it says why.
 
     Example:
         >>> from headway import models

@@ -208,9 +208,8 @@ class _Search:
             more = await self._list_attributes(number, found, lacking)
             found = replace(found, rounds=found.rounds + 1, attributes=(*found.attributes, *more))
             keep(f"dimension {number}", replace(found, labels=()))
-            if not more:
-                break
-            found = await self._label(number, found, lacking, keep)
+            if more:
+                found = await self._label(number, found, lacking, keep)
 
     async def _list_attributes(self, number: int, known: Dimension, lacking: Sequence[int]) -> list[str]:
         """Attributes that samples of the texts without one have."""

@@ -37,6 +37,9 @@ class Column:
         criterion: of `number_near`, by which share a number may be off.
         prepared: what is done to both cells first, in this order.
         rule: what a judge is told of this column.
+
+    Raises:
+        UsageError: an unknown metric or preparation, a criterion that is no number from zero on.
     """
 
     metric: Metric = "exact_match"
@@ -59,6 +62,9 @@ class Marking:
     Attributes:
         columns: the required columns, by name, and how each is marked.
         key: the names of those by which rows are found again. A key that is found is right.
+
+    Raises:
+        UsageError: no columns, one twice, no key, or a key that is no column.
     """
 
     columns: Mapping[str, Column]
@@ -75,7 +81,12 @@ class Marking:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Precision, recall and their harmonic mean, each from 0 to 1."""
+    """Precision, recall and their harmonic mean, each from 0 to 1.
+
+    Attributes:
+        precision: how much of what was said is right.
+        recall: how much of what is right was said.
+    """
 
     precision: float = 0.0
     recall: float = 0.0

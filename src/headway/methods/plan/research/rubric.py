@@ -20,6 +20,9 @@ class Criterion:
     Attributes:
         asks: what, in a sentence.
         section: which section it is about; empty where it is about the whole.
+
+    Raises:
+        UsageError: nothing is asked.
     """
 
     asks: str
