@@ -32,6 +32,7 @@ ROOMS = (
     "headway.methods.plan",
     "headway.methods.allocate.agents",
     "headway.methods.guard",
+    "headway.methods.plan.teams",
     "headway.methods.schedule",
     "headway.methods.search",
     "headway.tools",
