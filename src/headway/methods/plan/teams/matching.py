@@ -71,7 +71,12 @@ class SubTask:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A sub-task that could be begun: what it is worth, and what it costs."""
+    """A sub-task that could be begun.
+
+    Attributes:
+        value: what it is worth.
+        cost: what it costs.
+    """
 
     value: float
     cost: float
@@ -213,8 +218,7 @@ def _undominated(choices: list[_Choice]) -> list[_Choice]:
 
 
 def round_latency(delays_s: Sequence[float], sync_s: float = 0.0) -> tuple[float, float]:
-    """How long a round of sub-tasks takes one after the other, and side by side: the sum falls to the largest, and what it takes to
-    bring them together.
+    """How long a round of sub-tasks takes one after the other, and side by side: the sum falls to the largest.
 
     Args:
         delays_s: how long each takes, in seconds.
@@ -250,6 +254,7 @@ class Matching:
         unit: in which unit of the budgets a backend's price counts.
         cost_weight: what a unit of cost takes off.
         delay_weight: what a second takes off.
+        name: what it is called in messages.
 
     Raises:
         UsageError: settings that make no sense, or a step that no backend can read, when it is asked.
