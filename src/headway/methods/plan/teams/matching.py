@@ -184,6 +184,9 @@ def choose_batch(offers: Sequence[Offer], *, most: int, budget: float) -> tuple[
     Example:
         >>> choose_batch([Offer(3.0, 2.0), Offer(2.0, 1.0), Offer(2.0, 1.0)], most=2, budget=2.0)
         (1, 2)
+
+    Source:
+        Orchestra-o1: a batch of at most K_max within the budget B_t that is worth most.
     """
     settings.whole_number("choose_batch", most=most)
     settings.finite("choose_batch", budget=budget)
