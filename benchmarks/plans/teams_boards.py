@@ -108,7 +108,7 @@ ROWS: list[Row | Held] = [
         reached=lambda low, high: high < 0,
         compare="difference",
         test=f"{HOGWILD}test_who_looks_up_sees_the_history_the_others_and_its_own",
-        reason="so small a base model copies names from a list as soon as it avoids them; a shared list is longer, so it copies more",
+        reason="so small a base model copies from a list as often as it avoids what is there, and a shared list is longer",
         seeds=6,
         first_seed=100,
     ),
