@@ -34,6 +34,7 @@ ROOMS = (
     "headway.methods.plan.research",
     "headway.methods.allocate.agents",
     "headway.methods.guard",
+    "headway.methods.plan.teams",
     "headway.methods.schedule",
     "headway.methods.search",
     "headway.tools",

@@ -28,7 +28,7 @@ def against(poll: int, sees: str, seed: int) -> Pair:
 def _row(poll: int, sees: str, shows: str, baseline: str) -> Row:
     return Row(
         method="Hogwild!",
-        function="headway.methods.plan.teams.hogwild",
+        function="headway.methods.plan.teams.hogwild.hogwild",
         item="plan",
         claim=CLAIM,
         shows=shows,
@@ -98,7 +98,7 @@ ROWS: list[Row | Held] = [
     ),
     Row(
         method="Hogwild!",
-        function="headway.methods.plan.teams.hogwild",
+        function="headway.methods.plan.teams.hogwild.hogwild",
         item="plan",
         claim=CLAIM,
         shows=f"four workers on Gemma write {NAMES} names with fewer of them twice than four who see their own names alone",
@@ -108,6 +108,7 @@ ROWS: list[Row | Held] = [
         reached=lambda low, high: high < 0,
         compare="difference",
         test=f"{HOGWILD}test_who_looks_up_sees_the_history_the_others_and_its_own",
+        reason="so small a base model copies from a list as often as it avoids what is there, and a shared list is longer",
         seeds=6,
         first_seed=100,
     ),

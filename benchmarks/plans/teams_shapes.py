@@ -108,7 +108,7 @@ def _matching_row(against: str, baseline: str) -> Row:
 ROWS: list[Row | Held] = [
     Row(
         method="AdaptOrch",
-        function="headway.methods.plan.teams.adaptorch",
+        function="headway.methods.plan.teams.adaptorch.adaptorch",
         item="plan",
         claim="the topology chosen by the shape of a plan beats static ones by 12-23 %",
         shows="on unseen plans of five families the fitted router loses less time than the best single topology",
@@ -157,7 +157,7 @@ ROWS: list[Row | Held] = [
     ),
     Row(
         method="Orchestra-o1",
-        function="headway.methods.plan.teams.orchestra",
+        function="headway.methods.plan.teams.orchestra.orchestra",
         item="plan",
         claim="the latency of a round falls from the sum over its sub-agents to the largest (proposition)",
         shows="a round of eight sub-agents takes as long as its longest, within 1 %",

@@ -222,7 +222,7 @@ def described(seed: int) -> Pair:
 ROWS: list[Row | Held] = [
     Row(
         method="CogWriter",
-        function="headway.methods.plan.teams.cogwriter",
+        function="headway.methods.plan.teams.cogwriter.cogwriter",
         item="plan",
         claim="units are edited until their length is within 10 %",
         shows="with a noisy editor more units are within 10 % than when each is written once",
@@ -236,7 +236,7 @@ ROWS: list[Row | Held] = [
     ),
     Row(
         method="CogWriter",
-        function="headway.methods.plan.teams.cogwriter",
+        function="headway.methods.plan.teams.cogwriter.cogwriter",
         item="plan",
         claim="units are edited until their length is within 10 %",
         shows="with a noisy editor more units are within 10 % than when each is written anew as often, and the nearest kept",
@@ -250,7 +250,7 @@ ROWS: list[Row | Held] = [
     ),
     Row(
         method="CogWriter",
-        function="headway.methods.plan.teams.cogwriter",
+        function="headway.methods.plan.teams.cogwriter.cogwriter",
         item="plan",
         claim="units are edited until their length is within 10 %",
         shows="Gemma, which can only go on with a text, gets more units within 10 % than in one pass",

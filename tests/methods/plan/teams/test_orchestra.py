@@ -49,8 +49,9 @@ def complete(answer: str) -> str:
 
 
 def conduct(*script: str) -> Talker:
-    """A conductor that says these one after the other."""
-    talker = Talker(turns(*script), "conductor")
+    """A conductor that says these one after the other, and sums up what its players did."""
+    say = turns(*script)
+    talker = Talker(lambda messages: "it doubled" if "Sum up" in messages[-1].text else say(messages), "conductor")
     talker.abilities = frozenset({"schema"})
     return talker
 
@@ -59,8 +60,6 @@ def use(*calls: tuple[str, Any]) -> Talker:
     """A sub-agent that uses tools once, then says what they gave."""
 
     def script(messages: list[Message]) -> Turn:
-        if "Sum up what this agent did" in messages[-1].text:
-            return "it doubled"
         told = [message.text for message in messages if message.role == "tool"]
         return f"I found {' '.join(told)}" if told else list(calls)
 
@@ -143,12 +142,10 @@ def test_each_task_has_an_environment_of_its_own():
 
 def test_a_sub_agent_is_warned_and_stopped_after_its_steps_or_when_it_repeats_itself():
     def on(messages: list[Message]) -> Turn:
-        if "Sum up" in messages[-1].text:
-            return "it went on"
         return [("double", {"number": len(messages)})]
 
     counting, circling = Talker(on, "counting"), use(("double", {"number": 1}))
-    circling._script = lambda messages: "in circles" if "Sum up" in messages[-1].text else [("double", {"number": 1})]
+    circling._script = lambda messages: [("double", {"number": 1})]
     tasks = delegate(("a", "counting", ["double"]), ("b", "circling", ["double"]))
     played = run(conduct(tasks, complete("x")), {"counting": counting, "circling": circling}, tools=[double], steps=8)
     ended = [(part.status, part.why, part.steps) for part in played.rounds[0]]
@@ -307,3 +304,34 @@ def test_formulas_refuse_what_makes_no_sense():
     ]:
         with pytest.raises(UsageError, match=says):
             call()
+
+
+@tools.tool
+async def area(country: str) -> str:
+    """The area of a country in km2."""
+    return {"Italy": "302068", "Mali": "1240192"}.get(country, "unknown")
+
+
+def test_an_answer_stands_though_nobody_can_sum_up_how_it_was_found():
+    class Mute(Talker):
+        async def stream(self, request: Any) -> Any:
+            if "Sum up" in request.prompt[-1].text:
+                raise ModelError("I sum up nothing")
+            async for piece in super().stream(request):
+                yield piece
+
+    mute = Mute(turns(delegate(("double 2", "clerk", ["double"])), complete("4")), "mute")
+    mute.abilities = frozenset({"schema"})
+    played = run(mute, {"clerk": use(("double", {"number": 2}))}, tools=[double])
+    (part,) = played.rounds[0]
+    assert (part.status, part.said, part.summary) == ("done", "I found 4", "")
+
+
+@pytest.mark.long
+def test_needle_plays_two_tasks_with_the_tools_that_it_is_given():
+    pytest.importorskip("needle")
+    from headway import models
+
+    tasks = delegate(("What is the area of Italy?", "needle", ["area"]), ("What is the area of Mali?", "needle", ["area"]))
+    played = run(conduct(tasks, complete("x")), {"needle": models.open("needle")}, tools=[area, double])
+    assert [(part.status, "302068" in part.said or "1240192" in part.said) for part in played.rounds[0]] == [("done", True)] * 2

@@ -104,18 +104,29 @@ def test_files_that_are_no_text_are_kept_byte_by_byte(repository):
 
 
 def test_a_program_that_fails_or_is_stopped_leaves_nothing_behind(repository):
+    begun: list[str] = []
+
     @hw.task(name="teams.tests.slow")
     async def slow(part: str, folder: str) -> None:
         Path(folder, "half").write_text("done")
+        begun.append(part)
         await hw.sleep(3600)
 
-    @hw.task(name="teams.tests.stopped")
-    async def program() -> None:
-        with hw.deadline(seconds=0.5):
-            await teams.in_worktrees(repository.folder, slow, ["a", "b"])
+    @hw.task(name="teams.tests.parts")
+    async def parts() -> None:
+        await teams.in_worktrees(repository.folder, slow, ["a", "b"])
 
-    with pytest.raises(hw.DeadlineExceeded):
-        hw.run(program, store=None, progress=False)
+    @hw.task(name="teams.tests.stopped")
+    async def program() -> bool:
+        working = parts()
+        while len(begun) < 2:
+            await hw.sleep(0.01)
+        assert repository.left() != CLEAN
+        working.cancel()
+        (end,) = await hw.settle(working)
+        return end.cancelled
+
+    assert hw.run(program, store=None, progress=False)
     assert repository.left() == CLEAN
 
 

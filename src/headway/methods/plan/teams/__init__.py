@@ -11,13 +11,13 @@ from headway.methods.plan.teams.adaptorch import adaptorch as adaptorch
 from headway.methods.plan.teams.adaptorch import agreement as agreement
 from headway.methods.plan.teams.adaptorch import features as features
 from headway.methods.plan.teams.adaptorch import fit as fit
-from headway.methods.plan.teams.cogwriter import Author as Author
+from headway.methods.plan.teams.authors import Author as Author
+from headway.methods.plan.teams.authors import ModelAuthor as ModelAuthor
+from headway.methods.plan.teams.authors import Unit as Unit
+from headway.methods.plan.teams.authors import count_words as count_words
 from headway.methods.plan.teams.cogwriter import Composed as Composed
-from headway.methods.plan.teams.cogwriter import ModelAuthor as ModelAuthor
-from headway.methods.plan.teams.cogwriter import Unit as Unit
 from headway.methods.plan.teams.cogwriter import Written as Written
 from headway.methods.plan.teams.cogwriter import cogwriter as cogwriter
-from headway.methods.plan.teams.cogwriter import count_words as count_words
 from headway.methods.plan.teams.cogwriter import read_text as read_text
 from headway.methods.plan.teams.hogwild import Board as Board
 from headway.methods.plan.teams.hogwild import ModelWriter as ModelWriter

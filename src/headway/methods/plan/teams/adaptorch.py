@@ -121,7 +121,12 @@ def features(
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What each topology took for a plan: its features, and seconds by topology (or another cost that adds nothing up)."""
+    """What each topology took for a plan.
+
+    Attributes:
+        features: those of the plan.
+        seconds: how long each topology took.
+    """
 
     features: Features
     seconds: Mapping[Topology, float]

@@ -34,7 +34,12 @@ NAMES = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the shared history: who wrote it, and its text."""
+    """A step of the shared history.
+
+    Attributes:
+        worker: who wrote it.
+        text: what it says.
+    """
 
     worker: int
     text: str

@@ -71,7 +71,12 @@ class SubTask:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A sub-task that could be begun: what it is worth, and what it costs."""
+    """A sub-task that could be begun.
+
+    Attributes:
+        value: what it is worth.
+        cost: what it costs.
+    """
 
     value: float
     cost: float
@@ -179,6 +184,9 @@ def choose_batch(offers: Sequence[Offer], *, most: int, budget: float) -> tuple[
     Example:
         >>> choose_batch([Offer(3.0, 2.0), Offer(2.0, 1.0), Offer(2.0, 1.0)], most=2, budget=2.0)
         (1, 2)
+
+    Source:
+        Orchestra-o1: a batch of at most K_max within the budget B_t that is worth most.
     """
     settings.whole_number("choose_batch", most=most)
     settings.finite("choose_batch", budget=budget)
@@ -213,8 +221,7 @@ def _undominated(choices: list[_Choice]) -> list[_Choice]:
 
 
 def round_latency(delays_s: Sequence[float], sync_s: float = 0.0) -> tuple[float, float]:
-    """How long a round of sub-tasks takes one after the other, and side by side: the sum falls to the largest, and what it takes to
-    bring them together.
+    """How long a round of sub-tasks takes one after the other, and side by side: the sum falls to the largest.
 
     Args:
         delays_s: how long each takes, in seconds.
@@ -250,6 +257,7 @@ class Matching:
         unit: in which unit of the budgets a backend's price counts.
         cost_weight: what a unit of cost takes off.
         delay_weight: what a second takes off.
+        name: what it is called in messages.
 
     Raises:
         UsageError: settings that make no sense, or a step that no backend can read, when it is asked.

@@ -4,7 +4,7 @@
 
 Each round the conductor says one of two things: delegate these tasks, each to a model with these tools; or it is complete, and this
 is the answer. All tasks of a round run at once, each with tools of its own copy of the environment, and none that fails takes the
-others with it. What a sub-agent did is summed up before the conductor sees it.
+others with it. What a sub-agent did is summed up, by the conductor's model, before the conductor sees it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 from headway.engine.identity.signature import unkeyed
 from headway.engine.tasks.callables import describe_error
-from headway.errors import BudgetExceeded, UsageError
+from headway.errors import BudgetExceeded, ModelError, UsageError
 from headway.joins.bound import bound_of
 from headway.joins.gather import settle
 from headway.methods import settings
@@ -188,7 +188,7 @@ async def orchestra(
             if said.action == "complete":
                 return Played(said.params.answer, "done", tuple(played))
             asked = said.params.tasks
-            parts = await _play(asked[:most], len(played) + 1, models, tools, steps)
+            parts = await _play(asked[:most], len(played) + 1, conductor, models, tools, steps)
             played.append(parts)
             shown = [_show(part) for part in parts]
             if not 1 <= len(asked) <= most:
@@ -202,11 +202,11 @@ async def orchestra(
 
 
 async def _play(
-    tasks: Sequence[Delegated], number: int, models: Mapping[str, AnyModel], tools: Equipment, steps: int
+    tasks: Sequence[Delegated], number: int, conductor: AnyModel, models: Mapping[str, AnyModel], tools: Equipment, steps: int
 ) -> tuple[Part, ...]:
     """All tasks of a round at once."""
     seats = [f"{number}.{place}" for place in range(1, len(tasks) + 1)]
-    ends = await settle(*(_begin(seat, given, models, tools, steps) for seat, given in zip(seats, tasks, strict=True)))
+    ends = await settle(*(_begin(seat, given, conductor, models, tools, steps) for seat, given in zip(seats, tasks, strict=True)))
     parts = []
     for seat, given, end in zip(seats, tasks, ends, strict=True):
         if end.error is not None and not is_answer(end.error) and bound_of(end.error) != "budget":
@@ -215,7 +215,9 @@ async def _play(
     return tuple(parts)
 
 
-async def _begin(seat: str, given: Delegated, models: Mapping[str, AnyModel], tools: Equipment, steps: int) -> Part:
+async def _begin(
+    seat: str, given: Delegated, conductor: AnyModel, models: Mapping[str, AnyModel], tools: Equipment, steps: int
+) -> Part:
     """One task. One that can't be begun is an error for the conductor to read."""
     if given.model not in models:
         return Part(seat, given, "error", f"there is no model {given.model!r}; there are: {', '.join(models)}")
@@ -223,14 +225,23 @@ async def _begin(seat: str, given: Delegated, models: Mapping[str, AnyModel], to
     unknown = [name for name in given.tools if name not in offered]
     if unknown:
         return Part(seat, given, "error", f"there is no tool {unknown[0]!r}; there are: {', '.join(offered) or 'none'}")
-    return await work_on_task(seat, given, models[given.model], [offered[name] for name in dict.fromkeys(given.tools)], steps)
+    mine = [offered[name] for name in dict.fromkeys(given.tools)]
+    return await work_on_task(seat, given, models[given.model], conductor, mine, steps)
 
 
-@task(name="orchestra.part", label=lambda seat, given, model, tools, steps: f"{seat}, {given.model}: {given.task_instruction:.32}")
+@task(
+    name="orchestra.part",
+    label=lambda seat, given, model, conductor, tools, steps: f"{seat}, {given.model}: {given.task_instruction:.32}",
+)
 async def work_on_task(
-    seat: str, given: Delegated, model: Annotated[AnyModel, unkeyed], tools: Annotated[list[Tool], unkeyed], steps: int
+    seat: str,
+    given: Delegated,
+    model: Annotated[AnyModel, unkeyed],
+    conductor: Annotated[AnyModel, unkeyed],
+    tools: Annotated[list[Tool], unkeyed],
+    steps: int,
 ) -> Part:
-    """One sub-agent. The round, the place and what is asked name the call."""
+    """One sub-agent. The round, the place and what is asked name the call. Its answer stands, whatever becomes of the summary."""
     asked = f"{given.context}\n\n{given.task_instruction}" if given.context else given.task_instruction
     session = await hold_session(model, tools, [Message("user", asked)], steps=steps)
     status: Literal["done", "partial"] = "done" if session.why == "answered" else "partial"
@@ -238,8 +249,10 @@ async def work_on_task(
     if session.steps > 1:
         try:
             trace = describe_conversation(session.messages)
-            summary = (await sample(model, [Message("user", f"{trace}\n\n{_SUM_UP}")], max_tokens=_TOKENS, temperature=0.0)).text
-        except BudgetExceeded:
+            summary = (
+                await sample(conductor, [Message("user", f"{trace}\n\n{_SUM_UP}")], max_tokens=_TOKENS, temperature=0.0)
+            ).text
+        except (BudgetExceeded, ModelError):
             summary = ""
     return Part(seat, given, status, session.text, summary, session.why, session.steps)
 

@@ -184,7 +184,7 @@ async def cortex_compile(
 
     Raises:
         UsageError: settings that make no sense; before anything is asked.
-        PlanFailed: the orchestrator failed, or the coder did at a part.
+        HeadwayError: as `PlanFailed`: the orchestrator failed, or the coder did at a part.
 
     Example:
         >>> from headway import models
@@ -263,7 +263,11 @@ class _Compiler:
             asked = (
                 f"{self.request}\n\nThe parts of the program:\n{listing}\n\nWrite the part {name!r} alone, as code without comment."
             )
-            fault = f"\n\nVersion {number} was:\n{found[name]}\n\nWrong with it: {faults.get(name, faults.get('', ''))}" if number else ""
+            fault = (
+                f"\n\nVersion {number} was:\n{found[name]}\n\nWrong with it: {faults.get(name, faults.get('', ''))}"
+                if number
+                else ""
+            )
             edits.append(Add(Node(f"part {number + 1} {name}", Job("part", name, asked, fault))))
         if edits:
             yield edits
@@ -310,7 +314,7 @@ async def mixture(
 
     Raises:
         UsageError: settings that make no sense; before anything is asked.
-        PlanFailed: the merger failed, or all experts did.
+        HeadwayError: as `PlanFailed`: the merger failed, or all experts did.
 
     Example:
         >>> from headway import models

@@ -138,7 +138,7 @@ async def in_worktrees(
 
     Raises:
         UsageError: it is no repository of git, it has no such branch or no commit, or git is not there; before anything is done.
-        GitFailed: git refuses what is needed: a full disk, a lock that somebody holds.
+        HeadwayError: as `GitFailed`: git refuses what is needed: a full disk, a lock that somebody holds.
 
     Example:
         >>> import pathlib, subprocess, tempfile
