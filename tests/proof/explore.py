@@ -17,7 +17,7 @@ import msgspec
 import told
 import watch
 from leaves import publish
-from nodes import CALM_STREAMS, CODE, WILD_STREAMS
+from nodes import CALM_STREAMS, CODE, GROUP_STREAMS, WILD_STREAMS
 from programs import CALM, OUTSIDE, WILD, Node, install, main, write
 from undone import left_booked
 
@@ -514,7 +514,7 @@ def kinds_of(seed: int) -> tuple[str, ...]:
     """What the program of a seed may do where many are looked at: of five, one reads streams."""
     calm = seed % 2 == 1
     if seed // 2 % 5 == 0:
-        return CALM_STREAMS if calm else WILD_STREAMS
+        return CALM_STREAMS if calm else GROUP_STREAMS if seed // 2 % 25 in (10, 20) else WILD_STREAMS
     return CALM if calm else WILD
 
 

@@ -39,6 +39,7 @@ WILD = (
 # Streams apart: seeds of the others draw what they always drew.
 CALM_STREAMS = (*CALM, *["stream", "twice_read", "stream_of_calls"] * 4)
 WILD_STREAMS = (*WILD, *["stream", "twice_read", "stream_of_calls", "stopped_stream", "late_stream", "fickle_stream"] * 4)
+GROUP_STREAMS = (*WILD_STREAMS, *["read_in_group"] * 8)
 COMMON = ("common", "common", "common_stubborn")
 FUSSY = ("fussy", "fussy", *COMMON)  # for wild programs
 BODIES = ("node", "node", "retried", "stubborn", "timed", "counted", "waiter")

@@ -13,7 +13,7 @@ import pytest
 from explore import TROUBLES, explore, kinds_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nodes import CALM_STREAMS, WILD_STREAMS
+from nodes import CALM_STREAMS, GROUP_STREAMS, WILD_STREAMS
 from programs import CALM, WILD, write
 
 from headway.sim.history import Violated
@@ -40,7 +40,7 @@ def test_a_program_that_once_found_a_fault_finds_none(trouble, seed):
     explore(trouble, seed, kinds_of(seed))
 
 
-@pytest.mark.parametrize("kinds", [CALM_STREAMS, WILD_STREAMS], ids=["calm", "wild"])
+@pytest.mark.parametrize("kinds", [CALM_STREAMS, WILD_STREAMS, GROUP_STREAMS], ids=["calm", "wild", "in groups"])
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_random_program_with_streams_keeps_every_promise(trouble, kinds):
     for seed in range(4):

@@ -9,6 +9,7 @@ import pytest
 from notes import RAN
 
 import headway as hw
+from headway.sim.config import STEADY
 from headway.sim.history import History
 from headway.sim.store import Crash
 
@@ -239,3 +240,36 @@ def test_a_group_that_reads_ends_as_it_would_have_wherever_it_is_killed(seed):
 
 def test_a_program_with_a_group_that_reads_passes_the_check(headway_check):
     headway_check(grows, 2, schedules=6)
+
+
+TOLD: list[str] = []
+
+
+@hw.task
+async def reader() -> int:
+    async with hw.group() as group:
+        group.read(numbers(5, 10))
+        async for part in group:
+            TOLD.append(type(part).__name__)
+    return 0
+
+
+@hw.task
+async def cancels_its_reader() -> None:
+    handle = reader()
+    await hw.sleep(15)
+    handle.cancel()
+    await hw.settle(handle)
+
+
+def test_code_that_was_told_of_an_item_is_never_told_that_there_was_none():
+    """A reader that was stopped hears of its stop where the stream has gone, and not that it ended."""
+    whole = History(1, STEADY)
+    whole.live(cancels_its_reader)
+    for after in range(1, len(whole.rows())):
+        TOLD.clear()
+        history = History(1, STEADY)
+        history.live(cancels_its_reader, crash=Crash(after, "after"))
+        history.live(cancels_its_reader)
+        history.check()
+        assert "Stream" not in TOLD, after

@@ -28,14 +28,14 @@ OF_METHODS: tuple[Bug, ...] = (
     ),
     bug(
         "a policy is asked again what it decided before a crash",
-        "_Execution._ask",
+        "allocate.executor:_Execution._ask",
         "recall(frame, name, Chosen)",
         "None",
         tests="methods/allocate/test_executor.py::test_what_was_decided_before_a_crash_is_not_decided_again",
     ),
     bug(
         "a policy's answer is not checked",
-        "_Execution._choose",
+        "allocate.executor:_Execution._choose",
         "check_actions(name_policy(self.policy), view, self.policy(view, rng))",
         "tuple(self.policy(view, rng))",
         tests="methods/allocate/test_executor.py::test_what_a_policy_may_not_answer_is_refused_before_anything_is_spent",

@@ -6,6 +6,7 @@ from seeded import Bug, Edit, bug
 
 _SIM = "sim/test_streams_survive.py"
 _READ = "program/joins/test_streams_are_read.py"
+_GROUPS = "program/joins/test_groups_read_streams.py"
 _KEPT = "journal/upkeep/test_streams_kept.py"
 
 OF_STREAMS: tuple[Bug, ...] = (
@@ -58,5 +59,20 @@ OF_STREAMS: tuple[Bug, ...] = (
         "return item.blobs",
         "return ()",
         tests=f"{_KEPT}::test_a_collection_of_garbage_keeps_the_blobs_of_items",
+    ),
+    bug(
+        "a reader that is stopped is told that a stream has ended which handed it items",
+        "CompletionQueue.until",
+        "not is_told_again(me, stream)",
+        "False",
+        tests=f"{_GROUPS}::test_code_that_was_told_of_an_item_is_never_told_that_there_was_none",
+    ),
+    bug(
+        "a stream that a group has left runs on",
+        "Completions.stop",
+        "part.leave()",
+        "pass",
+        Edit("Completions.stop", "[part._call for part in left]", "[part._call for part in left if not isinstance(part, Reading)]"),
+        tests=f"{_GROUPS}::test_leaving_the_group_stops_the_stream",
     ),
 )

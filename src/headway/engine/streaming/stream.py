@@ -16,7 +16,6 @@ from headway.engine.handle import Handle
 from headway.engine.transitions import CANCELLED, OK
 from headway.engine.waiting.until import cancel_and_drain
 from headway.errors import UsageError
-from headway.journal.codec.codec import digest
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -146,7 +145,7 @@ class StreamItem(Generic[T_co]):
 
 class Reading:
     """A place in a stream that moves on: what a group waits for when it reads one beside calls. It can be asked what a queue of
-    completions asks, and is known by the stream and the place."""
+    completions asks."""
 
     def __init__(self, stream: Stream[Any]) -> None:
         self.stream = stream
@@ -159,7 +158,8 @@ class Reading:
 
     @property
     def _key(self) -> bytes:
-        return digest(self._call.key + self.number.to_bytes(8, "big"))
+        """What a turn is recorded under: the stream's call. Its items come in their own order."""
+        return self._call.key
 
     def add_callback(self, callback: Callable[[Any], None]) -> None:
         self._call.engine.streams.listen(self._call, self.number, lambda: callback(self))
