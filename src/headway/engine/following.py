@@ -92,9 +92,7 @@ class Following:
         async with followed.turn:
             return await self._run.world.aside(self._answer, store, name, own, followed, question)
 
-    def _answer(
-        self, store: Store, name: str, own: frozenset[int], followed: _Followed, question: Callable[[Any, int], T]
-    ) -> T:
+    def _answer(self, store: Store, name: str, own: frozenset[int], followed: _Followed, question: Callable[[Any, int], T]) -> T:
         with followed.lock:
             if self._until is None:
                 self._until = _lineage(store, self._run.run_id)

@@ -126,8 +126,8 @@ class Store(Protocol):
         what was written or is gone."""
 
     def erase_items(self, name: str, until: int, *, after: int = 0) -> None:
-        """Forget the values of the items from number `after` to the one before `until`, in one durable transaction. Their places and tokens stay, so that
-        no number is given twice: they read as lost."""
+        """Forget the values of the items from number `after` to the one before `until`, in one durable transaction. Their places
+        and tokens stay, so that no number is given twice: they read as lost."""
 
     def collections(self) -> list[CollectionInfo]:
         """All collections that have items, by name."""

@@ -22,7 +22,8 @@ def test_the_example_of_memory_prints_what_the_page_says(tmp_path, monkeypatch, 
 def test_what_the_page_of_memory_names_is_there():
     for name in set(re.findall(r"memory\.(\w+)\(", PAGE)):
         assert getattr(memory.Memory, name).__doc__, name
-    for name in ("World", "Rules", "ByVectors", "TaskTree", "SharedTasks", "memory_tools", "replay", "load_tree", "save_trace", "redo"):
+    named = ("World", "Rules", "ByVectors", "TaskTree", "SharedTasks", "memory_tools", "replay", "load_tree", "save_trace", "redo")
+    for name in named:
         assert name in PAGE
         assert getattr(memory, name).__doc__
     for link in re.findall(r"\]\(([^)#]+)\)", PAGE):

@@ -35,10 +35,9 @@ from headway.methods.memory.records import (
     Kind,
     Recalled,
     UnknownCase,
-    check_end,
-    check_kind,
+    check_changes,
     check_name,
-    check_text,
+    check_wanted,
 )
 from headway.methods.memory.vectors import pack
 from headway.models.numbers.embedding import EmbeddingModel
@@ -154,7 +153,7 @@ class Memory:
         where = f"{self!r}.update({id!r:.40})"
         given = {"text": text, "value": value, "outcome": outcome, "untrusted": untrusted}
         changes = {name: new for name, new in given.items() if new is not _SAME}
-        _check_changes(where, changes)
+        check_changes(where, changes)
         if expects is not None:
             settings.whole_number(where, expects=expects)
             if self.as_of is not None:
@@ -220,7 +219,7 @@ class Memory:
         if not isinstance(query, str) or not query.strip():
             raise UsageError(f"{where}: query={query!r:.80}: what is searched for, in words")
         settings.at_least_one(where, k=k)
-        wanted = _filter(where, namespace, kind, outcome, trusted)
+        wanted = check_wanted(where, namespace, kind, outcome, trusted)
         self._collecting("search")
         vector = None if self.embedder is None else list((await as_function(self.embedder)([query]))[0])
         return await search(self.name, self.as_of, query, vector, k, wanted)
@@ -278,7 +277,7 @@ class Memory:
             UsageError: a kind or an outcome that there is not, `last` below 1.
         """
         where = f"{self!r}.cases"
-        wanted = _filter(where, namespace, kind, outcome, trusted)
+        wanted = check_wanted(where, namespace, kind, outcome, trusted)
         if last is not None:
             settings.at_least_one(where, last=last)
         self._collecting("cases")
@@ -402,26 +401,3 @@ async def ask_follower(memory: Memory, key: object, make: Callable[[], F], quest
     collecting = memory._collecting("search")
     store = collecting.store(repr(memory))
     return await collecting.following.ask(store, memory.collection, key, make, question)
-
-
-def _filter(where: str, namespace: object, kind: object, outcome: object, trusted: object) -> tuple[Any, ...]:
-    """What is wanted, checked."""
-    if namespace is not None:
-        check_name(where, namespace=namespace)
-    if kind is not None:
-        check_kind(where, kind)
-    if outcome is not None:
-        check_end(where, outcome)
-    settings.instance(where, bool, trusted=trusted)
-    return (namespace, kind, outcome, trusted)
-
-
-def _check_changes(where: str, changes: dict[str, Any]) -> None:
-    if not changes:
-        raise UsageError(f"{where}: nothing is to be changed: give text=, value=, outcome= or untrusted=")
-    if "text" in changes:
-        check_text(where, changes["text"])
-    if "outcome" in changes:
-        check_end(where, changes["outcome"])
-    if "untrusted" in changes:
-        settings.instance(where, bool, untrusted=changes["untrusted"])

@@ -105,6 +105,30 @@ def check_name(where: str, **names: object) -> None:
             raise UsageError(f"{where}: {what}={name!r:.80}: a text of printable characters")
 
 
+def check_wanted(where: str, namespace: object, kind: object, outcome: object, trusted: object) -> tuple[Any, ...]:
+    """What a search wants, as a `Filter` takes it. Raises UsageError for a namespace, a kind or an outcome that there is not."""
+    if namespace is not None:
+        check_name(where, namespace=namespace)
+    if kind is not None:
+        check_kind(where, kind)
+    if outcome is not None:
+        check_end(where, outcome)
+    settings.instance(where, bool, trusted=trusted)
+    return (namespace, kind, outcome, trusted)
+
+
+def check_changes(where: str, changes: dict[str, Any]) -> None:
+    """Raises UsageError for changes of a case that are none or make no sense."""
+    if not changes:
+        raise UsageError(f"{where}: nothing is to be changed: give text=, value=, outcome= or untrusted=")
+    if "text" in changes:
+        check_text(where, changes["text"])
+    if "outcome" in changes:
+        check_end(where, changes["outcome"])
+    if "untrusted" in changes:
+        settings.instance(where, bool, untrusted=changes["untrusted"])
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A case that a memory holds.
