@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.methods.row import Held, Pair, Row
-
 from headway import testing
 from headway.methods.plan.matrix import Column, Marking, Table, read_table, score_table, write_table
 

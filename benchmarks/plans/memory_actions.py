@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from benchmarks.methods.row import Held, Pair, Row
-
 import headway as hw
+from benchmarks.methods.row import Held, Pair, Row
 from headway.methods.memory import Rules, Tree, World, replay
 from headway.methods.memory.actions.choosing import looks_same
 

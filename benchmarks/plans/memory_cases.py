@@ -12,10 +12,9 @@ import random
 import time
 from typing import Any
 
+import headway as hw
 from benchmarks.agents.functions import make_split
 from benchmarks.methods.row import Held, Pair, Row
-
-import headway as hw
 from headway.journal.codec.codec import encode
 from headway.journal.shared.items import Item
 from headway.methods.memory import Case, Memory

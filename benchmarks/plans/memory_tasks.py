@@ -10,9 +10,8 @@ import random
 from functools import cache
 from typing import Any, NamedTuple
 
-from benchmarks.methods.row import Held, Pair, Row
-
 import headway as hw
+from benchmarks.methods.row import Held, Pair, Row
 from headway.methods.memory import TaskTree, redo
 
 SLOTS, EDITS, WORDS = 40, 20, 8

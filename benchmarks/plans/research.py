@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.row import Held, Pair, Row
-
 from headway import testing
 
 TESTS = "tests/methods/plan/research"

@@ -21,14 +21,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from known.bugs_of_allocation import OF_ALLOCATION, OF_TEAMS
+from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
-from known.bugs_of_methods import OF_METHODS, OF_TABLES
-from known.bugs_of_methods import OF_MEMORY, OF_METHODS
+from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
@@ -82,22 +81,12 @@ KNOWN: tuple[Bug, ...] = (
     *OF_FRAMEWORKS,
     *OF_THE_WIRE,
     *OF_ABOUT_PLANS,
-    *OF_TABLES,
 )
 OF_ROOMS = frozenset(
     bug.name
     for bug in (
         *(*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS),
         *OF_ABOUT_PLANS,
-        *OF_ALLOCATION,
-        *OF_SEARCHES,
-        *OF_TOOLS,
-        *OF_AGENTS,
-        *OF_GUARDS,
-        *OF_SERVING,
-        *OF_THE_WIRE,
-        *OF_FRAMEWORKS,
-        *OF_TABLES,
     )
 )
 """Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""
