@@ -15,7 +15,6 @@ PLANS = Catalogue(
         ("memory", "Memory"),
         ("planner", "The trained planner"),
         ("research", "The example"),
-        ("show", "All together"),
     ),
     others=("__main__", "asked", "atlas"),
 )

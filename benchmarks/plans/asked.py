@@ -30,7 +30,6 @@ PARTS = {
     "memory": "cases that outlive a run, found again and kept up; what is remembered is as old as the run that reads it",
     "planner": "a small model, trained here, that writes plans with dependent steps; and others to compare it with",
     "research": "questions to an atlas and to pages of FanOutQA over a real MCP server: `make demo-research`",
-    "show": "what holds for all of it",
 }
 """The rooms, in the order of the page, and what each is about."""
 

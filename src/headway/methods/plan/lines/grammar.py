@@ -52,6 +52,9 @@ def line_grammar(tools: Sequence[Tool], *, lines: int = 12, first: int = 1) -> s
         end: "join()"
         text: /"[^"\\\x00-\x1f$]{0,120}"/
         <BLANKLINE>
+
+    Source:
+        The lines of LLMCompiler (Kim et al., arXiv 2312.04511). That a grammar holds a model to them is ours.
     """
     settings.at_least_one("line_grammar", lines=lines, first=first)
     if not tools:
