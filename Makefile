@@ -4,8 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED := -n auto --maxprocesses 4  # tests/spread.py says what goes where
 
-.PHONY: demo demo-agent demo-fresh demo-puzzles demo-research model model-arithmetic planner test test-long test-all prove chaos bench docs lint clean
-.PHONY: demo demo-agent demo-fresh demo-puzzles model model-arithmetic model-search planner
+.PHONY: demo demo-agent demo-fresh demo-puzzles demo-research model model-arithmetic model-search planner
 .PHONY: test test-long test-all prove chaos bench docs lint clean
 
 # What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
