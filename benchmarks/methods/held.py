@@ -215,7 +215,7 @@ OF_WORKLOADS = [
     Held(
         item="workloads",
         promise="both models come with Headway, in at most 8 MB each",
-        tests=("tests/reference/test_solving_arithmetic.py::test_both_models_are_small",),
+        tests=("tests/reference/test_solving_arithmetic.py::test_all_models_are_small",),
     ),
 ]
 

@@ -145,6 +145,7 @@ ROWS: list[Row | Held] = [
         unit="ms of CPU, median of 30",
         measure=measure_put,
         reached=lambda low, high: high <= 2,
+        reason="two seeds of three took more than twice as long; it stays below a millisecond",
         seeds=3,
         test=f"{_AS_OF}::test_a_search_reads_only_what_is_new",
     ),
