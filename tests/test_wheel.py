@@ -24,6 +24,7 @@ DATA = {
     "headway/bench/allocate/shapes.json": "`headway bench allocate` runs plans of these shapes",
     "headway/methods/schedule/instances/classic.txt.xz": "`headway bench schedule` solves them",
     "headway/reference/arithmetic/trained/arithmetic.safetensors": "`headway serve` and the benches run it",
+    "headway/reference/countdown/searching/trained/countdown-search.safetensors": "searches with helpers are measured on it",
     "headway/reference/countdown/trained/countdown.safetensors": "`headway serve` and the benches run it",
     "headway/reference/planner/trained/planner.safetensors": "`headway serve` and methods of plans run it",
     "headway/reference/planner/trained/planner-noisy.safetensors": "methods that vote or plan again are measured on it",

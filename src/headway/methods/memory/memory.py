@@ -171,7 +171,7 @@ class Memory:
         """Forget a case and its history: no search finds it again, and its records are erased from the store.
 
         That it was there and who has forgotten it stays. So does what journals of runs say: the arguments of the call that put it
-        in, and the results of searches that had found it, until those runs are deleted (`headway rm`).
+        in, and the results of searches that had found it, until those runs are deleted (`headway gc --delete`).
 
         Args:
             id: of which case.

@@ -22,7 +22,7 @@ OF_TAGS: tuple[Bug, ...] = (
         tests=f"{APR}test_a_text_that_is_cut_within_a_tag_starts_nobody",
     ),
     bug(
-        "each helper may spend all that is left",
+        "a thread's helpers may each write all that is left",
         "Limits.share",
         "(self.total - spent.total) // (among + 1)",
         "self.total - spent.total",
