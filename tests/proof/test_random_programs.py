@@ -24,6 +24,7 @@ BASE_SEED = int(os.environ["HEADWAY_PROOF_SEED"])  # one for all processes of a 
 FOUND = (  # faults that one program in ten thousand has met
     *(("crash at a record", seed) for seed in (70788, 555315, 1004504, 1007714, 9200226, 9200252, 20261510, 20261788, 990162682)),
     *(("edited", seed) for seed in (61046, 1007184, 8100369)),
+    ("killed again and again", 762915860),
     ("source changed", 20261618),
 )
 HOW_TO_REPEAT = f"HEADWAY_PROOF_SEED={BASE_SEED} repeats them"

@@ -333,6 +333,14 @@ STOPPED: tuple[Bug, ...] = (
         tests="sim/test_undoing_survives.py"
         "::test_code_in_a_block_hears_of_its_deadline_at_the_same_place_however_late_its_run_is_taken_up",
     ),
+    bug(
+        "a call that was stopped with its input has failed because of it",
+        "Admission._inputs_there",
+        "call.x is not None and call.x.stop is not None",
+        "False",
+        tests="proof/test_random_programs.py"
+        "::test_a_program_that_once_found_a_fault_finds_none[killed again and again-762915860]",
+    ),
 )
 
 OF_REPLAYS = (*REPLAYED, *STOPPED)

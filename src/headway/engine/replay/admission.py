@@ -125,6 +125,9 @@ class Admission:
     def _inputs_there(self, call: Call) -> None:
         for handle in call.inputs:
             if handle.state != OK:
+                if call.x is not None and call.x.stop is not None:  # what stopped it has stopped its input, too
+                    self._lifecycle.body_ended(call, None, call.x.stop)
+                    return
                 error = InputFailed(f"{call.describe()} was not started: its argument {handle.describe()} {handle.state_name}")
                 error.__cause__ = handle.error
                 self.refuse(call, error)
