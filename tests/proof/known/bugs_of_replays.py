@@ -338,8 +338,7 @@ STOPPED: tuple[Bug, ...] = (
         "Admission._inputs_there",
         "call.x is not None and call.x.stop is not None",
         "False",
-        tests="proof/test_random_programs.py"
-        "::test_a_program_that_once_found_a_fault_finds_none[killed again and again-762915860]",
+        tests="proof/test_random_programs.py::test_a_program_that_once_found_a_fault_finds_none[killed again and again-762915860]",
     ),
 )
 
