@@ -128,7 +128,7 @@ def watch(args: argparse.Namespace, setting: Setting) -> None:
                     child.send_signal(signal.SIGKILL)
                     child.wait()
                     kills.pop(0)
-                    so_far = f"{done} answers, and {known} requests of the next one"
+                    so_far = f"{done} answers, and {known} {'request' if known == 1 else 'requests'} of the next one"
                     say(f"killed with SIGKILL; recorded so far: {so_far}. Once more:", "bold red")
             if child.returncode == 0:
                 progress.update(shown, completed=setting.total)
@@ -163,7 +163,7 @@ def report(args: argparse.Namespace, setting: Setting) -> None:
     CONSOLE.print(tabulate_oracle(setting.chosen(), answered))
     if planned:
         CONSOLE.print(tabulate_planners(planned))
-    pictures = draw_plans(hw.view(args.run, store=args.store), answered, planned)
+    pictures = draw_plans(hw.view(args.run, store=args.store), setting.chosen(), answered, planned)
     for name, picture in pictures.items():
         (args.store / name).write_text(picture)
     filed = Counter(line["question"] for log in args.store.glob("library_*/filed.jsonl") for line in read_lines(log))

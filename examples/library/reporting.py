@@ -75,8 +75,11 @@ def _make_table(title: str, columns: Sequence[str]) -> Table:
 Ran = tuple[str, float | None, plan.Executed[Any, Any]]  # of which question, how long it took, and how
 
 
-def draw_plans(recorded: hw.RunView, answered: Sequence[Answered], planned: Sequence[Planned]) -> dict[str, str]:
+def draw_plans(
+    recorded: hw.RunView, questions: Sequence[Question], answered: Sequence[Answered], planned: Sequence[Planned]
+) -> dict[str, str]:
     """Plans as they ran, as SVG files by name: the largest flow of data, and the largest plan that the trained planner wrote."""
+    said = {each.id: each.question for each in questions}
     flows: list[Ran] = [
         (each.question, each.seconds, each.ran) for each in answered if each.ran is not None and each.way == "dataflow"
     ]
@@ -87,5 +90,5 @@ def draw_plans(recorded: hw.RunView, answered: Sequence[Answered], planned: Sequ
     for name, of in (("oracle.svg", flows), ("planner.svg", written)):
         if of:
             question, _, ran = max(of, key=lambda each: (each[1] is not None, len(each[2].graph)))
-            drawn[name] = plan.draw(ran, recorded, title=question)
+            drawn[name] = plan.draw(ran, recorded, title=said.get(question, question))
     return drawn

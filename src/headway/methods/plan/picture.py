@@ -180,4 +180,6 @@ def _say_how(need: Need) -> str:
 
 
 def _say(does: Any) -> str:
-    return words.clip(does if isinstance(does, str) else repr(does), 120)
+    """What a step does, as it says itself, or as Python shows it."""
+    says_itself = isinstance(does, str) or "__str__" in vars(type(does))
+    return words.clip(str(does) if says_itself else repr(does), 120)

@@ -28,6 +28,10 @@ HEIGHT = 900.0  # of all steps, about
 MARKS = {"added": "#59a14f", "replaced": "#f2a541", "rewired": "#8e6bbe", "removed": "#7a8794", "refused": "#c62828"}
 
 
+SHORT = 12
+"""Up to how many characters an id stands beside what its step does; a longer one is in the tooltip alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step as it is drawn. Times are seconds on any one clock.
@@ -154,7 +158,8 @@ class _Picture:
             self.drawing.rect(left, top, width, height - gap, f'fill="url(#{step.came})" pointer-events="none"{round_}')
         if height >= 14:
             kind = "in" if step.came == "done" else "on"
-            self.drawing.label(left, top + height / 2 + 3, width, f"{step.id} {step.does}", kind)
+            said = f"{step.id} {step.does}" if len(step.id) <= SHORT or not step.does else step.does
+            self.drawing.label(left, top + height / 2 + 3, width, said, kind)
 
     def _edges(self, tops: Mapping[str, float], height: float) -> None:
         """From the end of what was needed to the start of what needed it; under the bars."""
