@@ -13,6 +13,7 @@ from headway.methods import plan
 from headway.methods.plan.policies import one_by_one
 from headway.methods.protocols import Policy
 from headway.reference.planner import facts
+from headway.reference.planner.computing import COMPUTING
 from headway.reference.planner.facts import Fact, Found
 from headway.reference.planner.questions import Mix, Question, make_questions
 
@@ -28,67 +29,7 @@ async def lookup(entity: Fact | str, field: str) -> Fact:
     return facts.lookup(name, field)
 
 
-@tools.tool
-async def compare(a: Fact | float, b: Fact | float) -> bool:
-    """Whether the first has more than the second."""
-    return facts.compare(a, b)
-
-
-@tools.tool
-async def largest(of: list[Fact]) -> Fact:
-    """The one with the largest value."""
-    return facts.largest(*of)
-
-
-@tools.tool
-async def smallest(of: list[Fact]) -> Fact:
-    """The one with the smallest value."""
-    return facts.smallest(*of)
-
-
-@tools.tool
-async def above(limit: Fact, of: list[Fact]) -> list[Fact]:
-    """Those that have more than a limit."""
-    return facts.above(limit, *of)
-
-
-@tools.tool
-async def below(limit: Fact, of: list[Fact]) -> list[Fact]:
-    """Those that have less than a limit."""
-    return facts.below(limit, *of)
-
-
-@tools.tool
-async def count(of: list[Fact]) -> float:
-    """How many there are."""
-    return facts.count(of)
-
-
-@tools.tool
-async def add(of: list[Fact | float]) -> float:
-    """The sum."""
-    return facts.add(*of)
-
-
-@tools.tool
-async def average(of: list[Fact | float]) -> float:
-    """The mean."""
-    return facts.average(*of)
-
-
-@tools.tool
-async def difference(a: Fact | float, b: Fact | float) -> float:
-    """The first less the second."""
-    return facts.difference(a, b)
-
-
-@tools.tool
-async def ratio(a: Fact | float, b: Fact | float) -> float:
-    """The first over the second."""
-    return facts.ratio(a, b)
-
-
-TOOLS = [lookup, compare, largest, smallest, above, below, count, add, average, difference, ratio]
+TOOLS = [lookup, *COMPUTING]
 
 
 @cache
