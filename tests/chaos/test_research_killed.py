@@ -16,7 +16,7 @@ MOMENTS = {"a request begins", "a report is on the disk", "an answer is recorded
 
 
 def read_log(victims: Victims, name: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (victims.folder / "store.library" / "library" / name).read_text().splitlines()]
+    return [json.loads(line) for line in (victims.folder / "store.pages" / "library" / name).read_text().splitlines()]
 
 
 def check_nothing_known_is_asked(victims: Victims, kills: int) -> None:

@@ -1,4 +1,4 @@
-"""What follows a collection: an index, a fold, anything that reads each item once and is asked in between.
+"""Followers of a collection: an index, a fold, anything that reads each item once and answers questions in between.
 
 A follower lives as long as the run does in this process. Before it is asked it reads on, so a question costs what is new, however
 large the collection is. It reads and answers off the event loop, one question at a time.

@@ -32,7 +32,7 @@ from library.oracle import answer_by_oracle
 from library.own_questions import make_questions
 
 MOMENTS = ("a request begins", "a report is on the disk", "an answer is recorded", "a report begins")
-FOLDER = Path(sys.argv[1]).with_suffix(".library")
+FOLDER = Path(sys.argv[1]).with_suffix(".pages")
 QUESTIONS, FILED, ASKED = FOLDER / "questions.json", FOLDER / "library" / "filed.jsonl", FOLDER / "library" / "asked.jsonl"
 REPORT, REQUEST = "mcp.call_effect", "mcp.call"
 

@@ -207,7 +207,7 @@ class CompletionQueue:
             await self
 
     async def until(self, number: int) -> None:
-        """Wait until this one, a place in a stream, has come. It stays in the queue until it is handed out."""
+        """Wait until this stream has an item, or has ended. It stays in the queue until it is handed out."""
         me, stream = self._call, self.left[number]._call
         if me is not None and me.x is not None and me.x.stop is not None and not is_told_again(me, stream):
             check_stop(me)

@@ -22,7 +22,7 @@ import msgspec
 
 from headway.errors import HeadwayError, NotDecodable, UsageError
 from headway.journal.codec.declared import full_tag
-from headway.journal.codec.library_errors import MAKERS
+from headway.journal.codec.foreign_errors import MAKERS
 from headway.journal.codec.stand_ins import (
     BUILTIN,
     RECORDED,

@@ -14,18 +14,23 @@ Nothing here may search without recording it, and nothing may give back what was
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
-from headway.engine.call import current
-from headway.engine.collecting import Collecting
-from headway.engine.following import Follower
-from headway.engine.stopping.outside import refuse_outside
-from headway.errors import NotInRun, UsageError
-from headway.journal.codec.codec import declare
+from headway.errors import UsageError
 from headway.methods import settings
-from headway.methods.memory.book import Book, Filter, Record
+from headway.methods.memory.book import Record
+from headway.methods.memory.calls import (
+    Written,
+    collection_of,
+    count_records,
+    find_collecting,
+    list_cases,
+    look_up,
+    read_history,
+    search,
+    write,
+)
 from headway.methods.memory.records import (
     Case,
     CaseChanged,
@@ -41,14 +46,9 @@ from headway.methods.memory.records import (
 )
 from headway.methods.memory.vectors import pack
 from headway.models.numbers.embedding import EmbeddingModel
-from headway.task import task
 from headway.tools.finding.vectors import Embedder, as_function
 
-F = TypeVar("F", bound=Follower)
-T = TypeVar("T")
 _SAME: Any = object()
-for _kept in (Recalled, Hit, Edit):
-    declare(_kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class Memory:
     @property
     def collection(self) -> str:
         """The name of its collection."""
-        return f"memory/{self.name}"
+        return collection_of(self.name)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class Memory:
             NotInRun: no run goes on here.
         """
         settings.instance(f"{self!r}.put", Case, case=case)
-        self._collecting("put")
+        find_collecting(self.name, "put")
         vector = await self._embed(case.text)
         written = await self._write(Record("put", case.namespace, case.id, case, vector=vector))
         return case.id or f"#{written.number}"
@@ -220,7 +220,7 @@ class Memory:
             raise UsageError(f"{where}: query={query!r:.80}: what is searched for, in words")
         settings.at_least_one(where, k=k)
         wanted = check_wanted(where, namespace, kind, outcome, trusted)
-        self._collecting("search")
+        find_collecting(self.name, "search")
         vector = None if self.embedder is None else list((await as_function(self.embedder)([query]))[0])
         return await search(self.name, self.as_of, query, vector, k, wanted)
 
@@ -235,7 +235,7 @@ class Memory:
             The case as it is now, which is recorded.
         """
         check_name(f"{self!r}.get", id=id, namespace=namespace)
-        self._collecting("get")
+        find_collecting(self.name, "get")
         return await look_up(self.name, self.as_of, namespace, id)
 
     async def history(self, id: str, *, namespace: str = "") -> tuple[Edit, ...]:
@@ -249,7 +249,7 @@ class Memory:
             Its edits, which are recorded; none where there was never such a case.
         """
         check_name(f"{self!r}.history", id=id, namespace=namespace)
-        self._collecting("history")
+        find_collecting(self.name, "history")
         return await read_history(self.name, self.as_of, namespace, id)
 
     async def cases(
@@ -280,7 +280,7 @@ class Memory:
         wanted = check_wanted(where, namespace, kind, outcome, trusted)
         if last is not None:
             settings.at_least_one(where, last=last)
-        self._collecting("cases")
+        find_collecting(self.name, "cases")
         return await list_cases(self.name, self.as_of, wanted, last)
 
     async def pin(self) -> Memory:
@@ -293,7 +293,7 @@ class Memory:
         Returns:
             The pinned memory.
         """
-        self._collecting("pin")
+        find_collecting(self.name, "pin")
         return replace(self, as_of=await count_records(self.name))
 
     def __repr__(self) -> str:
@@ -303,15 +303,6 @@ class Memory:
         return ("memory", self.name, self.as_of)
 
     # --- below -------------------------------------------------------------------------------------------------------
-
-    def _collecting(self, what: str) -> Collecting:
-        frame = current.get()
-        if frame is None:
-            refuse_outside(f"{what} of a memory was called", "call it in the parent task")
-            raise NotInRun(f"{self!r}.{what}() belongs to a run, and none goes on here: call it in a task")
-        collecting: Collecting = frame.call.engine.collecting
-        collecting.store(f"{self!r}.{what}()")
-        return collecting
 
     async def _embed(self, text: str) -> bytes:
         return b"" if self.embedder is None else pack((await as_function(self.embedder)([text]))[0])
@@ -325,79 +316,5 @@ class Memory:
 
     async def _write(self, record: Record) -> Written:
         written = await write(self.name, record)
-        self._collecting("write").following.note_own(self.collection, written.number)
+        find_collecting(self.name, "write").following.note_own(self.collection, written.number)
         return written
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A record that was written: its number, and why it changed nothing where it didn't."""
-
-    number: int
-    refused: str = ""
-
-
-declare(Written)
-
-
-@task(name="memory.write", effect=True, version="1", label="{memory}")
-async def write(memory: str, record: Record) -> Written:
-    """Write a record, once. Forgetting also erases what it is about; it is done again after a crash in between."""
-    of = Memory(memory)
-    frame = current.get()
-    assert frame is not None
-    collecting: Collecting = frame.call.engine.collecting
-    number = await collecting.append(frame.call, of.collection, record)
-    if record.what == "put":
-        return Written(number)
-    refused, gone = await _ask_book(memory, None, lambda book, _: (book.refused.get(number, ""), book.to_erase.get(number, ())))
-    await collecting.erase(of.collection, gone)
-    return Written(number, refused)
-
-
-@task(name="memory.search", version="1", label="{query}")
-async def search(
-    memory: str, as_of: int | None, query: str, vector: list[float] | None, k: int, wanted: tuple[Any, ...]
-) -> Recalled:
-    """Search a memory as it is now, or as of a version."""
-    return await _ask_book(
-        memory,
-        as_of,
-        lambda book, version: Recalled(memory, query, version, book.search(query, vector, k, Filter(*wanted))),
-    )
-
-
-@task(name="memory.get", version="1", label="{id}")
-async def look_up(memory: str, as_of: int | None, namespace: str, id: str) -> Hit | None:
-    """The case of an id."""
-    return await _ask_book(memory, as_of, lambda book, _: book.get(namespace, id))
-
-
-@task(name="memory.history", version="1", label="{id}")
-async def read_history(memory: str, as_of: int | None, namespace: str, id: str) -> tuple[Edit, ...]:
-    """What was written about a case."""
-    return await _ask_book(memory, as_of, lambda book, _: book.history(namespace, id))
-
-
-@task(name="memory.cases", version="1", label="{memory}")
-async def list_cases(memory: str, as_of: int | None, wanted: tuple[Any, ...], last: int | None) -> tuple[Hit, ...]:
-    """The cases of a memory."""
-    return await _ask_book(memory, as_of, lambda book, _: book.cases(Filter(*wanted), last))
-
-
-@task(name="memory.pin", version="1", label="{memory}")
-async def count_records(memory: str) -> int:
-    """How many records a memory has: its version."""
-    return await Memory(memory)._collecting("pin").count(Memory(memory).collection)
-
-
-async def _ask_book(memory: str, as_of: int | None, question: Callable[[Book, int], T]) -> T:
-    return await ask_follower(Memory(memory), as_of, lambda: Book(as_of), question)
-
-
-async def ask_follower(memory: Memory, key: object, make: Callable[[], F], question: Callable[[F, int], T]) -> T:
-    """Let a follower of a memory's records read on and answer a question, as of the version it is told. The answer is not recorded
-    here."""
-    collecting = memory._collecting("search")
-    store = collecting.store(repr(memory))
-    return await collecting.following.ask(store, memory.collection, key, make, question)

@@ -18,8 +18,8 @@ OF_MEMORY: tuple[Bug, ...] = (
     ),
     bug(
         "what was forgotten stays in the store",
-        "memory.memory:write",
-        "await collecting.erase(of.collection, gone)",
+        "memory.calls:write",
+        "await collecting.erase(collection, gone)",
         "pass",
         tests=f"{_MEMORY}::test_a_forgotten_case_is_found_no_more_its_texts_are_gone_from_the_store_and_its_id_is_free",
     ),

@@ -18,7 +18,8 @@ from headway.methods import settings
 from headway.methods.memory.actions.replaying import Replayed
 from headway.methods.memory.actions.tree import Trace, Tree
 from headway.methods.memory.book import Book, Filter
-from headway.methods.memory.memory import Memory, ask_follower
+from headway.methods.memory.calls import ask_follower
+from headway.methods.memory.memory import Memory
 from headway.methods.memory.records import Case, check_name
 
 A = TypeVar("A")
@@ -89,7 +90,7 @@ async def load_tree(memory: Memory, *, namespace: str = "", same: Callable[[A, A
     settings.function("load_tree", same=same)
     check_name("load_tree", namespace=namespace)
     key = ("tree", namespace, memory.as_of, same)
-    return await ask_follower(memory, key, lambda: _Grown(namespace, memory.as_of, same), lambda grown, _: grown.tree())
+    return await ask_follower(memory.name, key, lambda: _Grown(namespace, memory.as_of, same), lambda grown, _: grown.tree())
 
 
 async def save_trace(memory: Memory, ran: Replayed[Any], *, namespace: str = "") -> str:

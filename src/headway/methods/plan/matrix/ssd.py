@@ -114,7 +114,7 @@ async def find_subpopulations(
         errors: what a part may fail with at one place without failing the search.
 
     Returns:
-        The dimensions with the attribute of each text. Where a budget or a deadline ended it, what it had.
+        Each dimension, with the attribute of each text; if a budget or deadline ended the search, those found so far.
 
     Raises:
         UsageError: no texts, settings that make no sense, an attribute that was not offered.

@@ -3,14 +3,9 @@
 from headway.methods.plan import teams
 """
 
-from headway.methods.plan.teams.adaptorch import Features as Features
 from headway.methods.plan.teams.adaptorch import Orchestrated as Orchestrated
-from headway.methods.plan.teams.adaptorch import Router as Router
-from headway.methods.plan.teams.adaptorch import Tried as Tried
 from headway.methods.plan.teams.adaptorch import adaptorch as adaptorch
 from headway.methods.plan.teams.adaptorch import agreement as agreement
-from headway.methods.plan.teams.adaptorch import features as features
-from headway.methods.plan.teams.adaptorch import fit as fit
 from headway.methods.plan.teams.authors import Author as Author
 from headway.methods.plan.teams.authors import ModelAuthor as ModelAuthor
 from headway.methods.plan.teams.authors import Unit as Unit
@@ -54,6 +49,11 @@ from headway.methods.plan.teams.roles import Mixed as Mixed
 from headway.methods.plan.teams.roles import compiles as compiles
 from headway.methods.plan.teams.roles import cortex_compile as cortex_compile
 from headway.methods.plan.teams.roles import mixture as mixture
+from headway.methods.plan.teams.routing import Features as Features
+from headway.methods.plan.teams.routing import Router as Router
+from headway.methods.plan.teams.routing import Tried as Tried
+from headway.methods.plan.teams.routing import features as features
+from headway.methods.plan.teams.routing import fit as fit
 from headway.methods.plan.teams.topologies import TOPOLOGIES as TOPOLOGIES
 from headway.methods.plan.teams.topologies import Assignment as Assignment
 from headway.methods.plan.teams.topologies import Costs as Costs

@@ -1,6 +1,6 @@
 """Who plans, writes and edits a long text: what `cogwriter` asks of an author, and an author that asks a model.
 
-An author decides nothing about lengths: it is told to shorten or to lengthen, and what it gives is measured elsewhere.
+An author never decides how long a text is: it is told to shorten or lengthen it, and the caller measures the result.
 """
 
 from __future__ import annotations
