@@ -153,9 +153,9 @@ def kept_dtype(kept: Object) -> Any:
 
 def newest_of(root: Path) -> Manifest:
     """The newest verified checkpoint."""
-    found = newest(open_backend(root)).manifest
-    assert found is not None
-    return found
+    found = newest(open_backend(root))
+    assert found.manifest is not None, (found.skipped, files_of(root))
+    return found.manifest
 
 
 def assert_holds(root: Path, checkpoint: str, arrays: dict[str, Array]) -> None:
@@ -176,6 +176,7 @@ def main() -> None:
     trainer = Trainer(Path(root))
     trainer.client.prepare(1)
     print(trainer.client.pid, flush=True)
+    sys.stdin.readline()
     begun = trainer.begin(checkpoint, int(step), arrays_of(int(step)))
     assert begun is not None
     if "fork" in options and os.fork() == 0:

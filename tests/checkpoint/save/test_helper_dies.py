@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -158,51 +159,59 @@ def test_a_helper_that_was_given_up_gets_nothing_more_even_before_it_has_ended(t
     assert trainer.client.pid != helper.pid
 
 
-def run_trainer(root: Path, checkpoint: str, step: int, *options: str, die_at: str = "") -> tuple[subprocess.Popen[str], int]:
-    """Run a trainer that dies; its process, and its helper's id."""
-    command = [sys.executable, hand_saved.__file__, str(root), checkpoint, str(step), *options]
+@contextlib.contextmanager
+def orphan(root: Path, *options: str, code: int = 0, die_at: str = "") -> Iterator[Callable[[], str]]:
+    """A helper whose trainer ended while it saved "one". Gives what waits for the helper's end and returns what it said."""
+    command = [sys.executable, hand_saved.__file__, str(root), "one", "1", *options]
     env = {**os.environ, VARIABLE: die_at}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-    assert process.stdout is not None
-    helper = process.stdout.readline()
-    process.wait(PATIENCE_S)
-    return process, int(helper)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        helper = int(process.stdout.readline())
+        with Path(f"/proc/{helper}/fd/2").open(errors="replace") as stderr:  # a file without a name
+
+            def wait() -> str:
+                wait_gone(helper)
+                stderr.seek(0)
+                return stderr.read()
+
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+            assert process.wait(PATIENCE_S) == code
+            yield wait
 
 
 @pytest.mark.parametrize("point", TRAINER)
 def test_a_save_outlives_its_trainer_if_it_was_staged(tmp_path: Path, started: Callable[..., Trainer], point: str) -> None:
-    process, helper = run_trainer(tmp_path, "one", 1, die_at=point)
-    with process:
-        assert process.returncode == -signal.SIGKILL
-        wait_gone(helper)
+    with orphan(tmp_path, code=-signal.SIGKILL, die_at=point) as end:
+        said = end()
     trainer = started(tmp_path)
     if point == "trainer:staged":
+        assert not said
         assert_holds(tmp_path, "one", arrays_of(1))
         trainer.basis = Head("one", 1, 1)
     else:
+        assert "the trainer ended before all of its state was copied" in said
         assert files_of(tmp_path) == []
     assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
     assert_holds(tmp_path, "two", arrays_of(2))
 
 
 def test_a_trainer_that_exits_without_a_word_has_its_staged_save_committed(tmp_path: Path) -> None:
-    process, helper = run_trainer(tmp_path, "one", 1)
-    with process:
-        wait_gone(helper)
+    with orphan(tmp_path) as end:
+        assert end() == ""
     assert_holds(tmp_path, "one", arrays_of(1))
 
 
 def test_a_trainer_that_exits_while_it_copies_leaves_nothing(tmp_path: Path) -> None:
-    process, helper = run_trainer(tmp_path, "one", 1, "unstaged")
-    with process:
-        wait_gone(helper)
+    with orphan(tmp_path, "unstaged") as end:
+        assert "the trainer ended before all of its state was copied" in end()
     assert files_of(tmp_path) == []
 
 
 def test_a_fork_of_the_trainer_does_not_keep_its_helper_alive(tmp_path: Path) -> None:
-    process, helper = run_trainer(tmp_path, "one", 1, "fork")  # the fork lives until its input is closed
-    with process:
-        wait_gone(helper)
+    with orphan(tmp_path, "fork") as end:  # the fork lives until its input is closed
+        assert end() == ""
     assert_holds(tmp_path, "one", arrays_of(1))
 
 

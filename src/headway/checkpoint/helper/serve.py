@@ -159,8 +159,12 @@ class Service:
         return self._backends[root]
 
     def _tell(self, report: Report, fd: int | None = None) -> None:
-        with contextlib.suppress(OSError):  # the trainer is gone: there is nobody to tell
+        try:
             self._wire.send(report, fd)
+        except OSError:  # the trainer is gone: what went wrong is left for whoever reads this process's stderr
+            if isinstance(report, Failed):
+                sys.stderr.write(f"{report.message}\n")
+                sys.stderr.flush()
 
 
 def _or_end(work: Callable[[], None]) -> None:
