@@ -339,7 +339,7 @@ def test_no_place_is_used_while_the_store_takes_it_back(tmp_path, clock):
 
 
 def places_left(folder: Path) -> list[str]:
-    from headway.journal.shared.limits import _read_boards
+    from headway.journal.sql.limits import _read_boards
 
     connection = sqlite3.connect(folder / "journal.db")
     names = [name for (name,) in connection.execute("SELECT name FROM shared_limit")]

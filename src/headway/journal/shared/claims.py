@@ -17,16 +17,11 @@ This file must never let a claim outlive its run's lease, and never let two runs
 
 from __future__ import annotations
 
-import sqlite3
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
-from headway.errors import HeadwayError
-from headway.journal.owner import is_alive, make_lease_lost, unknown_run
+from headway.journal.owner import is_alive
 from headway.journal.records import Lease, Row
-from headway.journal.sqlite import checked_rows
 
 T = TypeVar("T")
 NAME_BYTES = 16
@@ -179,106 +174,3 @@ def gather_claims(names: Iterable[bytes], find: Callable[[set[bytes]], Mapping[b
         new = {name for claim in more.values() for name in claim.waits} - seen
         seen |= new
     return found
-
-
-# --- in SQLite -------------------------------------------------------------------------------------------------------
-
-TABLES = """
-CREATE TABLE claim (
-    name BLOB PRIMARY KEY, run INTEGER NOT NULL, fence INTEGER NOT NULL, since REAL NOT NULL, waits BLOB NOT NULL) WITHOUT ROWID;
-"""
-
-
-class SharedClaims:
-    """The part of SqliteStore that keeps claims."""
-
-    @abstractmethod
-    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        """One write transaction."""
-
-    @abstractmethod
-    def reading(self, read: Callable[[sqlite3.Connection], T]) -> T: ...
-
-    def claim(
-        self, lease: Lease, wishes: Sequence[Wish], now: float, *, waits: Waits | None = None, done: Sequence[bytes] = ()
-    ) -> list[Reply]:
-        names = [wish.name for wish in wishes] + [*(waits or ()), *done]
-        settled = settle(self.reading(lambda connection: _read(connection, lease, names)), lease, wishes, waits or {}, done, now)
-        if not (settled.put or settled.drop or settled.shorten):
-            return settled.replies
-        with self.writing() as connection:
-            settled = settle(_read(connection, lease, names), lease, wishes, waits or {}, done, now)
-            put = [(name, one.run, one.fence, one.since, b"".join(one.waits)) for name, one in settled.put.items()]
-            connection.executemany("INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?, ?)", put)
-            connection.executemany("DELETE FROM claim WHERE name=?", [(name,) for name in settled.drop])
-            late = [(now + lease.ttl_s, run) for run in settled.shorten]
-            connection.executemany("UPDATE run SET lease_until=? WHERE uid=?", late)
-        return settled.replies
-
-    def claims(self) -> dict[bytes, Claim]:
-        return self.reading(lambda connection: {one[0]: _decode(one) for one in connection.execute(f"{_SELECT} ORDER BY name")})
-
-    def drop_void_claims(self, now: float) -> int:
-        """Forget claims that do not count any more, as drivers leave them that were killed; how many there were."""
-        with self.writing() as connection:
-            claims = {one[0]: _decode(one) for one in connection.execute(_SELECT)}
-            holders = _holders(connection, claims.values())
-            void = [(name,) for name, claim in claims.items() if not stands(claim, holders, now, is_alive)]
-            connection.executemany("DELETE FROM claim WHERE name=?", void)
-        return len(void)
-
-
-_SELECT = "SELECT name, run, fence, since, waits FROM claim"
-
-
-def _decode(stored: tuple[bytes, int, int, float, bytes]) -> Claim:
-    _, run, fence, since, waits = stored
-    return Claim(run, fence, since, tuple(waits[at : at + NAME_BYTES] for at in range(0, len(waits), NAME_BYTES)))
-
-
-def _read(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes]) -> Board:
-    """Read all that a decision about the names needs. Raises LeaseLost if another driver or nobody holds the run."""
-    held = connection.execute("SELECT fence, owner FROM run WHERE uid=?", (lease.uid,)).fetchone()
-    if held != (lease.fence, lease.owner):
-        raise _make_lease_lost(connection, lease)
-
-    def find(names: set[bytes]) -> dict[bytes, Claim]:
-        return {one[0]: _decode(one) for one in _select(connection, f"{_SELECT} WHERE name", names)}
-
-    claims = gather_claims(names, find)  # before the results: a claim that has ended since left a result, or another claim
-    cached = [key for (key,) in _select(connection, "SELECT key FROM cache WHERE key", names)]
-    rows = {key: row for key in cached if (row := checked_rows.read_cache(connection, key)) is not None}
-    return Board(rows, claims, _holders(connection, claims.values()))
-
-
-def _holders(connection: sqlite3.Connection, claims: Iterable[Claim]) -> dict[int, Holder]:
-    """The drivers of the runs that have these claims, by run."""
-    holders = {}
-    for uid in {claim.run for claim in claims}:
-        stored = connection.execute("SELECT fence, owner, lease_until FROM run WHERE uid=?", (uid,)).fetchone()
-        if stored is not None:
-            holders[uid] = Holder(*stored)
-    return holders
-
-
-def _select(connection: sqlite3.Connection, query: str, names: Iterable[bytes]) -> Iterator[Any]:
-    """The rows for which the last column of the query is one of the names."""
-    left = list(names)
-    for part in (left[at : at + PART] for at in range(0, len(left), PART)):
-        yield from connection.execute(f"{query} IN ({', '.join('?' * len(part))})", part).fetchall()
-
-
-def _make_lease_lost(connection: sqlite3.Connection, lease: Lease) -> HeadwayError:
-    stored = connection.execute(f"SELECT {checked_rows.RUN_COLUMNS} FROM run WHERE uid=?", (lease.uid,)).fetchone()
-    if stored is None:
-        return unknown_run(lease.run_id, (), "the store")
-    return make_lease_lost(checked_rows.decode_run(stored, ""), lease.fence)
-
-
-def end_claims(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes] | None = None) -> None:
-    """Drop claims of a run, in the caller's transaction: those on `names`, or all."""
-    if names is None:
-        connection.execute("DELETE FROM claim WHERE run=?", (lease.uid,))
-    else:
-        query = "DELETE FROM claim WHERE name=? AND run=? AND fence=?"
-        connection.executemany(query, [(name, lease.uid, lease.fence) for name in names])

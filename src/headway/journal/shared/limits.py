@@ -20,11 +20,8 @@ This file must never hold a lock between two calls.
 from __future__ import annotations
 
 import math
-import sqlite3
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
@@ -33,7 +30,6 @@ from headway.journal.owner import is_alive
 from headway.journal.shared.rates import Marks, add_mark, drop_marks, next_room
 
 TURN_S = 0.5  # how long a process may keep a place for which another one waits, where there are not enough for all
-T = TypeVar("T")
 
 
 class Rate(NamedTuple):
@@ -274,77 +270,7 @@ def is_changed(before: Board | None, after: Board, ask: Ask) -> bool:
     return (known.places, known.promises) != (after.places, after.promises) or bool(ask.begun) or after.at < known.at
 
 
-# --- in SQLite -------------------------------------------------------------------------------------------------------
-
-TABLE = "CREATE TABLE IF NOT EXISTS shared_limit (name TEXT PRIMARY KEY, board BLOB NOT NULL, until REAL NOT NULL) WITHOUT ROWID"
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Board).decode
-
-
-class SharedLimits:
-    """The part of SqliteStore that keeps limits."""
-
-    _has_limits = False
-
-    @abstractmethod
-    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        """One write transaction."""
-
-    @abstractmethod
-    def reading(self, read: Callable[[sqlite3.Connection], T]) -> T: ...
-
-    def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
-        names = [ask.name for ask in asks]
-        if self._has_limits:  # who only waits writes nothing
-            before = self.reading(lambda connection: _read_boards(connection, names))
-            grants, after = share_out(before, holder, asks, wants, now, ttl_s)
-            if not any(is_changed(before.get(ask.name), after[ask.name], ask) for ask in asks):
-                return grants
-        with self.writing() as connection:
-            if not self._has_limits:
-                connection.execute(TABLE)
-                _sweep(connection, names, now)
-            before = _read_boards(connection, names)
-            grants, after = share_out(before, holder, asks, wants, now, ttl_s)
-            for name, board in after.items():
-                if (until := board.ends()) == -math.inf:
-                    connection.execute("DELETE FROM shared_limit WHERE name=?", (name,))
-                else:
-                    connection.execute("INSERT OR REPLACE INTO shared_limit VALUES (?, ?, ?)", (name, _encode(board), until))
-        self._has_limits = True
-        return grants
-
-    def is_wanted(self, holder: str, names: Sequence[str], now: float) -> bool:
-        """Whether another process waits for a place in one of these limits. Cheap enough to ask often."""
-        boards = self.reading(lambda connection: _read_boards(connection, names)) if self._has_limits else {}
-        return any_wants(boards.values(), holder, now)
-
-
 def any_wants(boards: Iterable[Board], holder: str, now: float, lives: Callable[[str], bool | None] = is_alive) -> bool:
     """Whether anybody but the holder still waits."""
     places = ((other, place) for board in boards for other, place in board.places.items())
     return any(place.wants and other != holder and not place.is_over(other, now, lives) for other, place in places)
-
-
-def _sweep(connection: sqlite3.Connection, asked: Sequence[str], now: float) -> None:
-    """Drop the boards of which nothing matters any more. A process that lives holds its places however long it was silent."""
-    names = [name for (name,) in connection.execute("SELECT name FROM shared_limit").fetchall() if name not in asked]
-    boards = _read_boards(connection, names)
-    for name in names:
-        board = boards.get(name, Board())
-        board.look(now)
-        board.forget("", is_alive)
-        if board.ends() == -math.inf:
-            connection.execute("DELETE FROM shared_limit WHERE name=?", (name,))
-
-
-def _read_boards(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, Board]:
-    found = {}
-    for name in names:
-        stored = connection.execute("SELECT board FROM shared_limit WHERE name=?", (name,)).fetchone()
-        if stored is not None:
-            try:
-                found[name] = _decode(stored[0])
-            except (msgspec.MsgspecError, TypeError):  # damaged: what it held is over in a moment, and nothing else depends on it
-                continue
-    return found

@@ -89,8 +89,9 @@ class Database:
         self.close()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One write transaction: committed durably when the block ends, undone when it raises."""
+    def writing(self, *gates: str) -> Iterator[sqlite3.Connection]:
+        """One write transaction: committed durably when the block ends, undone when it raises. It is the only one meanwhile,
+        whatever the gates."""
         check_thread(self)
         with self._write_lock:
             if self.readonly:

@@ -19,7 +19,7 @@ import sqlite3
 from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
-from headway.journal.shared import claims, items
+from headway.journal.sql import claims, items
 from headway.journal.sqlite.locks import NOTICE, descriptor_of, holders, is_busy, wait_for_lock
 from headway.storage.files import sync_folder as sync_folder
 

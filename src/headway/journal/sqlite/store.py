@@ -18,11 +18,12 @@ from headway.errors import RunMismatch, StoreDamaged
 from headway.journal.off_loop import check_thread
 from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
 from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
-from headway.journal.shared.claims import SharedClaims, end_claims
-from headway.journal.shared.items import SharedCollections
-from headway.journal.shared.limits import SharedLimits
-from headway.journal.sqlite import checked_rows
+from headway.journal.sql import checked_rows
+from headway.journal.sql.claims import SharedClaims, end_claims
+from headway.journal.sql.items import SharedCollections
+from headway.journal.sql.limits import SharedLimits
 from headway.journal.sqlite.database import Database
+from headway.journal.sqlite.inserting import insert_rows
 from headway.journal.sqlite.wal import frames_in_use, inspect_wal
 from headway.journal.store import Buffer, keep_row
 from headway.storage.blobs import BlobFolder
@@ -80,7 +81,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
             uid, seq = self._insert_run(connection, spec).uid, 0
             for part in self._parts(lambda after: checked_rows.read_rows(connection, source_uid, after), source_uid, 0):
                 copied = [taken for at, row in part for taken in keep_row(keep, at, row)]
-                checked_rows.insert_rows(connection, uid, seq + 1, copied)
+                insert_rows(connection, uid, seq + 1, copied)
                 seq += len(copied)
             connection.execute("UPDATE run SET nrows=? WHERE uid=?", (seq, uid))
             return self._by_uid(connection, uid)
@@ -191,7 +192,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         where = (lease.uid, lease.fence, lease.owner, first_seq - 1)
         with self.writing() as connection:
             if connection.execute(move, (first_seq - 1 + len(rows), *where)).rowcount:
-                checked_rows.insert_rows(connection, lease.uid, first_seq, rows)
+                insert_rows(connection, lease.uid, first_seq, rows)
                 if cache:
                     checked_rows.insert_cache(connection, cache)
                     end_claims(connection, lease, [key for key, _ in cache])

@@ -16,8 +16,10 @@ from headway.errors import StoreDamaged, StoreError, StoreVersion
 from headway.journal.owner import is_alive
 from headway.journal.place import has_database, name_folder, no_store, owner_of
 from headway.journal.records import Row, RunInfo
-from headway.journal.shared.items import ALL_ITEMS, check_item
-from headway.journal.sqlite import checked_rows, schema
+from headway.journal.shared.items import check_item
+from headway.journal.sql import checked_rows
+from headway.journal.sql.items import ALL_ITEMS
+from headway.journal.sqlite import schema
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.sqlite.locks import is_busy, wait_for_lock
 from headway.journal.sqlite.wal import inspect_wal

@@ -22,9 +22,12 @@ from headway.errors import StoreDamaged, StoreError
 from headway.journal.owner import check_takeover
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import COSTED, Charge, Kind, Outcome, Row, RunInfo, RunStatus
-from headway.journal.shared.items import ALL_ITEMS, Item, check_item, insert_item
-from headway.journal.sqlite import checked_rows, schema
+from headway.journal.shared.items import Item, check_item
+from headway.journal.sql import checked_rows
+from headway.journal.sql.items import ALL_ITEMS, insert_item
+from headway.journal.sqlite import schema
 from headway.journal.sqlite.access import why_not_writable
+from headway.journal.sqlite.inserting import insert_rows
 from headway.journal.upkeep.findings import BODIES, Book, Finding, call_text, describe_damage
 from headway.journal.upkeep.named import blobs_of
 from headway.journal.upkeep.salvage import read_run, read_table
@@ -204,7 +207,7 @@ class _Repair:
         state = (info.status.value, info.fence, floor, int(info.cancel_requested), info.ended, len(rows))
         values = (info.uid, *checked_rows.encode_run(info.spec), *state)
         target.execute(f"INSERT INTO run ({names}) VALUES ({','.join('?' * len(values))})", values)
-        checked_rows.insert_rows(target, info.uid, 1, rows)
+        insert_rows(target, info.uid, 1, rows)
         self.nruns += 1
         self.nrecords += len(rows)
 

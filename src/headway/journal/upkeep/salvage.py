@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from headway.journal.records import Row
-from headway.journal.sqlite import checked_rows
+from headway.journal.sql import checked_rows
 
 MOST_MISSING = 1_000_000  # seqs asked for one by one behind the last readable row
 

@@ -1,9 +1,4 @@
-"""How rows get into the database and out of it, checked.
-
-Each step of an SQLite statement gives up the interpreter lock, and a busy event loop gives it back only after 5 ms.
-So a batch is few statements: `INSERT … SELECT … FROM (VALUES …)` for a power of two of rows, where rows of NULLs that
-fill it up are dropped by its WHERE. SQLite compiles each size once for a connection, and that takes longer than inserting
-so many rows does; so only a batch that is large itself is written by a large statement.
+"""How what is kept gets into a database and out of it, checked.
 
 The checksum of a row covers its place (run and seq) as well as its bytes: a row that moved is as wrong as one that
 changed. This file must never return a row whose checksum it did not compare.
@@ -11,7 +6,6 @@ changed. This file must never return a row whose checksum it did not compare.
 
 from __future__ import annotations
 
-import sqlite3
 import struct
 import zlib
 from collections.abc import Sequence
@@ -20,51 +14,26 @@ import msgspec
 
 from headway.errors import StoreDamaged
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.sql.database import Connection
 
-STATEMENT_ROWS = 256  # by one statement
-LARGE_STATEMENT_ROWS = 2048  # of a batch that has so many; times 6 columns it stays under SQLite's 32766 variables
 READ_ROWS = 2000
-COLUMNS = 6  # of a row, its run left out
 RUN_COLUMNS = "uid, run_id, spec, crc, status, fence, owner, owned_since, lease_until, cancel, error_floor, ended, nrows"
 
-_place = struct.Struct("<qqq").pack
+pack_place = struct.Struct("<qqq").pack
 _encode_spec = msgspec.msgpack.Encoder().encode
 _decode_spec = msgspec.msgpack.Decoder(RunSpec).decode
-_statements: dict[int, str] = {}
 
 
 def row_crc(uid: int, seq: int, row: Sequence[object]) -> int:
     """The checksum of `(kind, key, parent, body)` at its place. Raises TypeError or struct.error for a wrong type."""
     kind, key, parent, body = row
-    return zlib.crc32(b"".join((_place(uid, seq, kind), key, parent, body)))  # type: ignore[arg-type]
-
-
-def insert_rows(connection: sqlite3.Connection, uid: int, first_seq: int, rows: Sequence[Row]) -> None:
-    """Append rows to a run inside the caller's transaction."""
-    place, crc32, join = _place, zlib.crc32, b"".join
-    start, left = 0, len(rows)
-    while left:
-        most = LARGE_STATEMENT_ROWS if left >= LARGE_STATEMENT_ROWS else STATEMENT_ROWS
-        part = rows[start : start + most]
-        values: list[object] = [uid]
-        for seq, (kind, key, parent, body) in enumerate(part, first_seq + start):
-            values += (seq, kind, key, parent, body, crc32(join((place(uid, seq, kind), key, parent, body))))
-        size = 1 << (len(part) - 1).bit_length()
-        values += [None] * ((size - len(part)) * COLUMNS)
-        connection.execute(_statements.get(size) or _statement(size), values)
-        start, left = start + len(part), left - len(part)
-
-
-def _statement(size: int) -> str:
-    row = "(" + ",".join("?" * COLUMNS) + ")"
-    text = f"INSERT INTO record SELECT ?, * FROM (VALUES {','.join([row] * size)}) WHERE column1 IS NOT NULL"
-    return _statements.setdefault(size, text)
+    return zlib.crc32(b"".join((pack_place(uid, seq, kind), key, parent, body)))  # type: ignore[arg-type]
 
 
 Stored = tuple[int, int, bytes, bytes, bytes, int]
 
 
-def read_rows(connection: sqlite3.Connection, uid: int, after: int) -> list[Stored]:
+def read_rows(connection: Connection, uid: int, after: int) -> list[Stored]:
     """The next stored rows `(seq, kind, key, parent, body, crc)`, unchecked; an empty list at the end."""
     query = "SELECT seq, kind, key, parent, body, crc FROM record WHERE run=? AND seq>? ORDER BY seq LIMIT ?"
     return connection.execute(query, (uid, after, READ_ROWS)).fetchall()
@@ -72,7 +41,7 @@ def read_rows(connection: sqlite3.Connection, uid: int, after: int) -> list[Stor
 
 def whole_rows(uid: int, stored: Sequence[Stored], first_seq: int) -> list[tuple[int, Row]] | None:
     """The rows, if all of them have the bytes that were written and none is missing from `first_seq` on; the common case."""
-    place, crc32, join, make = _place, zlib.crc32, b"".join, tuple.__new__
+    place, crc32, join, make = pack_place, zlib.crc32, b"".join, tuple.__new__
     try:
         rows = [
             (seq, make(Row, (kind, key, parent, body)))
@@ -88,7 +57,7 @@ def check_row(uid: int, stored: Stored) -> Row | None:
     """The row, or None where it does not have the bytes that were written."""
     seq, kind, key, parent, body, crc = stored
     try:
-        if zlib.crc32(b"".join((_place(uid, seq, kind), key, parent, body))) == crc:
+        if zlib.crc32(b"".join((pack_place(uid, seq, kind), key, parent, body))) == crc:
             return Row(kind, key, parent, body)
     except (TypeError, struct.error):
         pass
@@ -155,7 +124,7 @@ def decode_run(stored: Sequence[object], where: str) -> RunInfo:
 
 def cache_crc(key: bytes, row: Row) -> int:
     """The checksum of an entry of the cache."""
-    return bytes_crc(key, _place(row.kind, 0, 0), *row[1:])
+    return bytes_crc(key, pack_place(row.kind, 0, 0), *row[1:])
 
 
 def signal_crc(uid: int, name: str, value: bytes, at: float) -> int:
@@ -163,14 +132,17 @@ def signal_crc(uid: int, name: str, value: bytes, at: float) -> int:
     return bytes_crc(struct.pack("<qd", uid, at), name.encode(), value)
 
 
-def insert_cache(connection: sqlite3.Connection, entries: Sequence[tuple[bytes, Row]]) -> None:
+def insert_cache(connection: Connection, entries: Sequence[tuple[bytes, Row]]) -> None:
     """Put entries into the cross-run cache; a newer one replaces an older one."""
     values = [(key, *row, cache_crc(key, row)) for key, row in entries]
-    query = "INSERT OR REPLACE INTO cache (key, kind, call, parent, body, crc) VALUES (?,?,?,?,?,?)"
+    query = (
+        "INSERT INTO cache (key, kind, call, parent, body, crc) VALUES (?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE "
+        "SET kind=excluded.kind, call=excluded.call, parent=excluded.parent, body=excluded.body, crc=excluded.crc"
+    )
     connection.executemany(query, values)
 
 
-def read_cache(connection: sqlite3.Connection, key: bytes) -> Row | None:
+def read_cache(connection: Connection, key: bytes) -> Row | None:
     """The cache's row for this key. Raises StoreDamaged where it is not what was written."""
     query = "SELECT kind, call, parent, body, crc FROM cache WHERE key=?"
     stored = connection.execute(query, (key,)).fetchone()
@@ -182,7 +154,7 @@ def read_cache(connection: sqlite3.Connection, key: bytes) -> Row | None:
     raise StoreDamaged(f"the cached result {key.hex()} is damaged: run `headway doctor --repair` to drop it")
 
 
-def insert_rejected(connection: sqlite3.Connection, lease: Lease, first_seq: int, rows: Sequence[Row], now: float) -> None:
+def insert_rejected(connection: Connection, lease: Lease, first_seq: int, rows: Sequence[Row], now: float) -> None:
     """Keep aside what a late writer brought."""
     values = [(lease.uid, lease.fence, seq, *row, now) for seq, row in enumerate(rows, first_seq)]
     connection.executemany("INSERT INTO rejected (run, fence, seq, kind, key, parent, body, at) VALUES (?,?,?,?,?,?,?,?)", values)
@@ -194,7 +166,7 @@ def whole_signal(uid: object, name: object, value: object, at: object, crc: obje
     return typed and signal_crc(uid, name, value, at) == crc  # type: ignore[arg-type]  # the sum tells of a wrong type
 
 
-def read_signals(connection: sqlite3.Connection, uid: int, after: int) -> list[Signal]:
+def read_signals(connection: Connection, uid: int, after: int) -> list[Signal]:
     """The signals sent to a run, oldest first. Raises StoreDamaged where one is not what was written."""
     query = "SELECT number, name, value, at, crc FROM signal WHERE run=? AND number>? ORDER BY number"
     signals = []
