@@ -226,6 +226,10 @@ class StoreFull(StoreError, OSError):
     """The disk (or quota) is full, or the disk refuses to write. What was committed before is safe."""
 
 
+class StoreNotReplicated(StoreError):
+    """A commit is on one server alone, although standbys were to have it: it is not reported as durable."""
+
+
 class LeaseLost(StoreError):
     """Another driver took this run over; what this one writes from now on is rejected."""
 

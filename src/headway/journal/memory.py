@@ -253,7 +253,7 @@ class MemoryStore:
         with self._lock:
             return [signal for to, signal in self._signals if to == uid and signal.number > after]
 
-    def data_version(self) -> int:
+    def data_version(self, uid: int) -> int:
         return self._changes
 
     # collections

@@ -110,8 +110,9 @@ class Store(Protocol):
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]: ...
 
-    def data_version(self) -> int:
-        """A number that differs when another connection may have written since the last call. Cheap enough to ask often."""
+    def data_version(self, uid: int) -> int:
+        """A number that differs when somebody may have written what a run is to hear of since the last call: a cancel, a signal, a
+        limit or a result that is shared. Cheap enough to ask often."""
 
     # collections
     def append_items(self, name: str, items: Sequence[Item]) -> list[int]:

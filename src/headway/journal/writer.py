@@ -51,7 +51,7 @@ class Upkeep:
 
     def look(self) -> None:
         store, lease, log = self._log.store, self._log.lease, self._log
-        version = store.data_version()
+        version = store.data_version(lease.uid)
         if version == self._version:
             return
         self._version = version

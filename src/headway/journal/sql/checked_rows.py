@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -185,3 +185,35 @@ def whole_cache(key: object, row: Row, crc: object) -> bool:
         return cache_crc(key, row) == crc  # type: ignore[arg-type]  # the sum tells of a wrong type
     except (TypeError, struct.error):
         return False
+
+
+def read_parts(
+    read: Callable[[int], list[Stored]],
+    run: RunInfo,
+    after: int,
+    *,
+    skip_damaged: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[list[tuple[int, Row]]]:
+    """The rows of a run in order, verified, part by part as `read` finds those after a seq. Raises StoreDamaged where one is missing or
+    is not what was written, unless `skip_damaged`. `check` is called before that, and may raise what the real reason is."""
+    last = after
+    while stored := read(last):
+        part = whole_rows(run.uid, stored, last + 1)
+        if part is not None:
+            last = stored[-1][0]
+            yield part
+            continue
+        part = []
+        for one in stored:
+            row = check_row(run.uid, one)
+            if row is not None and (skip_damaged or one[0] == last + 1):
+                part.append((one[0], row))
+            elif not skip_damaged:
+                check()
+                raise make_row_damaged(run, last + 1, one)
+            last = next_seq(last, one[0])
+        yield part
+    if last < run.nrows and not skip_damaged:
+        check()
+        raise make_row_damaged(run, last + 1, None)

@@ -218,27 +218,8 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
     def _parts(
         self, read: Callable[[int], list[checked_rows.Stored]], uid: int, after: int, *, skip_damaged: bool = False
     ) -> Iterator[list[tuple[int, Row]]]:
-        expected = self.reading(lambda connection: self._by_uid(connection, uid))
-        last = after
-        while stored := read(last):
-            part = checked_rows.whole_rows(uid, stored, last + 1)
-            if part is not None:
-                last = stored[-1][0]
-                yield part
-                continue
-            part = []
-            for one in stored:
-                row = checked_rows.check_row(uid, one)
-                if row is not None and (skip_damaged or one[0] == last + 1):
-                    part.append((one[0], row))
-                elif not skip_damaged:
-                    self.check_unchanged()
-                    raise checked_rows.make_row_damaged(expected, last + 1, one)
-                last = checked_rows.next_seq(last, one[0])
-            yield part
-        if last < expected.nrows and not skip_damaged:
-            self.check_unchanged()
-            raise checked_rows.make_row_damaged(expected, last + 1, None)
+        run = self.reading(lambda connection: self._by_uid(connection, uid))
+        return checked_rows.read_parts(read, run, after, skip_damaged=skip_damaged, check=self.check_unchanged)
 
     def cached(self, key: bytes) -> Row | None:
         return self.reading(lambda connection: checked_rows.read_cache(connection, key))
@@ -271,5 +252,5 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
         return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
 
-    def data_version(self) -> int:
+    def data_version(self, uid: int) -> int:
         return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))

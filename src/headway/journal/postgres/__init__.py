@@ -1,0 +1,1 @@
+"""The store of many machines: a Postgres database, with large blobs beside it."""
