@@ -33,6 +33,7 @@ EXTRAS = {
     "ortools": "solvers",
     "pandas": "tables",
     "polars": "tables",
+    "psycopg": "postgres",
     "pyarrow": "tables",
     "pydantic": "agents",
     "pydantic_ai": "agents",

@@ -7,20 +7,25 @@ outlives its process has no such excuse, and a test says so. Tests must never as
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headway.journal.memory import MemoryStore
 from headway.journal.open import open_store
+from headway.journal.postgres import schema as postgres_schema
+from headway.journal.postgres.address import parse_address
 from headway.journal.records import Lease, Row, RunSpec
 from headway.journal.sqlite import schema
 from headway.journal.sqlite.store import BLOBS, SqliteStore
 from headway.journal.store import Store
 from headway.sim.store import SimStore
+from postgres_server import shared_server
 
 TTL_S = 30.0
 
@@ -124,6 +129,66 @@ SUBJECTS = [
     Subject("memory", make=lambda _: MemoryStore(), rejected=_rejected_in_object, damage_blob=_damage_blob_in_object),
     Subject("simulated", make=lambda _: SimStore(), rejected=_rejected_in_object, damage_blob=_damage_blob_in_object),
 ]
+
+# --- the database ------------------------------------------------------------------------------------------------------
+
+
+def _make_in_postgres(path: Path) -> Store:
+    schema = f"s{hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()}"
+    return open_store(f"{shared_server().url}?schema={schema}&blobs={path}")
+
+
+def _in_postgres(url: str, query: str, *values: object) -> list[Any]:
+    import psycopg
+
+    address = parse_address(url)
+    with psycopg.connect(address.conninfo, autocommit=True, options=f"-csearch_path={address.schema}") as connection:
+        done = connection.execute(query, values or None)
+        return done.fetchall() if done.description else []
+
+
+def _rejected_in_postgres(store: Store, uid: int) -> list[tuple[int, int, Row]]:
+    query = "SELECT fence, seq, kind, key, parent, body FROM rejected WHERE run=%s ORDER BY id"
+    return [(fence, seq, Row(*row)) for fence, seq, *row in _in_postgres(store.url, query, uid)]
+
+
+def _damage_blob_in_postgres(store: Store, digest: bytes) -> None:
+    query = "UPDATE blob SET data=set_byte(data, length(data) / 2, get_byte(data, length(data) / 2) # 1) WHERE digest=%s"
+    _in_postgres(store.url, query, digest)
+    large = Path(parse_address(store.url).blobs) / BLOBS / digest.hex()[:2] / digest.hex()[2:]
+    if large.exists():
+        data = bytearray(large.read_bytes())
+        data[len(data) // 2] ^= 1
+        large.write_bytes(data)
+
+
+def _damage_row_in_postgres(url: str, uid: int, seq: int) -> None:
+    _in_postgres(url, "UPDATE record SET body='\\xff' WHERE run=%s AND seq=%s", uid, seq)
+
+
+def _write_newer_postgres(url: str) -> tuple[int, int]:
+    _in_postgres(url, "UPDATE version SET number=%s", postgres_schema.VERSION + 1)
+    return postgres_schema.VERSION + 1, postgres_schema.VERSION
+
+
+def _tables(url: str) -> object:
+    schema = parse_address(url).schema
+    names = _in_postgres(url, "SELECT tablename FROM pg_tables WHERE schemaname=%s ORDER BY 1", schema)
+    return {name: _in_postgres(url, f"SELECT * FROM {name} ORDER BY 1, 2") for (name,) in names}
+
+
+SUBJECTS.append(
+    Subject(
+        "postgres",
+        make=_make_in_postgres,
+        rejected=_rejected_in_postgres,
+        damage_blob=_damage_blob_in_postgres,
+        open_again=open_store,
+        damage_row=_damage_row_in_postgres,
+        write_newer=_write_newer_postgres,
+        contents=_tables,
+    )
+)
 
 LASTING = [subject for subject in SUBJECTS if subject.open_again is not None]
 

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 from midway import Midway, Rival
+from word import await_change, steady_version
 
 from headway.journal.records import NO_PARENT, Row, RunSpec, RunStatus
 
@@ -175,11 +176,9 @@ CHANGES = {
 def test_a_change_is_noticed_once_by_every_opening_and_can_be_read_then(openings, change):
     store, beside = openings(), openings()
     lease = begin(store)
-    before = beside.data_version()
-    assert beside.data_version() == before
+    before = steady_version(beside, lease.uid)
     runs, signals = beside.runs(), beside.signals(lease.uid)
     change(store, lease)
-    after = beside.data_version()
-    assert after != before
-    assert beside.data_version() == after
+    await_change(beside, lease.uid, before)
+    assert steady_version(beside, lease.uid) != before
     assert (beside.runs(), beside.signals(lease.uid), beside.cached(KEY)) != (runs, signals, None)

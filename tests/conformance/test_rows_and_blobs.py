@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from word import await_change, steady_version
 
 from headway.errors import LeaseLost, UnknownRun
 from headway.journal.owner import this_process
@@ -90,9 +91,9 @@ def test_a_late_writer_does_not_reach_the_cache(store, lease, make_row):
 def test_signals_are_numbered_and_belong_to_their_run(store, lease):
     sea = store.create_run(RunSpec(run_id="sea", task="t"))
     first = store.send_signal("sky", "go", b"1", 1.0)
-    other = store.send_signal("sea", "go", b"2", 2.0)
+    store.send_signal("sea", "go", b"2", 2.0)
     second = store.send_signal("sky", "stop", b"3", 3.0)
-    assert first < other < second
+    assert first < second
     assert [(s.number, s.name, s.value, s.at) for s in store.signals(lease.uid)] == [
         (first, "go", b"1", 1.0),
         (second, "stop", b"3", 3.0),
@@ -104,22 +105,26 @@ def test_signals_are_numbered_and_belong_to_their_run(store, lease):
 
 
 def test_a_change_is_noticed(store, lease):
-    before = store.data_version()
-    assert store.data_version() == before
+    before = steady_version(store, lease.uid)
     store.request_cancel("sky", 1.0)
-    assert store.data_version() != before
+    await_change(store, lease.uid, before)
 
 
-def test_signals_are_never_numbered_as_one_that_is_forgotten(subject, tmp_path):
+def test_a_run_that_is_made_again_has_no_signal_of_the_one_that_is_forgotten(subject, tmp_path):
     store = subject.make(tmp_path / "store")
-    numbers = []
-    for _ in range(3):
-        store.create_run(RunSpec(run_id="sea", task="t"))
-        numbers.append(store.send_signal("sea", "go", b"", 1.0))
+    for value in (b"1", b"2", b"3"):
+        uid = store.create_run(RunSpec(run_id="sea", task="t")).uid
+        store.send_signal("sea", "go", value, 1.0)
+        assert [sent.value for sent in store.signals(uid)] == [value]
         store.delete_run("sea", 2.0)
         store = subject.reopen(store)
     store.close()
-    assert sorted(set(numbers)) == numbers
+
+
+def test_a_fork_numbers_its_signals_after_those_of_its_source(store, lease):
+    of_source = [store.send_signal("sky", "go", b"", 1.0) for _ in range(3)]
+    store.fork_run(RunSpec(run_id="fork", task="t"), lease.uid, lambda seq, row: True)
+    assert store.send_signal("fork", "go", b"", 2.0) > max(of_source)
 
 
 def place(store, holder, now, *, used=0, wants=1, capacity=1, ttl_s=10.0):

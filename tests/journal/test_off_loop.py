@@ -32,7 +32,7 @@ USES: dict[str, Callable[[SqliteStore], Any]] = {
     "send_signal": lambda store: store.send_signal("sky", "go", b"", 1.0),
     "signals": lambda store: store.signals(1),
     "share": lambda store: store.share("me", (), (), 1.0, 30.0),
-    "data_version": lambda store: store.data_version(),
+    "data_version": lambda store: store.data_version(1),
     "delete_run": lambda store: store.delete_run("sky", 1.0),
     "close": lambda store: store.close(),
 }

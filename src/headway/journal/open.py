@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from headway.errors import StoreError
 from headway.journal.memory import MemoryStore
-from headway.journal.place import KINDS, has_database, name_place, no_store
+from headway.journal.place import KINDS, MEMORY, has_database, name_place, no_store
 from headway.journal.sqlite.store import BLOBS, SqliteStore
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def open_store(store: str | Path | Store | None = None) -> Store:
     place = _place(store)
     if isinstance(place, Path):
         return SqliteStore(place)
-    return MemoryStore() if isinstance(place, str) else place
+    if place == MEMORY:
+        return MemoryStore()
+    return _open_postgres(place) if isinstance(place, str) else place
 
 
 def open_existing(store: str | Path | Store | None = None) -> Store:
@@ -41,6 +43,8 @@ def open_to_read(store: str | Path | Store | None = None) -> Store:
     """Open a store that must be there, to look at it: nothing is made or written, and no permission to write is needed. Raises
     StoreError, naming stores nearby."""
     place = _place(store)
+    if isinstance(place, str) and place != MEMORY:
+        return _open_postgres(place, readonly=True)
     if not isinstance(place, Path):
         return open_store(place)
     _check_there(place)
@@ -53,8 +57,14 @@ def find_store(store: str | Path | Store) -> Store | None:
     return None if isinstance(place, Path) and not has_database(place) else open_to_read(place)
 
 
+def _open_postgres(url: str, *, readonly: bool = False) -> Store:
+    from headway.journal.postgres.store import PostgresStore  # only now: a folder needs nothing of it
+
+    return PostgresStore(url, readonly=readonly)
+
+
 def _place(store: str | Path | Store | None) -> str | Path | Store:
-    """A folder as a Path, ":memory:" as a text, or a store that is open."""
+    """A folder as a Path, ":memory:" or a URL as a text, or a store that is open."""
     if store is None:
         return Path(DEFAULT_STORE)
     if isinstance(store, str | bytes | os.PathLike):

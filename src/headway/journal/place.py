@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headway.errors import StoreError
+from headway.journal.postgres.address import is_address
 from headway.journal.sqlite.schema import DATABASE
 
 MEMORY = ":memory:"
-KINDS = "a store is a folder, such as store='.headway', ':memory:', or None to keep nothing"
+KINDS = "a store is a folder, such as store='.headway', a URL such as 'postgresql://user@host/name', ':memory:', or None to keep nothing"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # one slash is what `Path` leaves of two; a drive has one letter
 _SCHEME = re.compile(
     r"(postgres|postgresql|mysql|sqlite3?|duckdb|redis|mongodb|s3|gs|gcs|az|abfss?|hdfs|https?|file):", re.IGNORECASE
@@ -26,7 +27,7 @@ _MOST_NEIGHBOURS = 1000
 
 
 def name_place(store: str | bytes | os.PathLike[str]) -> str | Path:
-    """The folder that a user means, with `~` expanded, or MEMORY. Raises StoreError for what names neither.
+    """The folder that a user means, with `~` expanded, or MEMORY or a URL as it is. Raises StoreError for what names none.
 
     >>> name_place("runs/sky"), name_place(":memory:")
     (PosixPath('runs/sky'), ':memory:')
@@ -37,8 +38,8 @@ def name_place(store: str | bytes | os.PathLike[str]) -> str | Path:
     text = os.fspath(store)
     if not isinstance(text, str):
         raise StoreError(f"store={text!r}: {KINDS}")
-    if text == MEMORY:
-        return MEMORY
+    if text == MEMORY or is_address(text):
+        return text
     if not text.strip():
         raise StoreError(f"store={text!r} names no folder: {KINDS}")
     if found := _URL.match(text) or _SCHEME.match(text):

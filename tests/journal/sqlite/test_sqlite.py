@@ -252,10 +252,11 @@ def test_a_lock_that_is_held_too_long_is_explained(folder, monkeypatch):
 def test_two_connections_notice_each_other(folder):
     with SqliteStore(folder) as store, SqliteStore(folder) as other:
         start(store)
-        before = other.data_version()
-        assert other.data_version() == before
+        uid = other.run("sky").uid
+        before = other.data_version(uid)
+        assert other.data_version(uid) == before
         store.request_cancel("sky", 1.0)
-        assert other.data_version() != before
+        assert other.data_version(uid) != before
         assert other.run("sky").cancel_requested
 
 

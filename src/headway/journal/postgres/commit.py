@@ -3,9 +3,9 @@
 The statement moves the run's row count under its fence and appends the rows to what it moved. So it does all or nothing, and never
 twice: it finds the count where it is to be, or it changes nothing.
 
-Where the connection breaks inside, nobody knows which it was. `look` then takes the run's row lock, which waits for a first try that
-still lives on the server, and after that, as a statement of its own, reads the checksums of the rows. In one statement with the
-lock it would not do: that waits for the lock, and then sees the new run beside the rows of before.
+Where the connection breaks inside, nobody knows which it was. Then the run's row lock is taken, which waits for a first try that
+still lives on the server, and after that, as a statement of its own, the checksums of the rows are read. In one statement with
+the lock it would not do: that waits for the lock, and then sees the new run beside the rows of before.
 """
 
 from __future__ import annotations
@@ -112,26 +112,28 @@ def give_back(statements: Statements, group: Group) -> None:
     statements.execute(f"WITH moved AS ({_END}), {_DROP_ALL} SELECT 1 FROM moved", values)
 
 
-def look(group: Group, columns: list[list[Any]], run: RunInfo | None, stored: list[tuple[int, int]]) -> Standing:
-    """What there is of a group, by the run and the checksums `(seq, crc)` of its rows as they are now. Raises StoreDamaged where the
-    store has gone back behind what it had reported, and StoreError where the group can never follow."""
+def look(
+    group: Group, columns: list[list[Any]], run: RunInfo | None, stored: list[tuple[int, int]] | None, reported: int
+) -> Standing:
+    """What there is of a group, by the run and the checksums `(seq, crc)` of its rows as they are now; None where nothing of it can
+    have come there before. Raises StoreDamaged where the store has gone back behind the `reported` rows that were durable, and StoreError where the group can never follow."""
     lease = group.lease
     if run is None:
         return Standing.LOST
     held = (run.fence, run.owner) == (lease.fence, lease.owner)
-    if group.rows:
+    if stored is not None and group.rows:
         if stored == list(zip(columns[0], columns[5], strict=True)):
             return Standing.DURABLE
-    elif run.fence == lease.fence and not run.owner:
+    elif stored is not None and run.fence == lease.fence and not run.owner:
         return Standing.DURABLE  # it was given back by the ending that was sent
     if not held:
         return Standing.LOST
-    if run.nrows < group.first_seq - 1:
+    if run.nrows < reported:
         raise StoreDamaged(
-            f"run {lease.run_id!r} has {run.nrows} rows and had {group.first_seq - 1} durable ones before: the server went back to an "
-            "earlier state, as after a failover to a standby that lacked the last commits. Nothing more is reported as durable; "
+            f"run {lease.run_id!r} has {run.nrows} rows and had {reported} durable ones before: the server went back to "
+            "an earlier state, as after a failover to a standby that lacked the last commits. Nothing more is reported as durable; "
             "resume the run, and what is missing is done again"
         )
-    if run.nrows >= group.first_seq:
+    if run.nrows != group.first_seq - 1:
         raise make_gap_error(run, group.first_seq)
     return Standing.ABSENT

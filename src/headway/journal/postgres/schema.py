@@ -1,7 +1,7 @@
 """The tables of a store in Postgres, and how older ones become these.
 
-A migration only adds: drivers of the version before go on beside it. It takes its locks with a short patience and is tried again, so
-that it never stands in a queue in front of live drivers; an index is built by itself, concurrently, after the rest. The schema's
+A migration only adds: drivers of the version before go on beside it. It takes its locks with a short patience and is tried again,
+so that it never stands in a queue in front of live drivers; an index is built by itself, concurrently, after the rest. The schema's
 version is the number of migrations. A schema of a newer Headway is refused, and nothing of it changes.
 """
 
@@ -43,7 +43,8 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE {}.record ALTER body SET STORAGE EXTERNAL",
             """CREATE TABLE {}.rejected (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run bigint NOT NULL, fence bigint NOT NULL, seq bigint NOT NULL,
-            kind smallint NOT NULL, key bytea NOT NULL, parent bytea NOT NULL, body bytea NOT NULL, at double precision NOT NULL)""",
+            kind smallint NOT NULL, key bytea NOT NULL, parent bytea NOT NULL, body bytea NOT NULL,
+            at double precision NOT NULL)""",
             """CREATE TABLE {}.signal (
             run bigint NOT NULL, number bigint NOT NULL, name text NOT NULL, value bytea NOT NULL, at double precision NOT NULL,
             crc bigint NOT NULL, token bytea NOT NULL, PRIMARY KEY (run, number), UNIQUE (run, token))""",

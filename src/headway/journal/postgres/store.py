@@ -8,6 +8,7 @@ Time comes from whoever asks, as everywhere, and is taken to the server's clock:
 
 from __future__ import annotations
 
+import functools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from headway.journal.postgres.troubles import ConnectionLost
 from headway.journal.postgres.word import SHARED, Listener, Teller
 from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Reply, Waits, Wish
+from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.sql import checked_rows
 from headway.journal.sql.claims import SharedClaims, end_claims
@@ -58,6 +60,7 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
         self._url = address.url
         self._ahead_s = 0.0  # the server's clock is ahead of this machine's
         self._large = LargeBlobs(address.blobs)
+        self._reported: dict[tuple[int, int], int] = {}  # by run and fence: rows that were reported as durable
         super().__init__(address, readonly=readonly)
         self._listener = Listener.join(address)
         self._teller = Teller(address)
@@ -265,30 +268,30 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
         ending: Ending | None = None,
     ) -> None:
         group = commits.Group(lease, first_seq, rows, cache, ending, now + self._ahead_s)
-        columns, until, is_sent = group.columns(), time.monotonic() + lease.ttl_s, False
-        while True:
+        columns, until, is_unknown = group.columns(), time.monotonic() + lease.ttl_s, False
+        standing = commits.Standing.ABSENT
+        while standing is commits.Standing.ABSENT:
             try:
                 with self.talking() as statements:
-                    is_sent = is_sent or commits.append(statements, group, columns)
-                    standing = commits.Standing.DURABLE if is_sent else None
+                    if commits.append(statements, group, columns):
+                        break
             except ConnectionLost:
-                standing = None
-            if standing is None:
-                standing = self.insist(lambda: self._look(group, columns), max(0.0, until - time.monotonic()))
-            if standing is not commits.Standing.ABSENT:
-                break
-            is_sent = False
+                is_unknown = True
+            look = functools.partial(self._look, group, columns, is_unknown)
+            standing = self.insist(look, max(0.0, until - time.monotonic()))
         if standing is commits.Standing.LOST:
             self._reject(group)
+        self._reported[lease.uid, lease.fence] = group.last_seq
         if cache or ending is not None:
             self._teller.tell(SHARED)
 
-    def _look(self, group: commits.Group, columns: list[list[Any]]) -> commits.Standing:
+    def _look(self, group: commits.Group, columns: list[list[Any]], is_unknown: bool) -> commits.Standing:
         with self.writing() as connection:
             run = self._find(connection, "uid=?", group.lease.uid, "FOR UPDATE")
             query = "SELECT seq, crc FROM record WHERE run=? AND seq BETWEEN ? AND ? ORDER BY seq"  # after the lock, never with it
-            stored = connection.execute(query, (group.lease.uid, group.first_seq, group.last_seq)).fetchall()
-        return commits.look(group, columns, run, stored)
+            there = connection.execute(query, (group.lease.uid, group.first_seq, group.last_seq)).fetchall()
+        stored = there if is_unknown else None
+        return commits.look(group, columns, run, stored, self._reported.get((group.lease.uid, group.lease.fence), 0))
 
     def _reject(self, group: commits.Group) -> None:
         """Keep aside what came too late. Raises LeaseLost."""

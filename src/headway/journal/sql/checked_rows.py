@@ -195,8 +195,8 @@ def read_parts(
     skip_damaged: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[list[tuple[int, Row]]]:
-    """The rows of a run in order, verified, part by part as `read` finds those after a seq. Raises StoreDamaged where one is missing or
-    is not what was written, unless `skip_damaged`. `check` is called before that, and may raise what the real reason is."""
+    """The rows of a run in order, verified, part by part as `read` finds those after a seq. Raises StoreDamaged where one is
+    missing or is not what was written, unless `skip_damaged`. `check` is called before that, and may raise the real reason."""
     last = after
     while stored := read(last):
         part = whole_rows(run.uid, stored, last + 1)

@@ -11,7 +11,7 @@ from headway.journal.owner import is_alive
 from headway.journal.shared.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
 from headway.journal.sql.database import Connection, Tables
 
-TABLE = "CREATE TABLE IF NOT EXISTS shared_limit (name TEXT PRIMARY KEY, board BLOB NOT NULL, until REAL NOT NULL) WITHOUT ROWID"
+TABLES = "CREATE TABLE shared_limit (name TEXT PRIMARY KEY, board BLOB NOT NULL, until REAL NOT NULL) WITHOUT ROWID;"
 _PUT = (
     "INSERT INTO shared_limit (name, board, until) VALUES (?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET board=excluded.board, until=excluded.until"
@@ -23,18 +23,17 @@ _decode = msgspec.msgpack.Decoder(Board).decode
 class SharedLimits(Tables):
     """The part of a store that keeps limits."""
 
-    _has_limits = False
+    _has_swept = False
 
     def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
         names = [ask.name for ask in asks]
-        if self._has_limits:  # who only waits writes nothing
+        if self._has_swept:  # who only waits writes nothing
             before = self.reading(lambda connection: _read_boards(connection, names))
             grants, after = share_out(before, holder, asks, wants, now, ttl_s)
             if not any(is_changed(before.get(ask.name), after[ask.name], ask) for ask in asks):
                 return grants
         with self.writing(*[f"limit {name}" for name in names]) as connection:
-            if not self._has_limits:
-                connection.execute(TABLE)
+            if not self._has_swept:
                 _sweep(connection, names, now)
             before = _read_boards(connection, names)
             grants, after = share_out(before, holder, asks, wants, now, ttl_s)
@@ -43,34 +42,36 @@ class SharedLimits(Tables):
                     connection.execute("DELETE FROM shared_limit WHERE name=?", (name,))
                 else:
                     connection.execute(_PUT, (name, _encode(board), until))
-        self._has_limits = True
+        self._has_swept = True
         return grants
 
     def is_wanted(self, holder: str, names: Sequence[str], now: float) -> bool:
         """Whether another process waits for a place in one of these limits. Cheap enough to ask often."""
-        boards = self.reading(lambda connection: _read_boards(connection, names)) if self._has_limits else {}
+        boards = self.reading(lambda connection: _read_boards(connection, names)) if self._has_swept else {}
         return any_wants(boards.values(), holder, now)
 
 
 def _sweep(connection: Connection, asked: Sequence[str], now: float) -> None:
     """Drop the boards of which nothing matters any more. A process that lives holds its places however long it was silent."""
-    names = [name for (name,) in connection.execute("SELECT name FROM shared_limit").fetchall() if name not in asked]
-    boards = _read_boards(connection, names)
-    for name in names:
-        board = boards.get(name, Board())
+    for name, stored in connection.execute("SELECT name, board FROM shared_limit").fetchall():
+        board = _decode_board(stored) or Board()
         board.look(now)
         board.forget("", is_alive)
-        if board.ends() == -math.inf:
-            connection.execute("DELETE FROM shared_limit WHERE name=?", (name,))
+        if name not in asked and board.ends() == -math.inf:  # and is as it was read: another process may use it now
+            connection.execute("DELETE FROM shared_limit WHERE name=? AND board=?", (name, stored))
 
 
 def _read_boards(connection: Connection, names: Sequence[str]) -> dict[str, Board]:
     found = {}
     for name in names:
         stored = connection.execute("SELECT board FROM shared_limit WHERE name=?", (name,)).fetchone()
-        if stored is not None:
-            try:
-                found[name] = _decode(stored[0])
-            except (msgspec.MsgspecError, TypeError):  # damaged: what it held is over in a moment, and nothing else depends on it
-                continue
+        if stored is not None and (board := _decode_board(stored[0])) is not None:
+            found[name] = board
     return found
+
+
+def _decode_board(stored: object) -> Board | None:
+    try:
+        return _decode(stored)  # type: ignore[arg-type]  # the decoder tells of a wrong type
+    except (msgspec.MsgspecError, TypeError):  # damaged: what it held is over in a moment, and nothing else depends on it
+        return None

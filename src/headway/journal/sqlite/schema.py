@@ -19,14 +19,14 @@ import sqlite3
 from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
-from headway.journal.sql import claims, items
+from headway.journal.sql import claims, items, limits
 from headway.journal.sqlite.locks import NOTICE, descriptor_of, holders, is_busy, wait_for_lock
 from headway.storage.files import sync_folder as sync_folder
 
 DATABASE = "journal.db"
 BUILDING = "journal.db.new-"
 APPLICATION_ID = 0x48647779  # "Hdwy"
-VERSION = 2
+VERSION = 3
 BUSY_TIMEOUT_S = 30.0
 HEADER_BYTES = 100
 SAFE = "what was committed is safe"
@@ -112,7 +112,7 @@ def write_empty(path: Path) -> None:
         connection.execute("PRAGMA journal_mode=MEMORY")
         connection.executescript(
             f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};"
-            f"{TABLES}{items.TABLES}{claims.TABLES}COMMIT;"
+            f"{TABLES}{items.TABLES}{claims.TABLES}{limits.TABLES}COMMIT;"
         )
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
