@@ -18,7 +18,10 @@ from headway.journal.postgres.address import is_address
 from headway.journal.sqlite.schema import DATABASE
 
 MEMORY = ":memory:"
-KINDS = "a store is a folder, such as store='.headway', a URL such as 'postgresql://user@host/name', ':memory:', or None to keep nothing"
+KINDS = (
+    "a store is a folder, such as store='.headway', a database, such as 'postgresql://user@host/name', ':memory:', "
+    "or None to keep nothing"
+)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # one slash is what `Path` leaves of two; a drive has one letter
 _SCHEME = re.compile(
     r"(postgres|postgresql|mysql|sqlite3?|duckdb|redis|mongodb|s3|gs|gcs|az|abfss?|hdfs|https?|file):", re.IGNORECASE

@@ -115,8 +115,9 @@ def give_back(statements: Statements, group: Group) -> None:
 def look(
     group: Group, columns: list[list[Any]], run: RunInfo | None, stored: list[tuple[int, int]] | None, reported: int
 ) -> Standing:
-    """What there is of a group, by the run and the checksums `(seq, crc)` of its rows as they are now; None where nothing of it can
-    have come there before. Raises StoreDamaged where the store has gone back behind the `reported` rows that were durable, and StoreError where the group can never follow."""
+    """What there is of a group, by the run and the checksums `(seq, crc)` of its rows as they are now; None where no try of it can
+    have come there. Raises StoreDamaged where the store has gone back behind the `reported` rows that were durable, and StoreError
+    where the group can never follow."""
     lease = group.lease
     if run is None:
         return Standing.LOST
