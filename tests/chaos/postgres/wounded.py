@@ -1,0 +1,87 @@
+"""A Postgres server that is hurt: its backends, its postmaster, its disk and its standby."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from postgres_server import PATIENCE_S, Server
+
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "16MB", "max_connections": "60"}
+LOOK_S = 0.01
+
+
+class WoundedServer(Server):
+    """A server with hands on its processes."""
+
+    def ask(self, query: str, *values: Any) -> list[Any]:
+        """Ask it by a connection that no test hurts."""
+        with psycopg.connect(self.url, autocommit=True, application_name="by hand") as connection:
+            cursor = connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def backends(self, where: str = "true") -> list[int]:
+        """The processes of clients, without those by hand."""
+        query = "SELECT pid FROM pg_stat_activity WHERE backend_type='client backend' AND application_name<>'by hand' AND "
+        return [pid for (pid,) in self.ask(query + where)]
+
+    def children(self) -> list[int]:
+        """All processes below the postmaster."""
+        assert self.process is not None
+        return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+
+    def terminate_backends(self, most: int = 1) -> int:
+        """End sessions as an administrator does. Returns how many."""
+        query = (
+            "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE backend_type='client backend' "
+            "AND application_name<>'by hand' ORDER BY random() LIMIT %s) AS chosen"
+        )
+        return int(self.ask(query, most)[0][0])
+
+    def kill_backend(self) -> bool:
+        """SIGKILL one: the postmaster ends all others and recovers. Return whether there was one."""
+        with contextlib.suppress(psycopg.OperationalError):  # it is not back from the last time
+            for pid in self.backends():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    return True
+        return False
+
+    def kill_postmaster(self) -> None:
+        """SIGKILL the postmaster; its children end by themselves when they notice. Then start it again."""
+        assert self.process is not None
+        left = self.children()
+        self.process.kill()
+        self.process.wait()
+        until = time.monotonic() + PATIENCE_S
+        while any(Path(f"/proc/{pid}").exists() for pid in left):  # they hold its shared memory
+            assert time.monotonic() < until, "backends outlive their postmaster"
+            time.sleep(LOOK_S)
+        self.process = None
+        self.start()
+
+    def crash(self) -> None:
+        """`pg_ctl stop -m immediate`, and start it again."""
+        self.stop(signal.SIGQUIT)
+        self.start()
+
+    @contextlib.contextmanager
+    def frozen(self, pids: list[int]) -> Iterator[None]:
+        """SIGSTOP some of its processes for a while."""
+        stopped = []
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append(pid)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
