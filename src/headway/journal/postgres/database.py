@@ -81,6 +81,7 @@ class Link:
         self.pid = 0
         self._address = address
         self._writes = writes
+        self._session: tuple[int, Any] | None = None  # the newest one for writing: its process and when that began
         self._statements: Statements | None = None
         self._unreplicated = False
 
@@ -96,6 +97,7 @@ class Link:
             self.pid = raw.info.backend_pid if self._address.listens else 0
             self._statements = Statements(raw, self._address.schema)
             if self._writes:
+                self._end_session_before(raw)
                 self._check_durable(raw)
         return self._statements
 
@@ -115,6 +117,17 @@ class Link:
 
     def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
         self._unreplicated |= _NOT_REPLICATED in (notice.message_primary or "")
+
+    def _end_session_before(self, raw: psycopg.Connection[Any]) -> None:
+        """End the session of the connection that was lost. The server may not have heard of that, and then the session would keep
+        what it has locked from the next one."""
+        if self._session is not None:
+            raw.execute(
+                "SELECT pg_terminate_backend(%s) FROM pg_stat_get_activity(%s) WHERE backend_start=%s",
+                (self._session[0], *self._session),
+            )
+        found = raw.execute("SELECT pid, backend_start FROM pg_stat_get_activity(%s)", (self.pid,)).fetchone() if self.pid else None
+        self._session = found
 
     def _check_durable(self, raw: psycopg.Connection[Any]) -> None:
         """A commit that returns is to be on the disk."""

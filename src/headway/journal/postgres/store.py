@@ -290,6 +290,9 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
             run = self._find(connection, "uid=?", group.lease.uid, "FOR UPDATE")
             query = "SELECT seq, crc FROM record WHERE run=? AND seq BETWEEN ? AND ? ORDER BY seq"  # after the lock, never with it
             there = connection.execute(query, (group.lease.uid, group.first_seq, group.last_seq)).fetchall()
+            if is_unknown:  # by a new session, which whoever takes the run over has to know
+                query = f"UPDATE run SET {self._backend()} WHERE uid=? AND fence=? AND owner=?"
+                connection.execute(query, (group.lease.uid, group.lease.fence, group.lease.owner))
         stored = there if is_unknown else None
         return commits.look(group, columns, run, stored, self._reported.get((group.lease.uid, group.lease.fence), 0))
 
