@@ -57,6 +57,13 @@ class Server:
     """One server, with its data in a folder of its own."""
 
     def __init__(self, **settings: str) -> None:
+        self.prepare(**settings)
+        self._run("initdb", "-D", str(self.data), "-U", "headway", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        self.start()
+
+    def prepare(self, **settings: str) -> None:
+        """Choose its folder and port."""
+        self.process: subprocess.Popen[bytes] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="tmp-headway-postgres-"))
         self.data = self.folder / "data"
         self._user = "postgres" if os.geteuid() == 0 else None
@@ -64,9 +71,6 @@ class Server:
             shutil.chown(self.folder, self._user, self._user)
         self.settings = {**SETTINGS, **settings}
         self.port = _free_port()
-        self._run("initdb", "-D", str(self.data), "-U", "headway", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
 
     @property
     def url(self) -> str:

@@ -28,10 +28,9 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 def append_through(proxy: Proxy, schema: str, notes: Path, crowd: list[Appender], seed: int, clients: int = 3) -> list[Appender]:
-    """Start clients that want the same run."""
-    started = [
-        Appender(f"{proxy.url}?{schema}", notes, f"client{k}", seed, gives_up_run=0.02).start() for k in range(clients)
-    ]  # fmt: skip
+    """Start clients that want the same run, give it to each other, and have the patience of drivers."""
+    url = f"{proxy.url}?{schema}"
+    started = [Appender(url, notes, f"client{k}", seed, lease_s=20.0, gives_up_run=0.02).start() for k in range(clients)]
     crowd += started
     return started
 

@@ -203,6 +203,9 @@ class _Connection:
         sql = b""
         while True:
             kind, message = _read_message(self._client)
+            if kind in b"pdcf":  # a password, or a copy: no part of a statement
+                self._server.sendall(message)
+                continue
             held.append(message)
             if kind == b"P":
                 name, _, rest = message[5:].partition(b"\0")

@@ -71,6 +71,20 @@ class WoundedServer(Server):
         self.stop(signal.SIGQUIT)
         self.start()
 
+    def set(self, **settings: str | None) -> None:
+        """Change settings while it runs; None resets one."""
+        for name, value in settings.items():
+            self.ask(f"ALTER SYSTEM RESET {name}" if value is None else f"ALTER SYSTEM SET {name} = '{value}'")
+        self.ask("SELECT pg_reload_conf()")
+
+    def copy(self, source: str, **settings: str) -> WoundedServer:
+        """Start a standby that streams from this server as `source` (a conninfo)."""
+        made = object.__new__(WoundedServer)
+        made.prepare(**{**self.settings, **settings})
+        made._run("pg_basebackup", "-d", source, "-D", str(made.data), "-R", "-X", "stream", "-c", "fast")
+        made.start()
+        return made
+
     @contextlib.contextmanager
     def frozen(self, pids: list[int]) -> Iterator[None]:
         """SIGSTOP some of its processes for a while."""
