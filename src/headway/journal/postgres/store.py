@@ -38,6 +38,7 @@ from headway.journal.store import Buffer, keep_row
 DELETED_ROWS = 20_000  # in one statement
 _NOW = "extract(epoch FROM clock_timestamp())::double precision"
 _CLOCK = f"SELECT {_NOW}"
+SET_S = 0.5  # a clock that differs by less was not set
 LOCK_TIMEOUT_MS = 2000  # how long a run's row may be locked by who had it before
 
 
@@ -58,7 +59,8 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
     def __init__(self, url: str | Address, *, blobs: str = "", readonly: bool = False) -> None:
         address = parse_address(url, blobs=blobs) if isinstance(url, str) else url
         self._url = address.url
-        self._ahead_s = 0.0  # the server's clock is ahead of this machine's
+        self._noted_ahead_s = 0.0  # the server's clock was ahead of this machine's when they were compared
+        self._drift = time.time() - time.monotonic()  # at that time
         self._large = LargeBlobs(address.blobs)
         self._reported: dict[tuple[int, int], int] = {}  # by run and fence: rows that were reported as durable
         super().__init__(address, readonly=readonly)
@@ -89,7 +91,15 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
         """Note how far the server's clock is ahead, which said `server` in an answer to what was asked at `began`."""
         ahead_s = server - (began + ended) / 2
         # What lies within the time that the answer took is no difference.
-        self._ahead_s = ahead_s if abs(ahead_s) > max(ended - began, 0.05) else 0.0
+        self._noted_ahead_s = ahead_s if abs(ahead_s) > max(ended - began, 0.05) else 0.0
+        self._drift = time.time() - time.monotonic()
+
+    @property
+    def _ahead_s(self) -> float:
+        """How far the server's clock is ahead of this machine's now. That may have been set since they were compared, and the first
+        to go by it would be the renewal that follows."""
+        set_s = time.time() - time.monotonic() - self._drift
+        return self._noted_ahead_s - (set_s if abs(set_s) > SET_S else 0.0)
 
     # runs
 

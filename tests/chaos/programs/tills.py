@@ -1,0 +1,115 @@
+"""The program whose drivers die, freeze and err about the time on a store in Postgres. Not a test by itself.
+
+    python tills.py STORE RESULT RAN SIZE
+
+It pays at a till that stands outside: a folder with one file for each payment. The till takes a second payment of the same key for
+the first, and writes down that it was asked: so what was paid twice, and what was only asked twice, can be told apart. RAN has a line
+`what key idempotency_key` for each call that begins (`step`, `pay`), for each payment that `verify` saw (`seen`), and `durable SEQ`
+for what the run has reported to be in its store.
+
+LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, HOLD_S how long one step keeps the interpreter to itself,
+OFTEN_S a pause that makes the run longer. It leaves with 3 when somebody else drives the run, with 1 after any other error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import shifted  # noqa: F401 - sets the clock, so it comes before Headway
+
+import headway as hw
+from headway import events
+from headway.engine.replay import claim
+
+RUN = "kills"
+HOLDS_AT = 40
+EVERY = 5  # of so many steps one pays
+ran = Path()  # where calls say that they begin
+
+
+def tell(what: str, *words: object) -> None:
+    """One write, so that a kill leaves whole lines."""
+    with ran.open("a") as file:
+        file.write(" ".join(map(str, (what, *words))) + "\n")
+
+
+def tell_call(what: str) -> None:
+    tell(what, hw.call().key, hw.call().idempotency_key)
+
+
+def payment() -> Path:
+    return ran.parent / f"{ran.name}.till" / hw.call().idempotency_key.replace("/", "_")
+
+
+@hw.task
+async def step(x: int) -> int:
+    tell_call("step")
+    if x == HOLDS_AT and (hold_s := float(os.environ.get("HOLD_S", "0"))):
+        tell("holds")
+        ctypes.PyDLL(None).usleep(int(hold_s * 1e6))  # keeps the interpreter's lock
+    await asyncio.sleep(float(os.environ.get("OFTEN_S", "0.002")) * (x % 4))
+    hw.charge(steps=1)
+    return x * x
+
+
+async def look_in_till(x: int) -> hw.Happened | None:
+    if not payment().exists():
+        return None
+    tell_call("seen")
+    return hw.Happened(payment().read_text())
+
+
+@hw.task(effect=True, verify=look_in_till)
+async def pay(x: int) -> str:
+    tell_call("pay")
+    with contextlib.suppress(FileExistsError), payment().open("x") as file:
+        file.write(f"paid {x}")
+    await asyncio.sleep(0.02)  # the answer takes its time
+    return f"paid {x}"
+
+
+@hw.task
+async def work(x: int) -> tuple[int, str]:
+    return await step(x), await pay(x) if x % EVERY == 0 else ""
+
+
+@hw.task
+async def main(size: int) -> tuple[list[tuple[int, str]], float]:
+    with hw.budget(steps=10 * size) as budget:
+        done = [result async for result in hw.map(work, range(size), window=6)]
+        return done, budget.spent["steps"]
+
+
+def expected(size: int) -> str:
+    """What a run returns, repr and all."""
+    return repr(([(x * x, f"paid {x}" if x % EVERY == 0 else "") for x in range(size)], float(size)))
+
+
+def hear(event: events.Event) -> None:
+    if isinstance(event, events.Committed):
+        tell("durable", event.seq)
+
+
+def drive(store: str, run_id: str, result: Path, size: int, said: Callable[[str], object]) -> int:
+    """Drive the run to its end. Returns the exit code."""
+    payment_folder = ran.parent / f"{ran.name}.till"
+    payment_folder.mkdir(exist_ok=True)
+    try:
+        value = hw.run(main, size, store=store, run_id=run_id, progress=False, events=hear)
+    except hw.HeadwayError as error:
+        said(f"{type(error).__name__}: {error}\n")
+        return 3 if isinstance(error, hw.RunOwned) else 1
+    result.write_text(repr(value))
+    return 0
+
+
+if __name__ == "__main__":
+    claim.LEASE_S = float(os.environ.get("LEASE_S", claim.LEASE_S))
+    ran = Path(sys.argv[3])
+    sys.exit(drive(sys.argv[1], RUN, Path(sys.argv[2]), int(sys.argv[4]), sys.stderr.write))
