@@ -29,6 +29,7 @@ from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
+from known.bugs_of_postgres_cuts import OF_POSTGRES_CUTS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_SERVING
@@ -67,6 +68,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_GUARDS,
     *OF_STOPS,
     *OF_THE_STORE,
+    *OF_POSTGRES_CUTS,
     *OF_STREAMS,
     *OF_WAITS,
     *OF_WHAT_IS_KEPT,
@@ -85,7 +87,17 @@ KNOWN: tuple[Bug, ...] = (
 OF_ROOMS = frozenset(
     bug.name
     for bug in (
-        *(*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS),
+        *(
+            *OF_ALLOCATION,
+            *OF_SEARCHES,
+            *OF_TOOLS,
+            *OF_AGENTS,
+            *OF_GUARDS,
+            *OF_SERVING,
+            *OF_THE_WIRE,
+            *OF_FRAMEWORKS,
+            *OF_POSTGRES_CUTS,
+        ),
         *OF_ABOUT_PLANS,
     )
 )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from appenders import Appender
-from postgres_server import Server
 from wounded import DURABLE, WoundedServer
+
+from postgres_server import Server
 
 _numbers = itertools.count(1)
 

@@ -1,7 +1,7 @@
 """What clients of a journal were told, and whether the journal that is left agrees: a checker of histories.
 
-A journal is a register to which lists are appended. A client writes down what it is about to append (`invoke`), and then what it was
-told: `ok`, it is durable; `fail`, it never happened; `info`, nobody knows. A client that was killed was told nothing, which is
+A journal is a register to which lists are appended. A client writes down what it is about to append (`invoke`), and then what it
+was told: `ok`, it is durable; `fail`, it never happened; `info`, nobody knows. A client that was killed was told nothing, which is
 `info`. Then there must be, in the journal that is left:
 
 - every row that was acknowledged, at its place, and after all that was acknowledged before it was asked for;
@@ -182,7 +182,7 @@ def _check_all_or_nothing(histories: Histories, places: Places) -> Iterator[str]
     for one in histories.appends:
         there = [places[entry.name][0] for entry in one.entries if entry.name in places]
         if there and there != list(range(there[0], there[0] + len(one.entries))):
-            yield f"of the group of {one.entries[0].name} there are the rows {there}, and it had {len(one.entries)} from {one.first} on"
+            yield f"of the group of {one.entries[0].name} there are the rows {there}; it had {len(one.entries)} from {one.first} on"
 
 
 def _check_order(histories: Histories, places: Places) -> Iterator[str]:

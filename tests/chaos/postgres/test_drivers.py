@@ -1,4 +1,4 @@
-"""Drivers of runs in Postgres, real processes with payments that are counted outside: frozen, late, beside each other, off the time.
+"""Drivers of runs in Postgres: frozen, late, beside each other, off the time. They are processes, and pay at a till outside.
 
 Whoever is fenced was fenced by the store, and whoever follows sees the payments of the late one.
 """

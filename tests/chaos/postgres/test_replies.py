@@ -20,10 +20,10 @@ from wounded import WoundedServer
 CUTS = (Fault.UNSENT, Fault.BEFORE_SYNC, Fault.INSIDE_SYNC, Fault.AFTER_SYNC, Fault.INSIDE_REPLY, Fault.REPLY_SWALLOWED)
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + LIMIT_S
+def wait_for(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:
+    until = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < until, f"{what} did not happen in {LIMIT_S:g} s"
+        assert time.monotonic() < until, f"{what} did not happen in {limit_s:g} s"
         time.sleep(0.005)
 
 

@@ -3,10 +3,10 @@
     with Proxy(server.port, plan=lambda statement: Fault.REPLY_SWALLOWED if statement.number == 7 else None) as proxy:
         PostgresStore(proxy.url)
 
-What a client sends is held until it is a whole batch: the messages of one statement up to its Sync, or one simple query. Then `plan`
-is asked what is to happen to it, and does not depend on how TCP cut the bytes. So a cut is exactly where it was asked for, and
-`struck` counts what was done, never what was meant. `committed` counts the commits that the server has reported and whose client
-will never hear of it.
+What a client sends is held until it is a whole batch: the messages of one statement up to its Sync, or one simple query. Then
+`plan` is asked what is to happen to it, which does not depend on how TCP cut the bytes. So a cut is exactly where it was asked for,
+and `struck` counts what was done, never what was meant. `committed` counts the commits that the server has reported and whose
+client will never hear of it.
 
 Only what a plan names is hurt. Encryption is declined, as a server without certificates does.
 """
@@ -275,7 +275,7 @@ class _Connection:
             raise _Ended
 
 
-class _Ended(Exception):  # noqa: N818 - nothing went wrong
+class _Ended(Exception):
     """One end has closed, or is to be."""
 
 

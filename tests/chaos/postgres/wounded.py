@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from postgres_server import PATIENCE_S, Server, free_port, install
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "16MB", "max_connections": "60"}

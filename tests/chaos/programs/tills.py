@@ -3,9 +3,9 @@
     python tills.py STORE RESULT RAN SIZE
 
 It pays at a till that stands outside: a folder with one file for each payment. The till takes a second payment of the same key for
-the first, and writes down that it was asked: so what was paid twice, and what was only asked twice, can be told apart. RAN has a line
-`what key idempotency_key` for each call that begins (`step`, `pay`), for each payment that `verify` saw (`seen`), and `durable SEQ`
-for what the run has reported to be in its store.
+the first. So what was paid twice, and what was only asked for twice, can be told apart. RAN has a line `what key idempotency_key`
+for each call that begins (`step`, `pay`) and for each payment that `verify` saw (`seen`), and `durable SEQ` for what the run has
+reported to be in its store.
 
 LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, HOLD_S how long one step keeps the interpreter to itself,
 OFTEN_S a pause that makes the run longer. It leaves with 3 when somebody else drives the run, with 1 after any other error.
