@@ -149,7 +149,12 @@ def resume(
 @app.command()
 @handle_errors
 def ls(
-    everything: Annotated[bool, typer.Option("--all", "-a", help="All runs, not only the newest 20.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest runs.")] = 20,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="All runs, however many.")] = False,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", help="Only runs that are running, crashed, done, failed, …; repeatable."),
+    ] = None,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
@@ -157,7 +162,7 @@ def ls(
     """List runs, the newest last."""
     from headway.cli.commands.show import list_runs
 
-    list_runs(store, everything=everything, as_json=json)
+    list_runs(store, statuses=state or (), limit=None if everything else limit, as_json=json)
 
 
 @app.command()

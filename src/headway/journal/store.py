@@ -25,6 +25,8 @@ from headway.journal.shared.items import CollectionInfo, Item
 from headway.journal.shared.limits import Ask, Grant, Want
 
 Buffer = bytes | bytearray | memoryview
+RUNS_PAGE = 500
+"""How many runs are read at once where nobody says how many."""
 
 
 def keep_row(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iterator[Row]:
@@ -32,6 +34,18 @@ def keep_row(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iter
     taken = keep(seq, row)
     if taken is not False:
         yield row if taken is True else taken
+
+
+def every_run(
+    store: Store, *, after: int = 0, page: int = RUNS_PAGE, newest_first: bool = False, statuses: Sequence[RunStatus] = ()
+) -> Iterator[RunInfo]:
+    """Yield the runs of a store that come behind the run of uid `after`, read by pages of so many."""
+    is_more = True
+    while is_more:
+        found = store.runs(after=after, most=page, newest_first=newest_first, statuses=statuses)
+        yield from found
+        is_more = len(found) == page
+        after = found[-1].uid if found else after
 
 
 class Store(Protocol):
@@ -54,8 +68,11 @@ class Store(Protocol):
     def run(self, run_id: str) -> RunInfo:
         """The run of this id. Raises UnknownRun, naming near misses."""
 
-    def runs(self) -> list[RunInfo]:
-        """All runs, oldest first."""
+    def runs(
+        self, *, after: int = 0, most: int = RUNS_PAGE, newest_first: bool = False, statuses: Sequence[RunStatus] = ()
+    ) -> list[RunInfo]:
+        """A page of runs, oldest or newest first: at most `most` of those that come behind the run of uid `after` (0: from the
+        first one on). With `statuses` only runs that have one of them. A page that is not full is the last."""
 
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         """Create `spec` with a copy of the source's rows, renumbered, in one transaction: those for which

@@ -33,6 +33,7 @@ from headway.journal.sql.claims import SharedClaims, end_claims
 from headway.journal.sql.database import Connection
 from headway.journal.sql.items import SharedCollections
 from headway.journal.sql.limits import SharedLimits
+from headway.journal.sql.runs import PagedRuns
 from headway.journal.store import Buffer, keep_row
 
 DELETED_ROWS = 20_000  # in one statement
@@ -41,7 +42,7 @@ _CLOCK = f"SELECT {_NOW}"
 LOCK_TIMEOUT_MS = 2000  # how long a run's row may be locked by who had it before
 
 
-class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedClaims):
+class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections, SharedClaims):
     """A store in Postgres. Opening makes its tables where there are none.
 
     Args:
@@ -109,10 +110,6 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
 
     def run(self, run_id: str) -> RunInfo:
         return self.reading(lambda connection: self._get_run(connection, run_id))
-
-    def runs(self) -> list[RunInfo]:
-        query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run ORDER BY uid"
-        return [checked_rows.decode_run(one, self.url) for one in self.reading(lambda found: found.execute(query).fetchall())]
 
     @again
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:

@@ -22,6 +22,7 @@ from headway.journal.sql import checked_rows
 from headway.journal.sql.claims import SharedClaims, end_claims
 from headway.journal.sql.items import SharedCollections
 from headway.journal.sql.limits import SharedLimits
+from headway.journal.sql.runs import PagedRuns
 from headway.journal.sqlite.database import Database
 from headway.journal.sqlite.inserting import insert_rows
 from headway.journal.sqlite.wal import frames_in_use, inspect_wal
@@ -31,7 +32,7 @@ from headway.storage.blobs import BlobFolder
 BLOBS = "blobs"
 
 
-class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
+class SqliteStore(Database, PagedRuns, SharedLimits, SharedCollections, SharedClaims):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
     Args:
@@ -68,11 +69,6 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
 
     def run(self, run_id: str) -> RunInfo:
         return self.reading(lambda connection: self._get_run(connection, run_id))
-
-    def runs(self) -> list[RunInfo]:
-        query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run ORDER BY uid"
-        stored = self.reading(lambda connection: connection.execute(query).fetchall())
-        return [checked_rows.decode_run(one, self.url) for one in stored]
 
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         with self.writing() as connection:

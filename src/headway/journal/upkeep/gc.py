@@ -21,6 +21,7 @@ from headway.journal.owner import LEASE_S, check_takeover
 from headway.journal.records import Row
 from headway.journal.sqlite.schema import BUILDING
 from headway.journal.sqlite.store import SqliteStore
+from headway.journal.store import every_run
 from headway.journal.upkeep.named import blobs_of
 from headway.storage.blobs import TEMPORARY
 
@@ -128,7 +129,7 @@ def _age_s(file: Path, now: float, *, dry_run: bool) -> float:
 def _find_named_blobs(store: SqliteStore, without: frozenset[int]) -> set[bytes]:
     """Find every blob that a record or an item names, except in the runs of `without`."""
     named: set[bytes] = set()
-    for run in store.runs():
+    for run in every_run(store):
         if run.uid not in without:
             named.update(run.spec.blobs)
             for _, row in store.rows(run.uid):
