@@ -121,6 +121,7 @@ from headway.view import view as view
 if TYPE_CHECKING:
     from headway import testing as testing
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
+    from headway.journal.postgres.store import PostgresStore as PostgresStore
 
 __version__ = "0.1.0"
 __all__ = [
@@ -184,6 +185,7 @@ __all__ = [
     "NoWinner",
     "PlannedCall",
     "PoolFailed",
+    "PostgresStore",
     "progress",
     "race",
     "random",
@@ -244,13 +246,18 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is first used: `Checkpoints` needs numpy and xxhash, `testing` brings the simulator."""
+    """What is imported when it is first used: `Checkpoints` needs numpy and xxhash, `testing` brings the simulator, and
+    few programs use Postgres."""
     if name == "Checkpoints":
         try:
             from headway.checkpoint.checkpoints import Checkpoints
         except ModuleNotFoundError as error:
             return _needs_numpy(error)
         return Checkpoints
+    if name == "PostgresStore":
+        from headway.journal.postgres.store import PostgresStore
+
+        return PostgresStore
     if name == "testing":
         return importlib.import_module("headway.testing")
     raise AttributeError(f"module 'headway' has no attribute {name!r}")

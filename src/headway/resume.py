@@ -22,7 +22,7 @@ from headway.errors import Interrupted, RunOwned, UsageError
 from headway.joins.base import Settled
 from headway.journal.codec.codec import decode
 from headway.journal.open import DEFAULT_STORE, open_existing, open_to_read
-from headway.journal.place import has_database, name_place, stores_near
+from headway.journal.place import has_database, name_place, show_place, stores_near
 from headway.journal.records import RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
@@ -177,7 +177,7 @@ async def aresume_all(
     _check_options(options, "hw.resume_all")
     world = this_world(asyncio.get_running_loop())
     if meant := await world.aside(_stores_near, store):
-        warnings.warn(f"there is no store {str(store)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"there is no store {show_place(store)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=2)
     if task is not None and not any(task in _names_of(name) for name in TASKS):
         listed = await world.aside(lambda: runs(store=store))
         _check_task(task, {run.task for run in listed} | TASKS.keys())

@@ -387,7 +387,9 @@ def serve(
 def gc(
     delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Delete this run first; repeatable.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    vacuum: Annotated[bool, typer.Option("--vacuum", help="Give the space of deleted records back to the disk.")] = False,
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="Give the space of deleted records back: to the disk, or in a database to new records.")
+    ] = False,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,

@@ -18,6 +18,7 @@ from headway.errors import UsageError
 from headway.journal.decisions import Waits, WaitsOver, decode_decision, is_told
 from headway.journal.open import open_to_read
 from headway.journal.owner import clock
+from headway.journal.place import show_place
 from headway.journal.records import COSTED, ENDED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
 from headway.journal.recovery.ledger import add
 from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
@@ -206,7 +207,7 @@ def _document(recorded: RecordedRun, path: CriticalPath, store: str, options: tr
     view = RunView(recorded, store, now)
     calls = [call for call in recorded.calls.values() if not options.task or tree.matches_task(call.task, options.task)]
     return ShowDocument(
-        store=store,
+        store=show_place(store),
         run=_summary(recorded, now),
         deadline=recorded.deadline,
         wall_s=path.wall_s,

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from headway.errors import StoreError, StoreNotReplicated
+from headway.errors import StoreError, StoreNotReplicated, UsageError
 from headway.extras import explain_missing
 from headway.journal.off_loop import check_thread
 from headway.journal.postgres import schema
@@ -133,12 +133,16 @@ class Link:
 class PostgresDatabase(Tables):
     """The database that an address names; its tables are made where there are none."""
 
-    def __init__(self, address: Address, *, readonly: bool = False) -> None:
+    def __init__(self, address: Address, *, readonly: bool = False, must_exist: bool = False) -> None:
         check_thread(self)
-        with explain_missing("a Postgres store"):
-            import psycopg  # noqa: F401 - only to say that it is missing
+        try:
+            with explain_missing("a Postgres store"):
+                import psycopg  # noqa: F401 - only to say that it is missing
+        except ImportError as error:  # it is there, and finds no libpq
+            raise UsageError("a Postgres store needs libpq: pip install 'headway[postgres]'") from error
         self.address = address
         self.readonly = readonly
+        self._must_exist = must_exist
         self._writer, self._reader = Link(address, writes=True), Link(address, writes=False)
         self._closed = threading.Event()
         try:
@@ -237,15 +241,21 @@ class PostgresDatabase(Tables):
             version = schema.read_version(statements, self.address.schema, self.url)
         if version == schema.VERSION:
             return
+        if not version and (self.readonly or self._must_exist):
+            raise no_tables(self.url)
         if self.readonly:
-            raise no_tables(self.url) if not version else schema.is_older(version, self.url)
+            raise schema.is_older(version, self.url)
         with self._writer.lock, self._explained(self._writer) as statements:
             schema.migrate(statements, self.address.schema, self.url)
 
 
-def no_tables(url: str) -> StoreError:
+class NoTables(StoreError):
+    """A database has no store in it."""
+
+
+def no_tables(url: str) -> NoTables:
     """The error for a database without a store."""
-    return StoreError(f"there is no store in {url}: a run makes one; name another with store= or --store")
+    return NoTables(f"there is no store in {url}: a run makes one; name another with store= or --store, or ?schema=")
 
 
 def _number(gate: str) -> int:

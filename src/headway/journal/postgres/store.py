@@ -22,6 +22,7 @@ from headway.journal.postgres import commit as commits
 from headway.journal.postgres.address import Address, parse_address
 from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
+from headway.journal.postgres.schema import TABLES
 from headway.journal.postgres.troubles import ConnectionLost
 from headway.journal.postgres.word import SHARED, Listener, Teller
 from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
@@ -37,8 +38,7 @@ from headway.journal.sql.runs import PagedRuns
 from headway.journal.store import Buffer, keep_row
 
 DELETED_ROWS = 20_000  # in one statement
-_NOW = "extract(epoch FROM clock_timestamp())::double precision"
-_CLOCK = f"SELECT {_NOW}"
+_CLOCK = f"SELECT {blob_rows.NOW}"
 LOCK_TIMEOUT_MS = 2000  # how long a run's row may be locked by who had it before
 
 
@@ -50,19 +50,20 @@ class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections
         blobs: a folder that all machines share, or an object store, for values above 1 MiB and for checkpoints; where the URL does
             not name one.
         readonly: make nothing and write nothing.
+        must_exist: make no tables; raise StoreError where there are none.
 
     Raises:
         StoreVersion: the tables are those of a newer Headway.
         StoreError: the server can't be reached, or refuses.
     """
 
-    def __init__(self, url: str | Address, *, blobs: str = "", readonly: bool = False) -> None:
+    def __init__(self, url: str | Address, *, blobs: str = "", readonly: bool = False, must_exist: bool = False) -> None:
         address = parse_address(url, blobs=blobs) if isinstance(url, str) else url
         self._url = address.url
         self._ahead_s = 0.0  # the server's clock is ahead of this machine's
         self._large = LargeBlobs(address.blobs)
         self._reported: dict[tuple[int, int], int] = {}  # by run and fence: rows that were reported as durable
-        super().__init__(address, readonly=readonly)
+        super().__init__(address, readonly=readonly, must_exist=must_exist)
         self._listener = Listener.join(address)
         self._teller = Teller(address)
         self.insist(self._compare_clocks, PATIENCE_S)
@@ -80,6 +81,10 @@ class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections
             if hasattr(self, "_teller"):
                 self._teller.close()
                 self._listener.leave()
+
+    def by_server(self, at: float) -> float:
+        """A time of this machine, by the server's clock."""
+        return at + self._ahead_s
 
     def _compare_clocks(self) -> None:
         began = time.time()
@@ -114,7 +119,7 @@ class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections
     @again
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         with self.writing() as connection:
-            source = self._by_uid(connection, source_uid)
+            source = self._by_uid(connection, source_uid, "FOR KEY SHARE")  # it is not deleted meanwhile
             run, is_new = self._insert_run(connection, spec, word=self._word(connection, source_uid))
             if not is_new:
                 raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
@@ -134,15 +139,24 @@ class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections
             for table in ("rejected", "signal", "claim"):
                 connection.execute(f"DELETE FROM {table} WHERE run=?", (run.uid,))
             connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
-        self._delete_rows(run.uid)
+        self.delete_rows(run.uid)
         return run.nrows
 
-    def _delete_rows(self, uid: int) -> None:
-        """In parts: one large deletion would hold up the server's cleaning. A part that is left has no run, and `gc` finds it."""
+    def delete_rows(self, uid: int) -> int:
+        """Delete the rows of a run that is gone; how many there were. In parts: one large deletion would hold up the server's
+        cleaning. A part that is left has no run, and `gc` finds it."""
+        count = 0
+        query = "DELETE FROM record WHERE run=? AND seq IN (SELECT seq FROM record WHERE run=? ORDER BY seq LIMIT ?)"
         with self.talking() as statements:
-            query = "DELETE FROM record WHERE run=? AND seq IN (SELECT seq FROM record WHERE run=? ORDER BY seq LIMIT ?)"
-            while statements.execute(query, (uid, uid, DELETED_ROWS)).rowcount:
-                pass
+            while deleted := statements.execute(query, (uid, uid, DELETED_ROWS)).rowcount:
+                count += deleted
+        return count
+
+    def vacuum(self) -> None:
+        """Give the space of deleted rows to new ones, and tell the planner how large the tables are."""
+        with self.talking() as statements:
+            for table in TABLES:
+                statements.raw.execute(f"VACUUM (ANALYZE) {self.address.schema}.{table}")
 
     def _insert_run(self, connection: Connection, spec: RunSpec, **columns: object) -> tuple[RunInfo, bool]:
         """Create a run, unless its id is taken. Return the run of this id, and whether it is new."""
@@ -237,7 +251,7 @@ class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections
     @again
     def renew(self, lease: Lease, now: float) -> None:
         began = time.time()
-        query = f"UPDATE run SET lease_until=?, {self._backend()} WHERE uid=? AND fence=? AND owner=? RETURNING {_NOW}"
+        query = f"UPDATE run SET lease_until=?, {self._backend()} WHERE uid=? AND fence=? AND owner=? RETURNING {blob_rows.NOW}"
         with self.talking() as statements:
             until = now + self._ahead_s + lease.ttl_s
             found = statements.execute(query, (until, lease.uid, lease.fence, lease.owner)).fetchone()
@@ -317,9 +331,11 @@ class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections
             nbytes = view.nbytes
             small = bytes(view) if nbytes <= TABLE_BYTES else None
         if small is None:
-            self._large.put(digest, data, self.url)
+            self._large.check_place(nbytes, self.url)
         with self.talking() as statements:
             blob_rows.put_row(statements, digest, nbytes, small)
+        if small is None:  # after the row, which keeps collectors of garbage away
+            self._large.put(digest, data)
 
     def get_blob(self, digest: bytes) -> memoryview:
         found = self.reading(lambda connection: blob_rows.read_row(connection, digest))

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from headway.errors import StoreDamaged, StoreError
+from headway.errors import StoreDamaged, StoreError, UsageError
 from headway.journal.owner import check_takeover
-from headway.journal.place import has_database, name_folder, no_store
+from headway.journal.place import has_database, name_place, no_store, show_place
 from headway.journal.records import COSTED, Charge, Kind, Outcome, Row, RunInfo, RunStatus
 from headway.journal.shared.items import Item, check_item
 from headway.journal.sql import checked_rows
@@ -52,7 +52,13 @@ def repair(store: str | Path, *, now: float) -> Repaired:
         RunOwned: a run has a live driver; nothing is changed.
         StoreDamaged, StoreVersion: nothing can be read; nothing is changed.
     """
-    return _Repair(name_folder(store), now).work()
+    place = name_place(store)
+    if isinstance(place, str):
+        raise UsageError(
+            f"`headway doctor --repair` rebuilds the file of a folder, and {show_place(place)} is none: restore a database from a "
+            "backup. The runs that can be read are saved by `headway store copy` to a new store"
+        )
+    return _Repair(place, now).work()
 
 
 class _Repair:
