@@ -9,6 +9,7 @@ import typer
 from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
 from headway.cli.commands.mcp import mcp
+from headway.cli.commands.store import store as stores
 from headway.cli.options import (
     Events,
     Gantt,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(ckpt)
 app.add_typer(bench)
+app.add_typer(stores)
 app.command()(mcp)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from headway.errors import RunMismatch, StoreDamaged
+from headway.journal.memory_arrivals import ArrivalsInMemory
 from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
 from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Board as ClaimBoard
@@ -23,7 +24,7 @@ from headway.journal.store import RUNS_PAGE, Buffer, keep_row
 from headway.storage.blobs import hash_blob
 
 
-class MemoryStore:
+class MemoryStore(ArrivalsInMemory):
     """A store in memory. Closing it changes nothing: another driver may go on with it."""
 
     def __init__(self) -> None:

@@ -250,4 +250,3 @@ def test_a_server_says_of_itself_what_is_so(tmp_path: Path):
             assert (session.pid, session.user, session.state) == (pid, "headway", "idle in transaction")
     finally:
         server.remove()
-

@@ -11,9 +11,11 @@ from __future__ import annotations
 import functools
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from headway.errors import RunMismatch, StoreError
 from headway.journal.owner import check_takeover, make_lease_lost, unknown_run
@@ -30,6 +32,7 @@ from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.sql import checked_rows
+from headway.journal.sql.arrivals import Arrivals
 from headway.journal.sql.claims import SharedClaims, end_claims
 from headway.journal.sql.database import Connection
 from headway.journal.sql.items import SharedCollections
@@ -42,7 +45,7 @@ _CLOCK = f"SELECT {blob_rows.NOW}"
 LOCK_TIMEOUT_MS = 2000  # how long a run's row may be locked by who had it before
 
 
-class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections, SharedClaims):
+class PostgresStore(PostgresDatabase, PagedRuns, Arrivals, SharedLimits, SharedCollections, SharedClaims):
     """A store in Postgres. Opening makes its tables where there are none.
 
     Args:
@@ -241,6 +244,11 @@ class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections
             ).fetchone()
         return ended is not None
 
+    def free_run(self, run_id: str, now: float) -> RunInfo:
+        run = self.run(run_id)
+        check_takeover(run, self.by_server(now))
+        return run
+
     @again
     def shorten_leases(self, until: float, run_id: str | None = None) -> None:
         """Let no lease, or none of this run, last longer than `until` if it is not renewed."""
@@ -372,11 +380,28 @@ class PostgresStore(PostgresDatabase, PagedRuns, SharedLimits, SharedCollections
         number: int = found[0][0]
         return number
 
+    def put_signals(self, connection: Connection, uid: int, signals: Sequence[Signal], heard: int) -> None:
+        query = "INSERT INTO signal (run, number, name, value, at, crc, token) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        for number, name, value, at in map(msgspec.structs.astuple, signals):
+            crc = checked_rows.signal_crc(uid, name, value, at)
+            connection.execute(query, (uid, number, name, value, at, crc, secrets.token_bytes(16)))
+        connection.execute("UPDATE run SET word=? WHERE uid=?", (heard, uid))
+
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
         return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
 
     def data_version(self, uid: int) -> int:
         return self._listener.version(uid)
+
+    @again
+    def put_run(
+        self, info: RunInfo, parts: Callable[[], Iterable[Sequence[Row]]], signals: Sequence[Signal], heard: int
+    ) -> RunInfo:
+        return super().put_run(info, parts, signals, heard)
+
+    @again
+    def put_cache(self, entries: Sequence[tuple[bytes, Row]]) -> int:
+        return super().put_cache(entries)
 
     # what runs share: each of these gives the same when it is done twice
 

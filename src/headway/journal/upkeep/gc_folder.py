@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from headway.journal.clocks import SET_BACK_S
-from headway.journal.owner import LEASE_S, check_takeover
+from headway.journal.owner import LEASE_S
 from headway.journal.records import Row, RunInfo
 from headway.journal.sqlite.schema import BUILDING
 from headway.journal.sqlite.store import SqliteStore
@@ -26,9 +26,7 @@ class FolderHeap:
     def find_free(self, run_id: str, now: float, *, dry_run: bool) -> RunInfo:
         if not dry_run:
             self.store.shorten_leases(now + LEASE_S, run_id)
-        run = self.store.run(run_id)
-        check_takeover(run, now)
-        return run
+        return self.store.free_run(run_id, now)
 
     def candidates(self, now: float, grace_s: float, *, dry_run: bool) -> Candidates:
         def is_old(file: Path) -> bool:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from headway.journal.owner import LEASE_S, check_takeover
+from headway.journal.owner import LEASE_S
 from headway.journal.postgres.blobs import LargeBlobs
 from headway.journal.postgres.store import PostgresStore
 from headway.journal.records import Row, RunInfo
@@ -34,12 +34,9 @@ class PostgresHeap:
         self._large = LargeBlobs(store.address.blobs)
 
     def find_free(self, run_id: str, now: float, *, dry_run: bool) -> RunInfo:
-        at = self.store.by_server(now)
         if not dry_run:
-            self.store.shorten_leases(at + LEASE_S, run_id)
-        run = self.store.run(run_id)
-        check_takeover(run, at)
-        return run
+            self.store.shorten_leases(self.store.by_server(now) + LEASE_S, run_id)
+        return self.store.free_run(run_id, now)
 
     # blobs
 

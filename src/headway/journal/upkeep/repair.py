@@ -231,7 +231,7 @@ class _Repair:
             self._drop(f"a cached result ({call_text(row)}) is damaged", "the call runs again when it is asked for")
 
     def _copy_signals(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-        stored, error = read_table(source, "SELECT number, run, name, value, at, crc FROM signal ORDER BY number")
+        stored, error = read_table(source, "SELECT number, run, name, value, at, crc FROM signal ORDER BY id")
         if error is not None:
             self._drop("the list of signals has a damaged page", "send later ones again")
         for number, *rest in stored:
@@ -239,6 +239,8 @@ class _Repair:
                 target.execute("INSERT INTO signal (number, run, name, value, at, crc) VALUES (?,?,?,?,?,?)", (number, *rest))
             else:
                 self._drop(f"signal {number} ({rest[1]!r}) is damaged", "send it again")
+        heard, _ = read_table(source, "SELECT seq FROM sqlite_sequence WHERE name='signal'")
+        schema.number_signals_behind(target, max((one for (one,) in heard if isinstance(one, int)), default=0))
 
     def _copy_items(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         """Items keep their numbers; one that is lost leaves its place, so that versions go on to mean the same."""
