@@ -44,6 +44,8 @@ CASES = [
         "headway.methods.schedule.solve needs ortools: pip install 'headway[solvers]'",
     ),
     ("obstore", "hw.Checkpoints('s3://b/r')", "the object store s3://b/r needs obstore: pip install 'headway[objects]'"),
+    ("psycopg", "hw.PostgresStore('postgresql://h/d')", "a Postgres store needs psycopg: pip install 'headway[postgres]'"),
+    ("psycopg", "command('ls', '--store', 'postgresql://h/d')", "a Postgres store needs psycopg: pip install 'headway[postgres]'"),
     ("openai", "hw.models.Endpoint('gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),
     ("openai", "hw.models.open('openai:gpt')", "models.Endpoint needs openai: pip install 'headway[models]'"),
     (

@@ -65,6 +65,7 @@ from headway.errors import SourceChanged as SourceChanged
 from headway.errors import StoreDamaged as StoreDamaged
 from headway.errors import StoreError as StoreError
 from headway.errors import StoreFull as StoreFull
+from headway.errors import StoreNotReplicated as StoreNotReplicated
 from headway.errors import StoreOnLoop as StoreOnLoop
 from headway.errors import StoreVersion as StoreVersion
 from headway.errors import ToolArgumentsError as ToolArgumentsError
@@ -121,6 +122,12 @@ from headway.view import view as view
 if TYPE_CHECKING:
     from headway import testing as testing
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
+    from headway.journal.copying.report import CopiedCollection as CopiedCollection
+    from headway.journal.copying.report import CopiedRun as CopiedRun
+    from headway.journal.copying.report import CopyProgress as CopyProgress
+    from headway.journal.copying.report import CopyReport as CopyReport
+    from headway.journal.copying.runs import copy_runs as copy_runs
+    from headway.journal.postgres.store import PostgresStore as PostgresStore
 
 __version__ = "0.1.0"
 __all__ = [
@@ -149,6 +156,11 @@ __all__ = [
     "checkpoints",
     "collection",
     "Collection",
+    "CopiedCollection",
+    "CopiedRun",
+    "copy_runs",
+    "CopyProgress",
+    "CopyReport",
     "CycleError",
     "deadline",
     "DeadlineExceeded",
@@ -184,6 +196,7 @@ __all__ = [
     "NoWinner",
     "PlannedCall",
     "PoolFailed",
+    "PostgresStore",
     "progress",
     "race",
     "random",
@@ -221,6 +234,7 @@ __all__ = [
     "StoreDamaged",
     "StoreError",
     "StoreFull",
+    "StoreNotReplicated",
     "StoreOnLoop",
     "StoreVersion",
     "Stream",
@@ -242,15 +256,28 @@ __all__ = [
     "WrongArguments",
 ]
 
+_LATER = {
+    "CopiedCollection": "headway.journal.copying.report",
+    "CopiedRun": "headway.journal.copying.report",
+    "copy_runs": "headway.journal.copying.runs",
+    "CopyProgress": "headway.journal.copying.report",
+    "CopyReport": "headway.journal.copying.report",
+    "PostgresStore": "headway.journal.postgres.store",
+}
+"""Where names are that few programs use."""
+
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is first used: `Checkpoints` needs numpy and xxhash, `testing` brings the simulator."""
+    """What is imported when it is first used: `Checkpoints` needs numpy and xxhash, `testing` brings the simulator, and
+    few programs use what is in `_LATER`."""
     if name == "Checkpoints":
         try:
             from headway.checkpoint.checkpoints import Checkpoints
         except ModuleNotFoundError as error:
             return _needs_numpy(error)
         return Checkpoints
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     if name == "testing":
         return importlib.import_module("headway.testing")
     raise AttributeError(f"module 'headway' has no attribute {name!r}")

@@ -69,7 +69,8 @@ def checkpoints(name: str = "", **options: Any) -> Checkpoints:
 
     Raises:
         NotInRun: outside of a run.
-        UsageError: the run's store has no folder (`":memory:"`, None), or the name has an empty part, "." or "..".
+        UsageError: the run's store has no place for them (`":memory:"`, None, a Postgres store whose URL has no `blobs`), or the
+            name has an empty part, "." or "..".
 
     Example:
         >>> import numpy as np
@@ -88,7 +89,10 @@ def checkpoints(name: str = "", **options: Any) -> Checkpoints:
         raise UsageError(f"hw.checkpoints({name!r}): a name is words, with `/` between them where there are several")
     files = call().files
     if not files:
-        raise UsageError("this run's store has no folder for checkpoints: run with store=PATH, or name one: hw.Checkpoints(PATH)")
+        raise UsageError(
+            "this run's store has no place for checkpoints: add one to the URL of a Postgres store (?blobs=/srv/headway or "
+            "?blobs=s3://bucket/headway), run with store=PATH, or name a root here: hw.Checkpoints(PATH)"
+        )
     return Checkpoints(f"{files}/{name}" if name else files, **options)
 
 

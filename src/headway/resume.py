@@ -22,13 +22,14 @@ from headway.errors import Interrupted, RunOwned, UsageError
 from headway.joins.base import Settled
 from headway.journal.codec.codec import decode
 from headway.journal.open import DEFAULT_STORE, open_existing, open_to_read
-from headway.journal.place import has_database, name_place, stores_near
+from headway.journal.place import has_database, name_place, show_place, stores_near
 from headway.journal.records import RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
+from headway.observe.status import check_statuses
 from headway.run import RunOptions, check_run_options, drive, drive_run
 from headway.task import Task
-from headway.view import STATUSES, runs
+from headway.view import runs
 
 STOPPED = ("crashed", "interrupted")
 AT_ONCE = 8
@@ -170,19 +171,17 @@ async def aresume_all(
         {}
     """
     wanted = (status,) if isinstance(status, str) else tuple(status)
-    for name in wanted:
-        if name not in STATUSES:
-            raise UsageError(f"status={name!r} is no status of a run; {near_misses(name, STATUSES)}")
+    check_statuses(wanted, "status")
     if not isinstance(at_once, int) or at_once < 1:
         raise UsageError(f"at_once={at_once!r}: a whole number, at least 1")
     _check_options(options, "hw.resume_all")
     world = this_world(asyncio.get_running_loop())
-    listed = await world.aside(lambda: runs(store=store))
-    if not listed and (meant := await world.aside(_stores_near, store)):
-        warnings.warn(f"there is no store {str(store)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=2)
-    if task is not None:
+    if meant := await world.aside(_stores_near, store):
+        warnings.warn(f"there is no store {show_place(store)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=2)
+    if task is not None and not any(task in _names_of(name) for name in TASKS):
+        listed = await world.aside(lambda: runs(store=store))
         _check_task(task, {run.task for run in listed} | TASKS.keys())
-    found = [run.run_id for run in listed if run.status in wanted and (task is None or task in _names_of(run.task))]
+    found = [run.run_id for run in await world.aside(lambda: runs(store=store, status=wanted, task=task))]
     room = asyncio.Semaphore(at_once)
     ended: dict[str, Settled[Any]] = {}
     stopped: list[Interrupted] = []

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,14 @@ from headway.errors import CallCancelled, NotDecodable, UsageError
 from headway.journal.codec.codec import decode, decode_error
 from headway.journal.open import DEFAULT_STORE, find_store, open_to_read
 from headway.journal.records import Amounts, Attempt, Error, RunInfo
-from headway.journal.store import Store
+from headway.journal.store import RUNS_PAGE, Store
 from headway.near import near_misses
 from headway.observe.arguments import Arguments, read_arguments
 from headway.observe.reading import read_run
 from headway.observe.recorded import Call, RecordedRun, State
-from headway.observe.status import status_of
+from headway.observe.status import check_statuses, find_runs, status_of
 
 StoreLike = str | Path | Store
-
-STATUSES = ("new", "running", "cancelling", "crashed", "done", "failed", "cancelled", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,39 +298,51 @@ class RunView:
         )
 
 
-def runs(*, store: StoreLike = DEFAULT_STORE, status: str | None = None, task: str | None = None) -> list[RunSummary]:
+def runs(
+    *,
+    store: StoreLike = DEFAULT_STORE,
+    status: str | Sequence[str] | None = None,
+    task: str | None = None,
+    most: int | None = None,
+    after: str | None = None,
+    newest_first: bool = False,
+) -> list[RunSummary]:
     """The runs of a store, oldest first.
 
     Args:
         store: the store. One that is not there yet has no runs.
-        status: only runs of this status.
+        status: only runs of this status, or of one of these.
         task: only runs of this task, by its whole name or the last part of it.
+        most: how many at most. By default all of them, which may be many.
+        after: the id of a run: only those that come behind it. With `most` this reads page after page.
+        newest_first: the other way round.
 
     Returns:
         A summary of each.
 
     Raises:
-        UsageError: no run can have such a status.
+        UsageError: no run can have such a status, or `most` is no number of runs.
+        UnknownRun: there is no run of the id `after`.
 
     Example:
-        >>> [run.run_id for run in hw.runs(store="no-such-folder", status="crashed")]
+        >>> [run.run_id for run in hw.runs(store="no-such-folder", status="crashed", most=10)]
         []
     """
-    if status is not None and status not in STATUSES:
-        raise UsageError(f"status={status!r} is no status of a run; {near_misses(status, STATUSES)}")
+    statuses = () if status is None else (status,) if isinstance(status, str) else tuple(status)
+    check_statuses(statuses, "status")
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+        raise UsageError(f"most={most!r}: a whole number of runs, at least 1, or None for all")
     opened, now = find_store(store), time.time()
     if opened is None:
         return []
+    page = min(most or RUNS_PAGE, RUNS_PAGE)
     try:
-        found = [_summary(info, now) for info in opened.runs()]
+        behind = opened.run(after).uid if after is not None else 0
+        found = find_runs(opened, now, statuses=statuses, task=task, after=behind, page=page, newest_first=newest_first)
+        return [_summary(info, now) for info in islice(found, most)]
     finally:
         if opened is not store:
             opened.close()
-    return [
-        run
-        for run in found
-        if (status is None or run.status == status) and (task is None or task in (run.task, run.task.rpartition(".")[2]))
-    ]
 
 
 def view(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> RunView:

@@ -155,6 +155,25 @@ def test_ls_lists_runs_for_people_and_for_programs(folder: Folder) -> None:
     assert sky["duration_s"] >= 0
 
 
+def test_ls_shows_so_many_of_a_state_and_says_that_there_are_more(folder: Folder) -> None:
+    for number in range(4):
+        folder.answer("why?", "-k", f"how={'raise' if number == 1 else 'normal'}", "--run-id", f"r{number}")
+
+    def listed(*options: str) -> tuple[list[str], bool]:
+        document = folder.headway("ls", *options, "--json").json
+        return [run["run_id"] for run in document["runs"]], document["is_more"]
+
+    assert listed("--limit", "2") == (["r2", "r3"], True)
+    assert listed("-n", "4") == (["r0", "r1", "r2", "r3"], False)
+    assert listed("-n", "2", "--all") == (["r0", "r1", "r2", "r3"], False)
+    assert listed("--state", "failed") == (["r1"], False)
+    assert listed("--state", "done", "--state", "failed", "-n", "3") == (["r1", "r2", "r3"], True)
+    assert folder.headway("ls", "-n", "2").err == "there are older runs: headway ls --limit 20, or --all\n"
+    assert folder.headway("ls", "--state", "crashed").err == "no runs that are crashed in .headway yet\n"
+    answer = folder.headway("ls", "--state", "crash")
+    assert (answer.code, "did you mean 'crashed'" in answer.err) == (2, True)
+
+
 def test_ls_says_so_where_there_is_nothing(folder: Folder) -> None:
     assert folder.headway("ls").code == 3
     folder.answer("why?")

@@ -17,8 +17,7 @@ from headway.journal.upkeep.doctor import examine
 from headway.journal.upkeep.repair import repair
 
 URLS = [
-    "postgresql://host/headway",
-    "postgres:host",
+    "mysql://host/headway",
     "s3://bucket/runs",
     "s3:/bucket/runs",
     Path("s3://bucket/runs"),
@@ -89,9 +88,9 @@ def test_a_url_on_the_command_line_or_in_the_environment_is_refused(here, monkey
     (here / "p.py").write_text("import headway as hw\n@hw.task\nasync def main() -> int:\n    return 1\n")
     answer = CliRunner().invoke(app, [*command.split(), "--store", "s3://bucket"])
     assert (answer.exit_code, "no stores of the kind 's3'" in answer.stderr) == (3, True), answer.stderr
-    monkeypatch.setenv("HEADWAY_STORE", "postgresql://host/x")
+    monkeypatch.setenv("HEADWAY_STORE", "mysql://host/x")
     answer = CliRunner().invoke(app, command.split())
-    assert (answer.exit_code, "no stores of the kind 'postgresql'" in answer.stderr) == (3, True), answer.stderr
+    assert (answer.exit_code, "no stores of the kind 'mysql'" in answer.stderr) == (3, True), answer.stderr
     assert [path.name for path in here.iterdir() if path.name != "__pycache__"] == ["p.py"]
 
 

@@ -171,8 +171,14 @@ def test_runs_are_listed_and_chosen_by_status_and_task(go, tmp_path):
     assert [run.run_id for run in hw.runs(store=store, status="failed")] == ["bad"]
     assert [run.run_id for run in hw.runs(store=store, task="program")] == ["good"]
     assert hw.runs(store=store, task="nosuch") == []
+    assert [run.run_id for run in hw.runs(store=store, most=1, newest_first=True)] == ["bad"]
+    assert [run.run_id for run in hw.runs(store=store, most=1, after="good", status=["failed", "crashed"])] == ["bad"]
     with pytest.raises(hw.UsageError, match="did you mean 'crashed'"):
         hw.runs(store=store, status="crash")
+    with pytest.raises(hw.UsageError, match="most=0: a whole number of runs"):
+        hw.runs(store=store, most=0)
+    with pytest.raises(hw.UnknownRun):
+        hw.runs(store=store, after="nosuch")
     with pytest.raises(hw.UnknownRun, match="did you mean 'good'"):
         hw.view("goood", store=store)
 

@@ -9,6 +9,7 @@ import typer
 from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
 from headway.cli.commands.mcp import mcp
+from headway.cli.commands.store import store as stores
 from headway.cli.options import (
     Events,
     Gantt,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(ckpt)
 app.add_typer(bench)
+app.add_typer(stores)
 app.command()(mcp)
 
 
@@ -149,7 +151,12 @@ def resume(
 @app.command()
 @handle_errors
 def ls(
-    everything: Annotated[bool, typer.Option("--all", "-a", help="All runs, not only the newest 20.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest runs.")] = 20,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="All runs, however many.")] = False,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", help="Only runs that are running, crashed, done, failed, …; repeatable."),
+    ] = None,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
@@ -157,7 +164,7 @@ def ls(
     """List runs, the newest last."""
     from headway.cli.commands.show import list_runs
 
-    list_runs(store, everything=everything, as_json=json)
+    list_runs(store, statuses=state or (), limit=None if everything else limit, as_json=json)
 
 
 @app.command()
@@ -382,7 +389,9 @@ def serve(
 def gc(
     delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Delete this run first; repeatable.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    vacuum: Annotated[bool, typer.Option("--vacuum", help="Give the space of deleted records back to the disk.")] = False,
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="Give the space of deleted records back: to the disk, or in a database to new records.")
+    ] = False,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,

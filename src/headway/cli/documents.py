@@ -42,6 +42,7 @@ class LsDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     store: str
     runs: list[RunDocument]
+    is_more: bool  # whether there are older runs that are not shown
 
 
 class BudgetDocument(msgspec.Struct, frozen=True, kw_only=True):

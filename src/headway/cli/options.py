@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-Store = Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")]
+Store = Annotated[
+    str,
+    typer.Option(
+        "--store", envvar="HEADWAY_STORE", help="The store: the folder, or the URL of the database, in which runs are kept."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Trace = Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `headway ls` shows it.")]

@@ -9,6 +9,7 @@ its traceback, without the runtime's frames between the user's own.
 from __future__ import annotations
 
 import functools
+import shlex
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import typer
 
 from headway.cli import console
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UsageError
+from headway.journal.place import show_place
 
 FAILED, USAGE, PROBLEM, INTERRUPTED = 1, 2, 3, 130
 P = ParamSpec("P")
@@ -90,7 +92,8 @@ def _tell_failure(failure: ProgramFailed, *, full: bool) -> int:
 
 
 def store_option(store: str) -> str:
-    return "" if store == ".headway" else f" --store {store}"
+    """The option that names a store to a command, as a shell takes it; without a password."""
+    return "" if store == ".headway" else f" --store {shlex.quote(show_place(store))}"
 
 
 def user_traceback(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import signal
 import sys
 import threading
@@ -219,7 +220,7 @@ class Driver:
 
     def _how_to_resume(self) -> str:
         store = self._plan.store.url if self._plan.store is not None else ""
-        return f"headway resume {self._plan.run_id} --store {store}"
+        return f"headway resume {self._plan.run_id} --store {shlex.quote(store)}"
 
     def _on_failure(self, error: HeadwayError) -> None:
         self._failure = error

@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from headway.errors import RunMismatch, StoreDamaged
+from headway.journal.memory_arrivals import ArrivalsInMemory
 from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
 from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Board as ClaimBoard
 from headway.journal.shared.claims import Claim, Holder, Reply, Waits, Wish, gather_claims, settle
 from headway.journal.shared.items import CollectionInfo, Item, Shelves, too_short
 from headway.journal.shared.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
-from headway.journal.store import Buffer, keep_row
+from headway.journal.store import RUNS_PAGE, Buffer, keep_row
 from headway.storage.blobs import hash_blob
 
 
-class MemoryStore:
+class MemoryStore(ArrivalsInMemory):
     """A store in memory. Closing it changes nothing: another driver may go on with it."""
 
     def __init__(self) -> None:
@@ -72,9 +73,13 @@ class MemoryStore:
                 raise unknown_run(run_id, self._runs, self.url)
             return self._runs[run_id]
 
-    def runs(self) -> list[RunInfo]:
+    def runs(
+        self, *, after: int = 0, most: int = RUNS_PAGE, newest_first: bool = False, statuses: Sequence[RunStatus] = ()
+    ) -> list[RunInfo]:
         with self._lock:
-            return sorted(self._runs.values(), key=lambda run: run.uid)
+            found = sorted(self._runs.values(), key=lambda run: run.uid, reverse=newest_first)
+        behind = [run for run in found if not after or (run.uid < after if newest_first else run.uid > after)]
+        return [run for run in behind if not statuses or run.status in statuses][:most]
 
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from headway.errors import StoreError
 from headway.journal.memory import MemoryStore
@@ -36,6 +36,8 @@ def open_existing(store: str | Path | Store | None = None) -> Store:
     place = _place(store)
     if isinstance(place, Path):
         _check_there(place)
+    if _is_url(place):
+        return _open_postgres(place, must_exist=True)
     return open_store(place)
 
 
@@ -43,7 +45,7 @@ def open_to_read(store: str | Path | Store | None = None) -> Store:
     """Open a store that must be there, to look at it: nothing is made or written, and no permission to write is needed. Raises
     StoreError, naming stores nearby."""
     place = _place(store)
-    if isinstance(place, str) and place != MEMORY:
+    if _is_url(place):
         return _open_postgres(place, readonly=True)
     if not isinstance(place, Path):
         return open_store(place)
@@ -54,13 +56,24 @@ def open_to_read(store: str | Path | Store | None = None) -> Store:
 def find_store(store: str | Path | Store) -> Store | None:
     """`open_to_read`, or None where there is no store yet."""
     place = _place(store)
+    if _is_url(place):
+        from headway.journal.postgres.database import NoTables
+
+        try:
+            return open_to_read(place)
+        except NoTables:
+            return None
     return None if isinstance(place, Path) and not has_database(place) else open_to_read(place)
 
 
-def _open_postgres(url: str, *, readonly: bool = False) -> Store:
+def _is_url(place: str | Path | Store) -> TypeGuard[str]:
+    return isinstance(place, str) and place != MEMORY
+
+
+def _open_postgres(url: str, *, readonly: bool = False, must_exist: bool = False) -> Store:
     from headway.journal.postgres.store import PostgresStore  # only now: a folder needs nothing of it
 
-    return PostgresStore(url, readonly=readonly)
+    return PostgresStore(url, readonly=readonly, must_exist=must_exist)
 
 
 def _place(store: str | Path | Store | None) -> str | Path | Store:

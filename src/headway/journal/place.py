@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headway.errors import StoreError
-from headway.journal.postgres.address import is_address
+from headway.journal.postgres.address import SCHEMES, hide_password, is_address
 from headway.journal.sqlite.schema import DATABASE
 
 MEMORY = ":memory:"
-KINDS = (
-    "a store is a folder, such as store='.headway', a database, such as 'postgresql://user@host/name', ':memory:', "
-    "or None to keep nothing"
-)
+EXAMPLE = "postgresql://user@host/name"
+KINDS = f"a store is a folder, such as store='.headway', a database, such as {EXAMPLE!r}, ':memory:', or None to keep nothing"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # one slash is what `Path` leaves of two; a drive has one letter
 _SCHEME = re.compile(
     r"(postgres|postgresql|mysql|sqlite3?|duckdb|redis|mongodb|s3|gs|gcs|az|abfss?|hdfs|https?|file):", re.IGNORECASE
@@ -46,9 +44,12 @@ def name_place(store: str | bytes | os.PathLike[str]) -> str | Path:
     if not text.strip():
         raise StoreError(f"store={text!r} names no folder: {KINDS}")
     if found := _URL.match(text) or _SCHEME.match(text):
+        shown = hide_password(text)
+        if found[1].lower() in SCHEMES:
+            raise StoreError(f"store={shown!r}: write the URL of a database as a text with two slashes, as in {EXAMPLE!r}")
         raise StoreError(
-            f"store={text!r}: there are no stores of the kind {found[1]!r}: {KINDS}. Nothing was made. "
-            f"For a folder of this name write './{text}'"
+            f"store={shown!r}: there are no stores of the kind {found[1]!r}: {KINDS}. Nothing was made. "
+            f"For a folder of this name write './{shown}'"
         )
     if text.startswith(":"):
         raise StoreError(f"store={text!r}: did you mean ':memory:'? {KINDS}")
@@ -61,11 +62,20 @@ def name_place(store: str | bytes | os.PathLike[str]) -> str | Path:
         raise StoreError(f"store={text!r}: there is no such home folder ({error}): write the path out") from error
 
 
+def show_place(store: object) -> str:
+    """How messages and documents name a store: as the user does, without a password.
+
+    >>> show_place("postgresql://me:secret@db/app"), show_place(".headway")
+    ('postgresql://me:***@db/app', '.headway')
+    """
+    return hide_password(str(getattr(store, "url", store)))
+
+
 def name_folder(store: str | os.PathLike[str]) -> Path:
     """`name_place` for what can only be a folder. Raises StoreError."""
     place = name_place(store)
     if isinstance(place, str):
-        raise StoreError(f"{place} is no folder, and ends with its program: name the folder of a store")
+        raise StoreError(f"{hide_password(place)} is no folder: name the folder of a store")
     return place
 
 

@@ -204,7 +204,7 @@ class PlacedOutcome(Outcome, frozen=True, array_like=True):
 
 
 class Signal(msgspec.Struct, frozen=True, array_like=True):
-    """A value sent to a run from outside; `number` counts per store."""
+    """A value sent to a run from outside; `number` grows within its run, and is never used again there."""
 
     number: int
     name: str

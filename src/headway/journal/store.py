@@ -16,15 +16,18 @@ Promises that every store keeps:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from headway.errors import RunMismatch
 from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Claim, Reply, Waits, Wish
 from headway.journal.shared.items import CollectionInfo, Item
 from headway.journal.shared.limits import Ask, Grant, Want
 
 Buffer = bytes | bytearray | memoryview
+RUNS_PAGE = 500
+"""How many runs are read at once where nobody says how many."""
 
 
 def keep_row(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iterator[Row]:
@@ -32,6 +35,23 @@ def keep_row(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iter
     taken = keep(seq, row)
     if taken is not False:
         yield row if taken is True else taken
+
+
+def every_run(
+    store: Store, *, after: int = 0, page: int = RUNS_PAGE, newest_first: bool = False, statuses: Sequence[RunStatus] = ()
+) -> Iterator[RunInfo]:
+    """Yield the runs of a store that come behind the run of uid `after`, read by pages of so many."""
+    is_more = True
+    while is_more:
+        found = store.runs(after=after, most=page, newest_first=newest_first, statuses=statuses)
+        yield from found
+        is_more = len(found) == page
+        after = found[-1].uid if found else after
+
+
+def taken_id(run_id: str, where: str) -> RunMismatch:
+    """The error for a run that comes from another store under the id of one that is there."""
+    return RunMismatch(f"the run id {run_id!r} is taken in {where}")
 
 
 class Store(Protocol):
@@ -54,12 +74,24 @@ class Store(Protocol):
     def run(self, run_id: str) -> RunInfo:
         """The run of this id. Raises UnknownRun, naming near misses."""
 
-    def runs(self) -> list[RunInfo]:
-        """All runs, oldest first."""
+    def runs(
+        self, *, after: int = 0, most: int = RUNS_PAGE, newest_first: bool = False, statuses: Sequence[RunStatus] = ()
+    ) -> list[RunInfo]:
+        """A page of runs, oldest or newest first: at most `most` of those that come behind the run of uid `after` (0: from the
+        first one on). With `statuses` only runs that have one of them. A page that is not full is the last."""
 
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         """Create `spec` with a copy of the source's rows, renumbered, in one transaction: those for which
         `keep(seq, row)` says so; a row that it gives is taken instead. Raises RunMismatch if the id is taken."""
+
+    def free_run(self, run_id: str, now: float) -> RunInfo:
+        """The run of this id, if nobody alive drives it. Raises RunOwned."""
+
+    def put_run(
+        self, info: RunInfo, parts: Callable[[], Iterable[Sequence[Row]]], signals: Sequence[Signal], heard: int
+    ) -> RunInfo:
+        """Create a run as another store has it, in one transaction: its state, its rows in order, part by part, and its signals
+        under their numbers; later ones are numbered behind `heard`. Nobody owns it. Raises RunMismatch if the id is taken."""
 
     def delete_run(self, run_id: str, now: float) -> int:
         """Forget a run and its rows; its uid is never used again. Returns how many rows it had.
@@ -96,6 +128,12 @@ class Store(Protocol):
 
     def cached(self, key: bytes) -> Row | None:
         """The newest OUTCOME that any run recorded under `cache="forever"` for this key."""
+
+    def cache_entries(self, *, after: bytes = b"", most: int = 500) -> list[tuple[bytes, Row]]:
+        """A page of the cache, in the order of its keys: at most `most` entries behind the key `after`. Raises StoreDamaged."""
+
+    def put_cache(self, entries: Sequence[tuple[bytes, Row]]) -> int:
+        """Put entries that another store has into the cache, where there are none of their keys; how many."""
 
     # blobs
     def put_blob(self, digest: bytes, data: Buffer) -> None: ...

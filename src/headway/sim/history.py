@@ -22,6 +22,7 @@ from headway.engine.tasks.spec import TASKS
 from headway.errors import HeadwayError
 from headway.journal.codec.codec import encode, value_digest
 from headway.journal.records import COSTED, Kind, Row
+from headway.journal.store import every_run
 from headway.run import arun
 from headway.sim.config import SimConfig
 from headway.sim.loop import SimLoop
@@ -140,7 +141,7 @@ class History:
     @property
     def begun(self) -> bool:
         """Whether the store has the run."""
-        return any(run.spec.run_id == self.run_id for run in self.store.runs())
+        return any(run.spec.run_id == self.run_id for run in every_run(self.store))
 
     @property
     def uid(self) -> int:

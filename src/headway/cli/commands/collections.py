@@ -14,6 +14,7 @@ from headway.errors import UsageError
 from headway.journal.codec.codec import decode
 from headway.journal.open import open_to_read
 from headway.journal.owner import clock
+from headway.journal.place import show_place
 from headway.journal.shared.items import Item
 from headway.journal.store import Buffer, Store
 from headway.near import near_misses
@@ -55,10 +56,10 @@ def list_collections(store: str, *, as_json: bool) -> None:
         opened.close()
     if as_json:
         documents = [CollectionDocument(name=one.name, size=one.size) for one in found]
-        console.print_json(CollectionsDocument(store=store, collections=documents))
+        console.print_json(CollectionsDocument(store=show_place(store), collections=documents))
         return
     if not found:
-        console.note(f"no collections in {store} yet")
+        console.note(f"no collections in {show_place(store)} yet")
         return
     table = Table("collection", Column("items", justify="right"), box=None, padding=(0, 2, 0, 0), header_style="dim")
     for one in found:

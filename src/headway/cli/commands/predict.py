@@ -20,6 +20,7 @@ from headway.cli import console
 from headway.cli.commands.pictures import write_picture
 from headway.cli.orders import load_order
 from headway.errors import UsageError
+from headway.journal.place import show_place
 from headway.observe import words
 from headway.sim.predict import Estimate, Point, Prediction, Spread, Workload, predict, read_workload
 from headway.sim.predict.picture import draw_prediction
@@ -101,7 +102,7 @@ def _workload(options: PredictOptions, estimates: dict[str, Estimate]) -> Worklo
 def _document(options: PredictOptions, answer: Prediction, picture: str) -> PredictDocument:
     return PredictDocument(
         run_id=options.run_id,
-        store=options.store,
+        store=show_place(options.store),
         picture=picture,
         lower_bound_s=answer.lower_bound_s,
         enough_workers=answer.enough_workers,

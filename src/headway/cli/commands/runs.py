@@ -26,6 +26,7 @@ from headway.engine.replay.dry_run import PlannedCall, ResumePlan
 from headway.engine.tasks.spec import TASKS
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
 from headway.journal.open import find_store, open_to_read
+from headway.journal.place import show_place
 from headway.journal.records import ENDED, RunInfo, RunSpec, RunStatus
 from headway.observe import words
 from headway.pools.program import load_object, load_program
@@ -122,7 +123,9 @@ def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], optio
     was_done = before is not None and before.status == RunStatus.DONE and now is not None and now.nrows == before.nrows
     if options.json:
         said = console.plain(result)
-        console.print_json(RunResult(run_id=run_id, store=options.store, status="done", from_journal=was_done, result=said))
+        console.print_json(
+            RunResult(run_id=run_id, store=show_place(options.store), status="done", from_journal=was_done, result=said)
+        )
     else:
         if was_done:
             console.note(f"run {run_id} was done before; this is its result from the journal")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -17,20 +18,20 @@ from headway.errors import UsageError
 from headway.journal.decisions import Waits, WaitsOver, decode_decision, is_told
 from headway.journal.open import open_to_read
 from headway.journal.owner import clock
+from headway.journal.place import show_place
 from headway.journal.records import COSTED, ENDED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
 from headway.journal.recovery.ledger import add
 from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
-from headway.journal.store import Store
+from headway.journal.store import RUNS_PAGE, Store
 from headway.observe import tree, words
 from headway.observe.critical import CriticalPath, critical_path
 from headway.observe.display import add_bar
 from headway.observe.pictures.gantt import draw_gantt
 from headway.observe.reading import read_run
 from headway.observe.recorded import RecordedRun, State, Waiting
-from headway.observe.status import is_live, name_driver
+from headway.observe.status import check_statuses, find_runs, is_live, name_driver
 from headway.view import RunView
 
-NEWEST = 20
 BUDGETS = 4
 WAITING = 5
 _STYLES = {
@@ -117,22 +118,27 @@ _COSTED: dict[int, Callable[[bytes], Outcome | Start | Attempt | Charge]] = {
 }
 
 
-def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
+def list_runs(store: str, *, statuses: Sequence[str], limit: int | None, as_json: bool) -> None:
+    """Print the newest `limit` runs, the newest last; all where it is None."""
+    check_statuses(statuses, "--state")
     now = time.time()
     opened = open_to_read(store)
     try:
-        infos = opened.runs()
-        shown = infos if everything else infos[-NEWEST:]
-        runs = [_describe_listed(opened, info, now) for info in shown]
+        page = RUNS_PAGE if limit is None else min(limit + 1, RUNS_PAGE)
+        found = find_runs(opened, now, statuses=statuses, page=page, newest_first=True)
+        infos = list(islice(found, None if limit is None else limit + 1))  # one more tells that there are more
+        runs = [_describe_listed(opened, info, now) for info in reversed(infos[:limit])]
     finally:
         opened.close()
-    if len(shown) < len(infos):
-        console.note(f"{len(infos) - len(shown):,} older runs: headway ls --all")
+    is_more = len(infos) > len(runs)
     if as_json:
-        console.print_json(LsDocument(store=store, runs=runs))
+        console.print_json(LsDocument(store=opened.url, runs=runs, is_more=is_more))
         return
+    if is_more:
+        console.note(f"there are older runs: headway ls --limit {10 * len(runs)}, or --all")
     if not runs:
-        console.note(f"no runs in {store} yet")
+        such = f" that are {' or '.join(statuses)}" if statuses else ""
+        console.note(f"no runs{such} in {opened.url} yet")
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name, side in (("run", "left"), ("task", "left"), ("status", "left"), ("calls", "right"), ("spent", "left")):
@@ -201,7 +207,7 @@ def _document(recorded: RecordedRun, path: CriticalPath, store: str, options: tr
     view = RunView(recorded, store, now)
     calls = [call for call in recorded.calls.values() if not options.task or tree.matches_task(call.task, options.task)]
     return ShowDocument(
-        store=store,
+        store=show_place(store),
         run=_summary(recorded, now),
         deadline=recorded.deadline,
         wall_s=path.wall_s,

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from headway.cli import console
 from headway.cli.trouble import PROBLEM
-from headway.errors import UsageError
 from headway.journal.open import open_existing
-from headway.journal.place import has_database, name_folder, no_store
+from headway.journal.place import has_database, name_place, no_store
 from headway.observe import words
 
-_STYLES = {"error": "red", "warning": "yellow", "unread": "yellow", "info": "dim"}
+_STYLES = {"error": "red", "risk": "yellow", "warning": "yellow", "unread": "yellow", "info": "dim"}
 
 
 def collect(store: str, delete: list[str], *, dry_run: bool, vacuum: bool, as_json: bool) -> None:
-    from headway.journal.sqlite.store import SqliteStore
     from headway.journal.upkeep.gc import gc
 
     opened = open_existing(store)
     try:
-        if not isinstance(opened, SqliteStore):
-            raise UsageError(f"`headway gc` collects in a folder; {store!r} is none")
         done = gc(opened, now=time.time(), dry_run=dry_run, delete_runs=delete, vacuum=vacuum)
     finally:
         opened.close()
@@ -46,8 +43,9 @@ def examine_store(store: str, *, repair: bool, as_json: bool) -> None:
     """Raises typer.Exit where the store is not whole."""
     from headway.journal.upkeep.doctor import examine
 
-    if not has_database(folder := name_folder(store)):
-        raise no_store(folder)
+    place = name_place(store)
+    if isinstance(place, Path) and not has_database(place):
+        raise no_store(place)
     if repair:
         _repair(store, as_json=as_json)
         return
@@ -59,10 +57,10 @@ def examine_store(store: str, *, repair: bool, as_json: bool) -> None:
         checked = f"{words.count(report.runs, 'run')}, {words.count(report.records, 'record')}, "
         checked += f"{words.count(report.blobs, 'blob')} ({words.nbytes(report.blob_bytes)})"
         style = {"whole": "green", "damaged": "red"}.get(report.verdict, "yellow")
-        console.out().print(f"{store}: {report.verdict}; checked {checked}", style=style, markup=False)
-        if report.verdict == "damaged":
+        console.out().print(f"{report.store}: {report.verdict}; checked {checked}", style=style, markup=False)
+        if report.verdict == "damaged" and isinstance(place, Path):
             console.note(f"rebuild it from what can be read with: headway doctor --repair --store {store}", "bold")
-    if not report.whole:
+    if report.verdict != "whole":
         raise typer.Exit(PROBLEM)
 
 

@@ -1,10 +1,14 @@
 """Blobs of a store in Postgres: small ones in a table, large ones in a folder or an object store.
 
-A large blob is an object named by its hash, written before the row that says that it is there. What is read is hashed again.
+A large blob is an object named by its hash. Its row is written first: whoever collects garbage takes no object whose row is young,
+and holds the row while it removes one. So an object is there when `put_blob` returns, and a row without an object is named by
+nothing. What is read is hashed again.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +17,14 @@ from headway.journal.sql.database import Connection
 from headway.storage.blobs import BlobFolder, hash_blob
 
 if TYPE_CHECKING:
-    from headway.storage.backend import Backend
+    from headway.storage.backend import Backend, Stat
     from headway.storage.blobs import Buffer
 
 TABLE_BYTES = 1 << 20
 """A blob up to this size is kept in the database."""
+
+NOW = "extract(epoch FROM clock_timestamp())::double precision"
+"""The time by the server's clock: all that ages is dated by one."""
 
 
 class LargeBlobs:
@@ -25,17 +32,19 @@ class LargeBlobs:
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self._folder = BlobFolder(_as_path(place) / "blobs") if place and _is_folder(place) else None
+        self._folder = BlobFolder(Path(place) / "blobs") if place and "://" not in place else None
         self._backend: Backend | None = None
 
-    def put(self, digest: bytes, data: Buffer, where: str) -> None:
-        """Write it durably unless it is there. Raises StoreError."""
+    def check_place(self, nbytes: int, where: str) -> None:
+        """Raise StoreError where there is no place for so many bytes."""
         if not self.place:
-            with memoryview(data) as view:
-                raise StoreError(
-                    f"a value of {view.nbytes:,} bytes is too large for the database of {where}: name a folder that all machines "
-                    "share, or an object store, in its URL, as in ?blobs=/srv/headway or ?blobs=s3://bucket/headway, and resume"
-                )
+            raise StoreError(
+                f"a value of {nbytes:,} bytes is too large for the database of {where}: name a folder that all machines "
+                "share, or an object store, in its URL, as in ?blobs=/srv/headway or ?blobs=s3://bucket/headway, and resume"
+            )
+
+    def put(self, digest: bytes, data: Buffer) -> None:
+        """Write it durably unless it is there. Raises StoreError."""
         if self._folder is not None:
             self._folder.put(digest, data)
             return
@@ -58,6 +67,22 @@ class LargeBlobs:
         except NoCheckpoint as error:
             raise missing(digest, self.place) from error
 
+    def remove(self, digests: Sequence[bytes]) -> None:
+        """Remove blobs; those that are gone are no error."""
+        if self._folder is not None:
+            with self._folder.lock(exclusive=True):
+                for digest in digests:
+                    self._folder.path(digest).unlink(missing_ok=True)
+            return
+        self._open().delete([_object_name(digest) for digest in digests])
+
+    def listed(self) -> Iterator[tuple[bytes, Stat]]:
+        """Every blob that is there, with its size and when it was written."""
+        for file, stat in self._open().files("blobs") if self.place else ():
+            _, first, rest = f"{file}//".split("/", 2)
+            with contextlib.suppress(ValueError):  # no file of ours
+                yield bytes.fromhex(first + rest.rstrip("/")), stat
+
     def _open(self) -> Backend:
         if self._backend is None:
             from headway.storage.opening import open_backend
@@ -69,8 +94,7 @@ class LargeBlobs:
 def put_row(connection: Connection, digest: bytes, nbytes: int, data: bytes | None) -> None:
     """Say that a blob is there, with its bytes where they are few, or that it was asked for again."""
     connection.execute(
-        "INSERT INTO blob (digest, nbytes, data, at) VALUES (?, ?, ?, extract(epoch FROM clock_timestamp())) "
-        "ON CONFLICT (digest) DO UPDATE SET at=excluded.at",
+        f"INSERT INTO blob (digest, nbytes, data, at) VALUES (?, ?, ?, {NOW}) ON CONFLICT (digest) DO UPDATE SET at=excluded.at",
         (digest, nbytes, data),
     )
 
@@ -101,11 +125,3 @@ RESTORE = "restore it from a copy; the call that made it has to run again"
 def _object_name(digest: bytes) -> str:
     name = digest.hex()
     return f"blobs/{name[:2]}/{name[2:]}"
-
-
-def _is_folder(place: str) -> bool:
-    return "://" not in place or place.startswith("file://")
-
-
-def _as_path(place: str) -> Path:
-    return Path(place.removeprefix("file://")).absolute()

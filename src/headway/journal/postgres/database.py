@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from headway.errors import StoreError
+from headway.errors import StoreError, UsageError
 from headway.extras import explain_missing
 from headway.journal.off_loop import check_thread
 from headway.journal.postgres import schema
@@ -51,12 +51,18 @@ def again(method: Callable[Concatenate[D, P], T]) -> Callable[Concatenate[D, P],
 class PostgresDatabase(Tables):
     """The database that an address names; its tables are made where there are none."""
 
-    def __init__(self, address: Address, *, readonly: bool = False, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, address: Address, *, readonly: bool = False, must_exist: bool = False, wall: Callable[[], float] = time.time
+    ) -> None:
         check_thread(self)
-        with explain_missing("a Postgres store"):
-            import psycopg  # noqa: F401 - only to say that it is missing
+        try:
+            with explain_missing("a Postgres store"):
+                import psycopg  # noqa: F401 - only to say that it is missing
+        except ImportError as error:  # it is there, and finds no libpq
+            raise UsageError("a Postgres store needs libpq: pip install 'headway[postgres]'") from error
         self.address = address
         self.readonly = readonly
+        self._must_exist = must_exist
         self._clock = ServerClock(wall)
         self._told = Told()
         self._server: Server | None = None
@@ -181,9 +187,10 @@ class PostgresDatabase(Tables):
             found = schema.read_state(statements, self.address.schema, self.url)
         if found is not None and found.is_current:
             return
+        if found is None and (self.readonly or self._must_exist):
+            raise no_tables(self.url)
         if self.readonly:
-            if found is None:
-                raise no_tables(self.url)
+            assert found is not None
             if found.number < schema.VERSION:
                 raise schema.is_older(found.number, self.url)
             return
@@ -203,9 +210,13 @@ class PostgresDatabase(Tables):
                 raise
 
 
-def no_tables(url: str) -> StoreError:
+class NoTables(StoreError):
+    """A database has no store in it."""
+
+
+def no_tables(url: str) -> NoTables:
     """The error for a database without a store."""
-    return StoreError(f"there is no store in {url}: a run makes one; name another with store= or --store")
+    return NoTables(f"there is no store in {url}: a run makes one; name another with store= or --store, or ?schema=")
 
 
 def _begin(schema_name: str, gates: tuple[str, ...], lock_timeout_s: float) -> str:

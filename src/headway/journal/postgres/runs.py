@@ -22,6 +22,7 @@ from headway.errors import RunMismatch, RunOwned, StoreError
 from headway.journal.owner import check_takeover, make_lease_lost, unknown_run
 from headway.journal.postgres import commit as commits
 from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
+from headway.journal.postgres.schema import TABLES
 from headway.journal.postgres.troubles import is_locked
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus
 from headway.journal.sql import checked_rows
@@ -65,16 +66,12 @@ class Runs(PostgresDatabase):
     def run(self, run_id: str) -> RunInfo:
         return self.reading(lambda connection: self._get_run(connection, run_id))
 
-    def runs(self) -> list[RunInfo]:
-        query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run ORDER BY uid"
-        return [checked_rows.decode_run(one, self.url) for one in self.reading(lambda found: found.execute(query).fetchall())]
-
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         token = secrets.token_bytes(16)
 
         def once() -> RunInfo:
             with self.writing() as connection:
-                source = self._by_uid(connection, source_uid)
+                source = self._by_uid(connection, source_uid, "FOR KEY SHARE")  # it is not deleted meanwhile
                 word = self._column(connection, source_uid, "word")  # the fork's signals have numbers of their own
                 run, is_new = self._insert_run(connection, spec, word=word, token=token)
                 if not is_new:
@@ -109,16 +106,34 @@ class Runs(PostgresDatabase):
             return run
 
         run = self.insist(once, PATIENCE_S)
-        self._delete_rows(run.uid)
+        self.delete_rows(run.uid)
         return run.nrows
 
     @again
-    def _delete_rows(self, uid: int) -> None:
-        """In parts: one large deletion would hold up the server's cleaning. A part that is left has no run, and `gc` finds it."""
+    def delete_rows(self, uid: int) -> int:
+        """Delete the rows of a run that is gone; how many there were. In parts: one large deletion would hold up the server's
+        cleaning. A part that is left has no run, and `gc` finds it."""
+        count = 0
+        query = "DELETE FROM record WHERE run=? AND seq IN (SELECT seq FROM record WHERE run=? ORDER BY seq LIMIT ?)"
         with self.talking() as statements:
-            query = "DELETE FROM record WHERE run=? AND seq IN (SELECT seq FROM record WHERE run=? ORDER BY seq LIMIT ?)"
-            while statements.execute(query, (uid, uid, DELETED_ROWS)).rowcount:
-                pass
+            while deleted := statements.execute(query, (uid, uid, DELETED_ROWS)).rowcount:
+                count += deleted
+        return count
+
+    def vacuum(self) -> None:
+        """Give the space of deleted rows to new ones, and tell the planner how large the tables are."""
+        with self.talking() as statements:
+            for table in TABLES:
+                statements.raw.execute(f"VACUUM (ANALYZE) {self.address.schema}.{table}")
+
+    def free_run(self, run_id: str, now: float) -> RunInfo:
+        run = self.run(run_id)
+        check_takeover(run, self.by_server(now))
+        return run
+
+    def by_server(self, at: float) -> float:
+        """A time of this machine, by the server's clock."""
+        return at + self._ahead_s
 
     # --- finding one -------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
+
+import msgspec
 
 from headway.errors import StoreError
 from headway.journal.owner import make_lease_lost, unknown_run
@@ -23,18 +25,21 @@ from headway.journal.postgres.database import PATIENCE_S, again
 from headway.journal.postgres.runs import Runs
 from headway.journal.postgres.troubles import ConnectionLost, may_pass
 from headway.journal.postgres.word import SHARED, Listener, Teller
-from headway.journal.records import Ending, Lease, Row, RunStatus, Signal
+from headway.journal.records import Ending, Lease, Row, RunInfo, RunStatus, Signal
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.sql import checked_rows
+from headway.journal.sql.arrivals import Arrivals
 from headway.journal.sql.claims import SharedClaims
+from headway.journal.sql.database import Connection
 from headway.journal.sql.items import SharedCollections
 from headway.journal.sql.limits import SharedLimits
+from headway.journal.sql.runs import PagedRuns
 from headway.journal.store import Buffer
 
 
-class PostgresStore(Runs, SharedLimits, SharedCollections, SharedClaims):
+class PostgresStore(Runs, PagedRuns, Arrivals, SharedLimits, SharedCollections, SharedClaims):
     """A store in Postgres. Opening makes its tables where there are none.
 
     Args:
@@ -42,6 +47,7 @@ class PostgresStore(Runs, SharedLimits, SharedCollections, SharedClaims):
         blobs: a folder that all machines share, or an object store, for values above 1 MiB and for checkpoints; where the URL does
             not name one.
         readonly: make nothing and write nothing.
+        must_exist: make no tables; raise StoreError where there are none.
         wall: the clock that callers take `now` from, in seconds.
 
     Raises:
@@ -50,13 +56,19 @@ class PostgresStore(Runs, SharedLimits, SharedCollections, SharedClaims):
     """
 
     def __init__(
-        self, url: str | Address, *, blobs: str = "", readonly: bool = False, wall: Callable[[], float] = time.time
+        self,
+        url: str | Address,
+        *,
+        blobs: str = "",
+        readonly: bool = False,
+        must_exist: bool = False,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         address = parse_address(url, blobs=blobs) if isinstance(url, str) else url
         self._large = LargeBlobs(address.blobs)
         self._waits: frozenset[str] = frozenset()  # limits for which somebody here waits
         self._words: dict[int, int] = {}  # by run: how much word it had when something was written
-        super().__init__(address, readonly=readonly, wall=wall)
+        super().__init__(address, readonly=readonly, must_exist=must_exist, wall=wall)
         self._listener = Listener.join(address)
         self._teller = Teller(address)
 
@@ -175,9 +187,11 @@ class PostgresStore(Runs, SharedLimits, SharedCollections, SharedClaims):
             nbytes = view.nbytes
             small = bytes(view) if nbytes <= TABLE_BYTES else None
         if small is None:
-            self._large.put(digest, data, self.url)
+            self._large.check_place(nbytes, self.url)
         with self.talking() as statements:
             blob_rows.put_row(statements, digest, nbytes, small)
+        if small is None:  # after the row, which keeps collectors of garbage away
+            self._large.put(digest, data)
         self._told.note_blob(digest)
 
     def get_blob(self, digest: bytes) -> memoryview:
@@ -215,6 +229,13 @@ class PostgresStore(Runs, SharedLimits, SharedCollections, SharedClaims):
         number: int = found[0][0]
         return number
 
+    def put_signals(self, connection: Connection, uid: int, signals: Sequence[Signal], heard: int) -> None:
+        query = "INSERT INTO signal (run, number, name, value, at, crc, token) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        for number, name, value, at in map(msgspec.structs.astuple, signals):
+            crc = checked_rows.signal_crc(uid, name, value, at)
+            connection.execute(query, (uid, number, name, value, at, crc, secrets.token_bytes(16)))
+        connection.execute("UPDATE run SET word=? WHERE uid=?", (heard, uid))
+
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
         return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
 
@@ -231,6 +252,16 @@ class PostgresStore(Runs, SharedLimits, SharedCollections, SharedClaims):
         if self._words.setdefault(uid, word) != word:
             self._words[uid] = word
             self._listener.note(str(uid))
+
+    @again
+    def put_run(
+        self, info: RunInfo, parts: Callable[[], Iterable[Sequence[Row]]], signals: Sequence[Signal], heard: int
+    ) -> RunInfo:
+        return super().put_run(info, parts, signals, heard)
+
+    @again
+    def put_cache(self, entries: Sequence[tuple[bytes, Row]]) -> int:
+        return super().put_cache(entries)
 
     # what runs share: each of these may be done twice. A start of a limit is then counted twice, which is safe.
 

@@ -20,13 +20,14 @@ from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
 from headway.journal.sql import claims, items, limits
+from headway.journal.sql.database import Connection
 from headway.journal.sqlite.locks import NOTICE, descriptor_of, holders, is_busy, wait_for_lock
 from headway.storage.files import sync_folder as sync_folder
 
 DATABASE = "journal.db"
 BUILDING = "journal.db.new-"
 APPLICATION_ID = 0x48647779  # "Hdwy"
-VERSION = 3
+VERSION = 4
 BUSY_TIMEOUT_S = 30.0
 HEADER_BYTES = 100
 SAFE = "what was committed is safe"
@@ -45,9 +46,9 @@ CREATE TABLE rejected (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, fence INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL,
     key BLOB NOT NULL, parent BLOB NOT NULL, body BLOB NOT NULL, at REAL NOT NULL);
 CREATE TABLE signal (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
-    at REAL NOT NULL, crc INTEGER NOT NULL);
-CREATE INDEX signal_by_run ON signal (run, number);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL,
+    value BLOB NOT NULL, at REAL NOT NULL, crc INTEGER NOT NULL);
+CREATE UNIQUE INDEX signal_by_run ON signal (run, number);
 CREATE TABLE cache (
     key BLOB PRIMARY KEY, kind INTEGER NOT NULL, call BLOB NOT NULL, parent BLOB NOT NULL, body BLOB NOT NULL,
     crc INTEGER NOT NULL) WITHOUT ROWID;
@@ -102,6 +103,16 @@ def create(path: Path) -> None:
         raise StoreFull(error.errno or errno.EIO, what) from error
     finally:
         new.unlink(missing_ok=True)
+
+
+def number_signals_behind(connection: Connection, heard: int) -> None:
+    """Let the signals that are sent from now on have larger numbers than this. A run that another store had, or a fork of a run
+    that is gone, has used numbers that no signal here has."""
+    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name='signal'").fetchone()
+    if last is None:
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('signal', ?)", (heard,))
+    elif last[0] < heard:
+        connection.execute("UPDATE sqlite_sequence SET seq=? WHERE name='signal'", (heard,))
 
 
 def write_empty(path: Path) -> None:

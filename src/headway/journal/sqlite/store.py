@@ -14,14 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
+
 from headway.errors import RunMismatch, StoreDamaged
 from headway.journal.off_loop import check_thread
 from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
 from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.sql import checked_rows
+from headway.journal.sql.arrivals import Arrivals
 from headway.journal.sql.claims import SharedClaims, end_claims
+from headway.journal.sql.database import Connection
 from headway.journal.sql.items import SharedCollections
 from headway.journal.sql.limits import SharedLimits
+from headway.journal.sql.runs import PagedRuns
+from headway.journal.sqlite import schema
 from headway.journal.sqlite.database import Database
 from headway.journal.sqlite.inserting import insert_rows
 from headway.journal.sqlite.wal import frames_in_use, inspect_wal
@@ -31,7 +37,7 @@ from headway.storage.blobs import BlobFolder
 BLOBS = "blobs"
 
 
-class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
+class SqliteStore(Database, PagedRuns, Arrivals, SharedLimits, SharedCollections, SharedClaims):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
     Args:
@@ -68,11 +74,6 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
 
     def run(self, run_id: str) -> RunInfo:
         return self.reading(lambda connection: self._get_run(connection, run_id))
-
-    def runs(self) -> list[RunInfo]:
-        query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run ORDER BY uid"
-        stored = self.reading(lambda connection: connection.execute(query).fetchall())
-        return [checked_rows.decode_run(one, self.url) for one in stored]
 
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         with self.writing() as connection:
@@ -137,6 +138,11 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
             lease = Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
             end_claims(connection, lease)
         return lease
+
+    def free_run(self, run_id: str, now: float) -> RunInfo:
+        run = self.run(run_id)
+        check_takeover(run, now)
+        return run
 
     def shorten_leases(self, until: float, run_id: str | None = None) -> None:
         """Let no lease, or none of this run, last longer than `until` if it is not renewed."""
@@ -245,9 +251,17 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         with self.writing() as connection:
             run = self._get_run(connection, run_id)
-            query = "INSERT INTO signal (run, name, value, at, crc) VALUES (?, ?, ?, ?, ?)"
+            query = "INSERT INTO signal (run, number, name, value, at, crc) VALUES (?, 0, ?, ?, ?, ?)"
             crc = checked_rows.signal_crc(run.uid, name, value, float(now))
-            return connection.execute(query, (run.uid, name, value, float(now), crc)).lastrowid or 0
+            number = connection.execute(query, (run.uid, name, value, float(now), crc)).lastrowid or 0
+            connection.execute("UPDATE signal SET number=id WHERE id=?", (number,))
+            return number
+
+    def put_signals(self, connection: Connection, uid: int, signals: Sequence[Signal], heard: int) -> None:
+        query = "INSERT INTO signal (run, number, name, value, at, crc) VALUES (?, ?, ?, ?, ?, ?)"
+        for number, name, value, at in map(msgspec.structs.astuple, signals):
+            connection.execute(query, (uid, number, name, value, at, checked_rows.signal_crc(uid, name, value, at)))
+        schema.number_signals_behind(connection, heard)
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
         return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))

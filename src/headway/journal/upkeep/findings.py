@@ -38,7 +38,7 @@ BODIES: dict[Kind, msgspec.msgpack.Decoder[Start | Attempt | Outcome | Decision 
 class Finding(msgspec.Struct, frozen=True):
     """One thing that the doctor found."""
 
-    severity: str  # "error", "warning" or "info"; "unread" for what could not be looked at
+    severity: str  # "error", "warning" or "info"; "unread" for what could not be looked at; "risk" for what may be lost later
     what: str  # what is wrong and where, in words
     means: str = ""  # what follows for its run
     run: str = ""
@@ -63,13 +63,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def whole(self) -> bool:
         """Whether everything that was committed can be read as it was written."""
-        return all(finding.severity == "info" for finding in self.findings)
+        return all(finding.severity in ("info", "risk") for finding in self.findings)
 
     @property
     def verdict(self) -> str:
-        """ "whole", "damaged", or "not read" where a permission, a lock or another version kept the doctor from looking."""
+        """ "whole", "damaged", "not read" where a permission, a lock or another version kept the doctor from looking, or "at risk"
+        where all is whole on a server that does not keep it safe."""
         if self.whole:
-            return "whole"
+            return "at risk" if any(finding.severity == "risk" for finding in self.findings) else "whole"
         return "damaged" if any(finding.severity in ("error", "warning") for finding in self.findings) else "not read"
 
 

@@ -4,25 +4,21 @@ A run writes a blob first and names it later, so a young blob is never garbage, 
 counts as young. The candidates are listed before the records are read, and looked at once more under a lock before
 each is removed: a collection may run beside any number of drivers. A record that cannot be read could name anything,
 so the collection must never remove a blob from a store with damaged records.
+
+Where blobs are is each store's own: `gc_folder` and `gc_postgres` have the two heaps.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from headway.journal.clocks import SET_BACK_S
-from headway.journal.owner import LEASE_S, check_takeover
-from headway.journal.records import Row
-from headway.journal.sqlite.schema import BUILDING
-from headway.journal.sqlite.store import SqliteStore
+from headway.errors import UsageError
+from headway.journal.records import Row, RunInfo
+from headway.journal.store import Store, every_run
 from headway.journal.upkeep.named import blobs_of
-from headway.storage.blobs import TEMPORARY
 
 GRACE_S = 3600.0
 
@@ -32,15 +28,54 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 
     dry_run: bool
     runs: int
-    rows: int
+    rows: int  # of runs that were asked to go, or that an interrupted deletion had left
     blobs: int
     blob_bytes: int
     temporary_files: int
     kept_young: int  # blobs that no record names yet, younger than the grace period
 
 
+class Candidates(NamedTuple):
+    """What may be garbage, by its age."""
+
+    old: set[bytes]
+    young: set[bytes]
+    temporary: Sequence[Any]  # what writers that died have left, as the heap knows it
+
+
+class Heap(Protocol):
+    """The blobs of one store, and what else lies about in it."""
+
+    @property
+    def store(self) -> Store: ...
+
+    def find_free(self, run_id: str, now: float, *, dry_run: bool) -> RunInfo:
+        """The run, if nobody drives it. Raises RunOwned, UnknownRun. A lease that nobody renews ends soon."""
+
+    def candidates(self, now: float, grace_s: float, *, dry_run: bool) -> Candidates:
+        """Blobs and other leftovers, old and young."""
+
+    def delete_checkpoints(self, run_id: str) -> None:
+        """Forget the checkpoints of a run's calls."""
+
+    def other_rows(self) -> Iterator[Row]:
+        """The rows that belong to no run and name blobs as well: shared results, and what late writers brought."""
+
+    def remove_blobs(self, digests: Iterable[bytes], before: float, *, dry_run: bool) -> tuple[int, int]:
+        """Remove those that nobody has written again since; how many, and their bytes."""
+
+    def sweep(self, temporary: Sequence[Any], now: float) -> None:
+        """Remove what writers that died have left."""
+
+    def sweep_rows(self, *, dry_run: bool) -> int:
+        """Remove the rows of runs that are gone; how many there were."""
+
+    def vacuum(self) -> None:
+        """Give the space of deleted rows back."""
+
+
 def gc(
-    store: SqliteStore,
+    store: Store,
     *,
     now: float,
     dry_run: bool = False,
@@ -57,99 +92,64 @@ def gc(
         keep: digests of blobs to keep although no record names them.
         grace_s: blobs and temporary files younger than this many seconds stay.
         delete_runs: ids of runs to forget first. Raises RunOwned where one is live, before anything is removed.
-        vacuum: give the space of deleted rows back to the disk.
+        vacuum: give the space of deleted rows back to the disk, or to other rows of a database.
 
     Raises:
         StoreDamaged: a record cannot be read; no blob is removed.
+        UsageError: the store ends with its program.
     """
-    doomed = [store.run(run_id) for run_id in delete_runs]
-    if not dry_run and doomed:
-        store.shorten_leases(now + LEASE_S)
-    for run in doomed:
-        check_takeover(run, now)
-    old, young, temporary = _candidates(store, lambda file: _age_s(file, now, dry_run=dry_run) > grace_s)
-    rows = sum(run.nrows for run in doomed)
+    heap = _open_heap(store)
+    wanted = list(dict.fromkeys(delete_runs))
+    doomed = [heap.find_free(run_id, now, dry_run=dry_run) for run_id in wanted]
+    found = heap.candidates(now, grace_s, dry_run=dry_run)
+    rows = heap.sweep_rows(dry_run=dry_run) + sum(run.nrows for run in doomed if dry_run)
     if not dry_run:  # before the records are read: a fork of such a run is then either among them or refused
-        rows = sum(store.delete_run(run.spec.run_id, now) for run in doomed)
         for run in doomed:
-            shutil.rmtree(store.checkpoint_root(run.spec.run_id), ignore_errors=True)
-    named = set(keep) | _find_named_blobs(store, frozenset(run.uid for run in doomed))
-    blobs = nbytes = 0
-    for digest in old - named:
-        removed = _remove(store, store.blobs.path(digest), now - grace_s, dry_run=dry_run)
-        blobs += removed is not None
-        nbytes += removed or 0
+            rows += store.delete_run(run.spec.run_id, now)
+            heap.delete_checkpoints(run.spec.run_id)
+    named = set(keep).union(_find_named_blobs(heap, frozenset(run.uid for run in doomed)))
+    blobs, nbytes = heap.remove_blobs(found.old - named, now - grace_s, dry_run=dry_run)
     if not dry_run:
-        for file in temporary:
-            file.unlink(missing_ok=True)
-        store.drop_void_claims(now)
+        heap.sweep(found.temporary, now)
         if vacuum:
-            store.vacuum()
+            heap.vacuum()
     return Collected(
         dry_run=dry_run,
         runs=len(doomed),
         rows=rows,
         blobs=blobs,
         blob_bytes=nbytes,
-        temporary_files=len(temporary),
-        kept_young=len(young - named),
+        temporary_files=len(found.temporary),
+        kept_young=len(found.young - named),
     )
 
 
-def _candidates(store: SqliteStore, is_old: Callable[[Path], bool]) -> tuple[set[bytes], set[bytes], list[Path]]:
-    """Old blobs, younger ones, and old temporary files."""
-    old: set[bytes] = set()
-    young: set[bytes] = set()
-    temporary = [file for file in store.folder.glob(f"{BUILDING}*") if is_old(file)]
-    for file in store.blobs.root.glob("??/*"):
-        try:
-            aged = is_old(file)
-            if file.name.startswith(TEMPORARY):
-                temporary += [file] * aged
-            else:
-                (old if aged else young).add(bytes.fromhex(file.parent.name + file.name))
-        except (FileNotFoundError, ValueError):
-            continue  # renamed meanwhile, or a file that is not ours
-    return old, young, temporary
+def _open_heap(store: Store) -> Heap:
+    from headway.journal.sqlite.store import SqliteStore
+
+    if isinstance(store, SqliteStore):
+        from headway.journal.upkeep.gc_folder import FolderHeap
+
+        return FolderHeap(store)
+    from headway.journal.postgres.store import PostgresStore
+
+    if isinstance(store, PostgresStore):
+        from headway.journal.upkeep.gc_postgres import PostgresHeap
+
+        return PostgresHeap(store)
+    raise UsageError(f"`headway gc` collects in a folder or a database; {store.url!r} is neither")
 
 
-def _age_s(file: Path, now: float, *, dry_run: bool) -> float:
-    """How long ago a file was written. One of the future, from before the clock was set back, is dated now: the grace period then
-    lasts for its own length."""
-    written = file.stat().st_mtime
-    if written <= now + SET_BACK_S:
-        return now - written
-    if not dry_run:
-        with contextlib.suppress(OSError):
-            os.utime(file, (now, now))
-    return 0.0
-
-
-def _find_named_blobs(store: SqliteStore, without: frozenset[int]) -> set[bytes]:
+def _find_named_blobs(heap: Heap, without: frozenset[int]) -> Iterator[bytes]:
     """Find every blob that a record or an item names, except in the runs of `without`."""
-    named: set[bytes] = set()
-    for run in store.runs():
+    store = heap.store
+    for run in every_run(store):
         if run.uid not in without:
-            named.update(run.spec.blobs)
+            yield from run.spec.blobs
             for _, row in store.rows(run.uid):
-                named.update(blobs_of(row))
+                yield from blobs_of(row)
     for collection in store.collections():
-        named.update(digest for item in store.items(collection.name) for digest in item.blobs)
-    query = "SELECT kind, call, parent, body FROM cache UNION ALL SELECT kind, key, parent, body FROM rejected"
-    for stored in store.reading(lambda connection: connection.execute(query).fetchall()):
-        named.update(blobs_of(Row(*stored)))
-    return named
-
-
-def _remove(store: SqliteStore, path: Path, before: float, *, dry_run: bool) -> int | None:
-    """Remove a blob that nobody wrote again meanwhile; its size in bytes."""
-    with store.blobs.lock(exclusive=True):
-        try:
-            state = path.stat()
-            if state.st_mtime >= before:
-                return None
-            if not dry_run:
-                path.unlink()
-        except FileNotFoundError:
-            return None
-    return state.st_size
+        for item in store.items(collection.name):
+            yield from item.blobs
+    for row in heap.other_rows():
+        yield from blobs_of(row)

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from headway.errors import StoreDamaged, StoreError
+from headway.errors import StoreDamaged, StoreError, UsageError
 from headway.journal.owner import check_takeover
-from headway.journal.place import has_database, name_folder, no_store
+from headway.journal.place import has_database, name_place, no_store, show_place
 from headway.journal.records import COSTED, Charge, Kind, Outcome, Row, RunInfo, RunStatus
 from headway.journal.shared.items import Item, check_item
 from headway.journal.sql import checked_rows
@@ -52,7 +52,13 @@ def repair(store: str | Path, *, now: float) -> Repaired:
         RunOwned: a run has a live driver; nothing is changed.
         StoreDamaged, StoreVersion: nothing can be read; nothing is changed.
     """
-    return _Repair(name_folder(store), now).work()
+    place = name_place(store)
+    if isinstance(place, str):
+        raise UsageError(
+            f"`headway doctor --repair` rebuilds the file of a folder, and {show_place(place)} is none: restore a database from a "
+            "backup. The runs that can be read are saved by `headway store copy` to a new store"
+        )
+    return _Repair(place, now).work()
 
 
 class _Repair:
@@ -225,7 +231,7 @@ class _Repair:
             self._drop(f"a cached result ({call_text(row)}) is damaged", "the call runs again when it is asked for")
 
     def _copy_signals(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-        stored, error = read_table(source, "SELECT number, run, name, value, at, crc FROM signal ORDER BY number")
+        stored, error = read_table(source, "SELECT number, run, name, value, at, crc FROM signal ORDER BY id")
         if error is not None:
             self._drop("the list of signals has a damaged page", "send later ones again")
         for number, *rest in stored:
@@ -233,6 +239,8 @@ class _Repair:
                 target.execute("INSERT INTO signal (number, run, name, value, at, crc) VALUES (?,?,?,?,?,?)", (number, *rest))
             else:
                 self._drop(f"signal {number} ({rest[1]!r}) is damaged", "send it again")
+        heard, _ = read_table(source, "SELECT seq FROM sqlite_sequence WHERE name='signal'")
+        schema.number_signals_behind(target, max((one for (one,) in heard if isinstance(one, int)), default=0))
 
     def _copy_items(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         """Items keep their numbers; one that is lost leaves its place, so that versions go on to mean the same."""

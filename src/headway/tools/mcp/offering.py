@@ -218,8 +218,8 @@ def make_run_tools(store: Any) -> dict[str, Tool]:
         Args:
             status: only those of this status, such as "done", "failed", "running" or "interrupted".
         """
-        found = await asyncio.to_thread(hw.runs, store=store, status=status or None)
-        return [{"run": run.run_id, "task": run.task, "status": run.status} for run in found[:MOST_RUNS]]
+        found = await asyncio.to_thread(hw.runs, store=store, status=status or None, most=MOST_RUNS, newest_first=True)
+        return [{"run": run.run_id, "task": run.task, "status": run.status} for run in found]
 
     async def headway_show(run: str) -> dict[str, Any]:
         """Show a run: its status, its result or error, what it waits for, and its calls.
