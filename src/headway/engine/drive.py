@@ -106,7 +106,7 @@ class Driver:
             self._engine = engine = self._make_engine(known)
             self._emit_started(known)
             engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail)
-            with self._interruption.listen(self._last_words) if plan.world.interruptible else contextlib.nullcontext():
+            with self._interruption.listen(self.last_words) if plan.world.interruptible else contextlib.nullcontext():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root.floor = self._error_floor(known)
                 engine.replay.retry_failed = plan.retry_failed
@@ -287,7 +287,7 @@ class Driver:
         engine.stops.stop_all(self._root, "the run is parked")
         self._stop()
 
-    def _last_words(self) -> None:
+    def last_words(self) -> None:
         """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
         self._engine.run.closing = True
         self._leave(RunStatus.INTERRUPTED)
