@@ -196,6 +196,7 @@ class Driver:
         )
         engine.use_desk(Desk(engine.run, engine.ready, store, log))
         engine.use_claims(Claims(engine.run, engine.waits, store, log))
+        engine.use_store(store)
         self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
         engine.signals.look = self._writer.look
         self._writer.start()
@@ -340,6 +341,8 @@ class Driver:
                     self._parking.close()
                 self._engine.scopes.close()
                 self._engine.run.reader.close()
+                if self._engine.started is not None:
+                    self._engine.started.close()
                 if self._engine.claims is not None:
                     self._engine.claims.close()
                 await self._engine.pools.close()

@@ -218,6 +218,25 @@ class MemoryQueues:
             one = self._jobs.get(self.run(run_id).uid)
             return None if one is None else one.show(now)
 
+    def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
+        with self._lock:
+            run = self.run(run_id)
+            if run.fence != fence or run.status not in ENDED or run.status == RunStatus.DONE:
+                return False
+            run = self._change(run, status=RunStatus.INTERRUPTED, ended=0.0, cancel_requested=False)
+            self._jobs[run.uid] = _Job(run_id, run.uid, run.spec.task, job, JobState.DELAYED, max(now, job.at))
+            return True
+
+    def find_ended(self, run_ids: Sequence[str]) -> set[str]:
+        with self._lock:
+            found = set()
+            for run_id in run_ids:
+                run = self._runs.get(run_id)
+                job = self._jobs.get(run.uid) if run is not None else None
+                if run is None or run.status in ENDED or (job is not None and job.state == JobState.STUCK):
+                    found.add(run_id)
+            return found
+
     def retry_job(self, run_id: str, now: float) -> bool:
         with self._lock:
             one = self._jobs.get(self.run(run_id).uid)

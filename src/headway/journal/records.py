@@ -257,6 +257,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     created: float = 0.0
     forked_from: str = ""
     forked_at: bytes = b""
+    started_by: str = ""  # the run that started it
+    budget: Amounts = {}  # what it may spend, where that was fixed when it was made
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -193,6 +193,13 @@ class Store(Protocol):
     def job(self, run_id: str, now: float) -> JobInfo | None:
         """The job of a run; None where it has none, as it has ended or was never enqueued. Raises UnknownRun."""
 
+    def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
+        """Give a run that has ended without success a job again, so that it goes on as `hw.resume` would have it, if its newest
+        fence is still this one. Return whether it was so."""
+
+    def find_ended(self, run_ids: Sequence[str]) -> set[str]:
+        """Which of these runs have ended, or are stuck; one that the store does not know has ended."""
+
     def retry_job(self, run_id: str, now: float) -> bool:
         """Have a job that is stuck tried again, as if it had never died. Return whether it was stuck. Raises UnknownRun."""
 

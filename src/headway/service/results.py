@@ -103,7 +103,7 @@ def _look(run_id: str, timeout: float | None, store: str | Path | Store) -> Iter
     opened = open_to_read(store)
     ends, delay_s = None if timeout is None else time.monotonic() + timeout, FIRST_S
     try:
-        while (end := _end_of(opened, run_id)) is None:
+        while (end := end_of(opened, run_id)) is None:
             left_s = delay_s if ends is None else ends - time.monotonic()
             if left_s <= 0:
                 raise TimeoutError(f"run {run_id!r} has not ended within {timeout:g} s; it goes on")
@@ -115,7 +115,7 @@ def _look(run_id: str, timeout: float | None, store: str | Path | Store) -> Iter
             opened.close()
 
 
-def _end_of(store: Store, run_id: str) -> Callable[[], Any] | None:
+def end_of(store: Store, run_id: str) -> Callable[[], Any] | None:
     """What gives the result of a run, or raises its error; None where it has not ended."""
     info = store.run(run_id)
     if info.status == RunStatus.CANCELLED:

@@ -111,6 +111,7 @@ class TakenRun:
             pools=options.pools,
             max_active=options.max_active,
             parks=options.parks,
+            budget=dict(info.spec.budget),
             world=world,
         )
         driver = self._driver = Driver(plan)
