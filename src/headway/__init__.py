@@ -106,8 +106,11 @@ from headway.scopes.deadline import deadline as deadline
 from headway.scopes.deadline import time_left as time_left
 from headway.scopes.limit import limit as limit
 from headway.scopes.shield import shielded as shielded
+from headway.service.starting import start as start
 from headway.steer import cancel as cancel
+from headway.service.starting import start as start
 from headway.steer import fork as fork
+from headway.service.starting import start as start
 from headway.steer import signal as signal
 from headway.task import Task as Task
 from headway.task import ref as ref
@@ -216,6 +219,7 @@ __all__ = [
     "Settled",
     "signal",
     "sleep",
+    "start",
     "SourceChanged",
     "Snapshot",
     "SqliteStore",

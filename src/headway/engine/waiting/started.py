@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Frame
@@ -22,12 +23,18 @@ FIRST_S, LONGEST_S = 0.05, 1.0  # between two looks
 AT_ONCE = 1000  # runs that are asked for together
 
 
+@dataclass(eq=False, slots=True)
+class _Wait:
+    future: asyncio.Future[None] | None = None
+    over: bool = False
+
+
 class StartedRuns:
     """What one run waits for of others."""
 
     def __init__(self, run: RunContext, scopes: Scopes, store: Store) -> None:
         self._run, self._scopes, self._store = run, scopes, store
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, list[_Wait]] = {}
         self._pause_s = FIRST_S
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -39,23 +46,23 @@ class StartedRuns:
 
     async def wait(self, frame: Frame, run_id: str) -> None:
         """Rest until a run has ended, or is stuck."""
-        future = self._run.loop.create_future()
-        self._waiting.setdefault(run_id, []).append(future)
+        wait = _Wait()
+        self._waiting.setdefault(run_id, []).append(wait)
         self._pause_s = FIRST_S
         self._look_soon()
         try:
-            while not future.done():
-                await self._scopes.rest(frame, future, None)
+            while not wait.over:  # who rests is woken also when the wall clock was set
+                wait.future = self._run.loop.create_future()
+                await self._scopes.rest(frame, wait.future, None)
         finally:
-            waiting = self._waiting.get(run_id, [])
-            if future in waiting:
-                waiting.remove(future)
+            if not wait.over:
+                waiting = self._waiting[run_id]
+                waiting.remove(wait)
                 if not waiting:
                     del self._waiting[run_id]
 
     def close(self) -> None:
         """Look no more."""
-        self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
@@ -85,9 +92,10 @@ class StartedRuns:
             self._task = None
         for run_id in asked:
             if run_id in ended:
-                for future in self._waiting.pop(run_id, ()):
-                    if not future.done():
-                        future.set_result(None)
+                for wait in self._waiting.pop(run_id, ()):
+                    wait.over = True
+                    if wait.future is not None and not wait.future.done():
+                        wait.future.set_result(None)
         self._pause_s = FIRST_S if ended else min(2 * self._pause_s, LONGEST_S)
         if self._waiting:
             self._look_soon()
