@@ -106,11 +106,21 @@ from headway.scopes.deadline import deadline as deadline
 from headway.scopes.deadline import time_left as time_left
 from headway.scopes.limit import limit as limit
 from headway.scopes.shield import shielded as shielded
+from headway.service.enqueue import aenqueue as aenqueue
+from headway.service.enqueue import enqueue as enqueue
+from headway.service.queues import QueueView as QueueView
+from headway.service.queues import WorkerView as WorkerView
+from headway.service.queues import pause_queue as pause_queue
+from headway.service.queues import queues as queues
+from headway.service.queues import resume_queue as resume_queue
+from headway.service.queues import retry_stuck as retry_stuck
+from headway.service.queues import set_queue as set_queue
+from headway.service.queues import workers as workers
+from headway.service.results import aresult_of as aresult_of
+from headway.service.results import result_of as result_of
 from headway.service.starting import start as start
 from headway.steer import cancel as cancel
-from headway.service.starting import start as start
 from headway.steer import fork as fork
-from headway.service.starting import start as start
 from headway.steer import signal as signal
 from headway.task import Task as Task
 from headway.task import ref as ref
@@ -128,7 +138,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "aenqueue",
     "anytime",
+    "aresult_of",
     "aresume",
     "aresume_all",
     "ArgumentChanged",
@@ -156,6 +168,7 @@ __all__ = [
     "CycleError",
     "deadline",
     "DeadlineExceeded",
+    "enqueue",
     "events",
     "FailedAttempt",
     "ForeignHandle",
@@ -186,10 +199,13 @@ __all__ = [
     "now",
     "Order",
     "NoWinner",
+    "pause_queue",
     "PlannedCall",
     "PoolFailed",
     "progress",
     "QueueFull",
+    "queues",
+    "QueueView",
     "race",
     "random",
     "ref",
@@ -197,10 +213,13 @@ __all__ = [
     "remaining",
     "RemoteError",
     "ResourceUnavailable",
+    "result_of",
     "resume",
     "resume_all",
+    "resume_queue",
     "ResumePlan",
     "Retry",
+    "retry_stuck",
     "run",
     "RunCancelled",
     "RunError",
@@ -210,6 +229,7 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "set_queue",
     "set_result",
     "scan",
     "Scan",
@@ -245,6 +265,8 @@ __all__ = [
     "wait_event",
     "Waiting",
     "WorkerDied",
+    "workers",
+    "WorkerView",
     "WrongArguments",
 ]
 

@@ -17,7 +17,7 @@ LEASE_S = 1e9
 POLL_S = 0.5
 
 
-def play(main: Coroutine[Any, Any, T], most_s: float = 3600.0) -> T:
+def play(main: Coroutine[Any, Any, T], most_s: float = 86_400.0) -> T:
     """Run a coroutine on a clock that jumps."""
     clock = testing.VirtualClock(most_s=most_s)
     with asyncio.Runner(loop_factory=lambda: testing.VirtualLoop(clock)) as runner:

@@ -93,8 +93,8 @@ async def races() -> str:
     return await hw.race(hw.start(waits), quick())
 
 
-@hw.task(timeout=5, retry=hw.Retry(attempts=2, delay_s=3600.0))
-async def gives_up_once() -> str:
+@hw.task
+async def waits_elsewhere() -> str:
     return await hw.start(waits)
 
 
@@ -251,14 +251,18 @@ def test_a_cancelled_call_has_its_run_cancelled():
     play(main(hw.MemoryStore()))
 
 
-def test_a_run_that_was_cancelled_with_its_call_goes_on_when_the_call_is_tried_again():
+def test_a_run_that_was_cancelled_with_its_starter_goes_on_with_it():
     async def main(store: hw.Store) -> None:
-        started = asyncio.create_task(hw.arun(gives_up_once, store=store, run_id="all"))
+        started = asyncio.create_task(hw.arun(waits_elsewhere, store=store, run_id="all"))
         async with drivers(store):
-            await until(lambda: RunStatus.CANCELLED in outcomes_of(store).values())
+            await until(lambda: len(outcomes_of(store)) == 2)
+            await asyncio.to_thread(hw.cancel, "all", store=store)
+            with pytest.raises(hw.RunCancelled):
+                await started
+            await until(lambda: set(outcomes_of(store).values()) == {RunStatus.CANCELLED})
             (run_id,) = outcomes_of(store).keys() - {"all"}
-            hw.signal(run_id, "go", "now", store=store)
-            assert await started == "now"
+            await asyncio.to_thread(hw.signal, run_id, "go", "now", store=store)
+            assert await hw.aresume("all", store=store) == "now"
         assert DONE == {"leaf 1": 1, "told": 1}
         assert len(outcomes_of(store)) == 2
 
@@ -328,7 +332,7 @@ def test_what_can_not_be_started_is_refused_with_the_reason(what: str, says: str
 
 
 def test_a_run_is_started_only_inside_of_a_run_that_has_a_store():
-    with pytest.raises(hw.UsageError, match="outside of a run: use hw.enqueue"):
+    with pytest.raises(hw.UsageError, match=r"outside of a run: use hw\.enqueue"):
         hw.start(part, 1)
     with pytest.raises(hw.UsageError, match="needs a store that workers share"):
         hw.run(parts, 1, store=None)

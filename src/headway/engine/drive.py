@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import warnings
 import weakref
@@ -37,11 +38,13 @@ from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import HeadwayError, RunCancelled, StoreError, StoreFull
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, NullJournal
-from headway.journal.records import Amounts, Ending, Lease, RunInfo, RunStatus, Signal
+from headway.journal.records import After, Amounts, Ending, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import RecoveredState
+from headway.journal.shared.queues import park
 from headway.journal.store import Store
 from headway.pools.registry import Given, Pools
 
+BROKEN_S = 10.0  # until a run is taken again that could not go on here
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 _STATUS = {OK: RunStatus.DONE, FAILED: RunStatus.FAILED, CANCELLED: RunStatus.CANCELLED}  # of a run, by the state of its root
 
@@ -87,6 +90,7 @@ class Driver:
         self._stopped: asyncio.Event | None = None
         self._parking: Parking | None = None
         self._park: Park | None = None
+        self.status: RunStatus | None = None  # how the run ended here
         self._root: Call
         self._engine: Engine
         self._interruption: Interruption
@@ -132,7 +136,7 @@ class Driver:
             if root.scope.account is not None:
                 warn_of_units(root.scope.account.limits, root.scope.account.spent)
         finally:
-            status = await self._give_back(status)
+            status = self.status = await self._give_back(status)
             if hasattr(self, "_interruption"):
                 self._interruption.close()
         if self._park is not None and not isinstance(self._failure, StoreError):
@@ -371,6 +375,15 @@ class Driver:
                 self._plan.store.close()
                 self.has_closed = True
 
+    def _after(self) -> After | None:
+        """When a run of a queue goes on that has not ended: a parked one when it can, one that broke here not at once."""
+        if self._park is not None:
+            until, heard = self._park
+            return park(until=math.inf if until is None else until, seen=heard)
+        if self._failure is not None and not isinstance(self._failure, RunCancelled):
+            return After(at=self._plan.world.wall() + BROKEN_S)
+        return None
+
     def _leave(self, status: RunStatus) -> None:
         """Write what is queued, and release the run. Runs off the loop."""
         if (log := self._log) is None or self._writer is None:  # nothing could be made that writes
@@ -378,6 +391,6 @@ class Driver:
                 if self._plan.claim is not None and self._plan.store is not None:
                     self._plan.claim.give_up(self._plan.store, self._plan.world.wall())
             return
-        log.end(Ending(status, log.last_seq if status in (RunStatus.FAILED, RunStatus.CANCELLED) else None))
+        log.end(Ending(status, log.last_seq if status in (RunStatus.FAILED, RunStatus.CANCELLED) else None, self._after()))
         self._writer.close()
         log.give_back()

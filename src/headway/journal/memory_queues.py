@@ -5,6 +5,7 @@ What the other stores do in SQL is to give what this does. The store that it is 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,18 @@ from headway.journal.shared.queues import (
     room,
     show_state,
     stamp,
+)
+from headway.journal.shared.schedules import (
+    Fired,
+    Make,
+    Overlap,
+    Schedule,
+    ScheduleInfo,
+    check_schedule,
+    fire,
+    pause,
+    replace_schedule,
+    unknown_schedule,
 )
 
 
@@ -96,11 +109,13 @@ class MemoryQueues:
         def _change(self, run: RunInfo, **changes: object) -> RunInfo: ...
         def _end_claims(self, uid: int) -> None: ...
         def _lives(self, holder: str) -> bool | None: ...
+        def request_cancel(self, run_id: str, now: float) -> None: ...
 
     def __init__(self) -> None:
         self._jobs: dict[int, _Job] = {}  # by the number of the run
         self._queues: dict[str, _Queue] = {}
         self._workers: dict[str, WorkerInfo] = {}
+        self._schedules: dict[str, ScheduleInfo] = {}
 
     # what workers and users do
 
@@ -290,6 +305,54 @@ class MemoryQueues:
         with self._lock:
             return [one for _, one in sorted(self._workers.items()) if one.seen > now - FORGOTTEN_S]
 
+    # schedules
+
+    def put_schedule(self, schedule: Schedule, now: float) -> ScheduleInfo:
+        due = check_schedule(schedule, now)
+        with self._lock:
+            made = replace_schedule(self._schedules.get(schedule.name), schedule, due)
+            self._schedules[schedule.name] = made
+            return made
+
+    def schedules(self) -> list[ScheduleInfo]:
+        with self._lock:
+            return [one for _, one in sorted(self._schedules.items())]
+
+    def pause_schedule(self, name: str, paused: bool, now: float) -> None:
+        with self._lock:
+            if name not in self._schedules:
+                raise unknown_schedule(name, self._schedules)
+            self._schedules[name] = pause(self._schedules[name], paused, now)
+
+    def remove_schedule(self, name: str) -> None:
+        with self._lock:
+            if self._schedules.pop(name, None) is None:
+                raise unknown_schedule(name, self._schedules)
+
+    def fire_schedules(self, now: float, make: Make) -> list[Fired]:
+        with self._lock:
+            fired: list[Fired] = []
+            for name, info in sorted(self._schedules.items()):
+                if not info.paused and info.due <= now:
+                    self._schedules[name], found = fire(info, now, make, self._fire)
+                    fired += found
+            return fired
+
+    def _fire(self, info: ScheduleInfo, spec: RunSpec, now: float) -> bool:
+        """Enqueue one run of a schedule; whether its overlap lets it."""
+        before = self._runs.get(info.last_run)
+        runs_still = before is not None and before.status not in ENDED
+        if runs_still and info.schedule.overlap is Overlap.SKIP:
+            return False
+        is_new = spec.run_id not in self._runs
+        made = self.enqueue(spec, info.schedule.job, now)
+        if before is not None and runs_still and is_new:
+            one = self._jobs[made.uid]
+            one.state, one.at, one.awaits = JobState.PARKED, math.inf, frozenset([info.last_run])
+            if info.schedule.overlap is Overlap.CANCEL:
+                self.request_cancel(info.last_run, now)
+        return True
+
     # what happens to a run, in the transaction in which it happens
 
     def _note_taken(self, run: RunInfo) -> None:
@@ -321,7 +384,7 @@ class MemoryQueues:
 
     def _wake_job(self, uid: int, now: float) -> None:
         one = self._jobs.get(uid)
-        if one is not None and one.state is JobState.PARKED:
+        if one is not None and one.state is JobState.PARKED and self._runs[one.run_id].fence:
             one.wait(now)
 
     def _cancel_job(self, run: RunInfo, now: float) -> None:
@@ -329,8 +392,7 @@ class MemoryQueues:
         one = self._jobs.get(run.uid)
         if one is None:
             return
-        never_began = not run.fence and one.state in (JobState.WAITING, JobState.DELAYED)
-        if one.state is JobState.STUCK or never_began:
+        if one.state is JobState.STUCK or not run.fence:
             self._change(run, status=RunStatus.CANCELLED, ended=now, cancel_requested=False)
             self._end_job(run, now)
         elif one.state in (JobState.PARKED, JobState.DELAYED):

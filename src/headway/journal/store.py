@@ -25,6 +25,7 @@ from headway.journal.shared.claims import Claim, Reply, Waits, Wish
 from headway.journal.shared.items import CollectionInfo, Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.shared.queues import Job, JobInfo, JobState, QueueInfo, QueueSettings, Swept, Taken, WorkerInfo
+from headway.journal.shared.schedules import Fired, Make, Schedule, ScheduleInfo
 
 Buffer = bytes | bytearray | memoryview
 
@@ -120,7 +121,8 @@ class Store(Protocol):
 
     def data_version(self, uid: int) -> int:
         """A number that differs when somebody may have written what a run is to hear of since the last call: a cancel, a signal, a
-        limit or a result that is shared. For `queues.QUEUES` instead of a run: a job that may be taken. Cheap enough to ask often."""
+        limit or a result that is shared; for `queues.QUEUES` instead of a run, a job that may be taken. Cheap enough to ask
+        often."""
 
     # collections
     def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
@@ -220,5 +222,23 @@ class Store(Protocol):
 
     def workers(self, now: float) -> list[WorkerInfo]:
         """The workers that were heard of lately, by owner."""
+
+    # schedules (`schedules` has the rules)
+    def put_schedule(self, schedule: Schedule, now: float) -> ScheduleInfo:
+        """Add a schedule, or replace the one of its name, which keeps its pause, and its due time where the line and zone are the
+        same. Raises UsageError."""
+
+    def schedules(self) -> list[ScheduleInfo]:
+        """All schedules, by name."""
+
+    def pause_schedule(self, name: str, paused: bool, now: float) -> None:
+        """Fire nothing of this schedule from now on, or go on; what was due during the pause is not made up for. Raises UsageError
+        where there is none of this name."""
+
+    def remove_schedule(self, name: str) -> None:
+        """Forget a schedule; its runs stay. Raises UsageError where there is none of this name."""
+
+    def fire_schedules(self, now: float, make: Make) -> list[Fired]:
+        """Enqueue what is due, once whoever calls this; the due times of a schedule in one transaction."""
 
     def close(self) -> None: ...

@@ -144,7 +144,7 @@ def _job_of(options: EnqueueOptions, what: str) -> Job:
         raise UsageError(f"{what} has no option {', '.join(sorted(unknown))}: keyword arguments of the task go into kwargs={{…}}")
     for name in ("queue", "key", "version"):
         if not isinstance(options.get(name, ""), str):
-            raise UsageError(f"{what}({name}={options[name]!r:.100}): expected a text")  # type: ignore[literal-required]
+            raise UsageError(f"{what}({name}={options[name]!r:.100}): expected a text")
     priority = options.get("priority", 0)
     if not isinstance(priority, int) or isinstance(priority, bool):
         raise UsageError(f"{what}(priority={priority!r:.100}): a whole number, the higher the sooner")

@@ -93,7 +93,9 @@ def start(
     while isinstance(task, functools.partial):
         args, kwargs, task = (*task.args, *args), {**task.keywords, **(kwargs or {})}, task.func
     if not isinstance(task, Task):
-        raise UsageError(f"{WHAT}: {task!r:.100} is not a task. Decorate the function with @hw.task, so that workers know it by name")
+        raise UsageError(
+            f"{WHAT}: {task!r:.100} is not a task. Decorate the function with @hw.task, so that workers know it by name"
+        )
     job = check_job(Job(queue=queue, key=key, priority=priority, weight=weight, version=version))
     bounds = check_bounds(dict(budget or {}), "budget")
     engine = frame.call.engine

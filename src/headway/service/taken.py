@@ -87,7 +87,8 @@ class TakenRun:
             except StoreError as error:
                 return self._ended(LOST, error)
             except Exception as error:
-                return self._ended(FAILED, error)
+                broke = self._driver is not None and self._driver.status != RunStatus.FAILED
+                return self._ended(HANDED_OVER if broke else FAILED, error)
 
     async def _drive(self, world: World) -> Ended:
         try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,7 +24,6 @@ from headway.journal.owner import LEASE_S
 from headway.journal.records import RunStatus
 from headway.journal.shared.queues import QUEUES, Swept, Taken, WorkerInfo
 from headway.journal.store import Store
-from headway.service.schedules import fire_schedules
 from headway.service.taken import DriveOptions, Ended, TakenRun
 from headway.service.threads import Begin, Running, begin_in_thread
 
@@ -65,15 +64,15 @@ class WorkerOptions:
 class Looked(NamedTuple):
     """What a poll found."""
 
-    taken: list[Taken] = []
-    swept: list[Swept] = []
-    fired: list[str] = []  # ids of runs that schedules have started
-    rest: bool = False  # nothing is left to do for anybody
+    taken: Sequence[Taken]
+    swept: Sequence[Swept]
+    fired: Sequence[str]  # ids of runs that schedules have started
+    rest: bool  # nothing is left to do for anybody
 
 
 class Said(NamedTuple):
-    """Something that a worker tells whoever watches it. `what` is one of: ready, took, ended, swept, fired, trouble, again, draining,
-    handing over, left."""
+    """Something that a worker tells whoever watches it. `what` is one of: ready, took, ended, swept, fired, trouble, again,
+    draining, handing over, left."""
 
     what: str
     run_id: str = ""
@@ -104,13 +103,14 @@ class Worker:
         self._delay_s = 0.0  # until the next poll
         self._failed_s = 0.0  # for how long the store is left alone
         self._at_rest = False
-        self._wake = asyncio.Event()
+        self._woken = False
         self._loop = asyncio.get_running_loop()
+        self._bell: asyncio.Future[None] = self._loop.create_future()
 
     def leave(self) -> None:
         """Take no more runs, and end when those that go on have ended or the grace is over; a second time, hand them over now."""
         self._told += 1
-        self._wake.set()
+        self._wake()
 
     async def work(self) -> None:
         """Work until told to leave."""
@@ -160,7 +160,7 @@ class Worker:
             self._seen_at = now
             store.see_worker(self._info(), now)
         swept = store.sweep_jobs(now, SWEPT)
-        fired = fire_schedules(store, now)
+        fired: list[str] = []
         taken: list[Taken] = []
         if room > 0 and not self._told:
             tasks, owner = sorted(self._tasks), self._world.owner()
@@ -204,17 +204,34 @@ class Worker:
         self.counts[ended.how] = self.counts.get(ended.how, 0) + 1
         self._say(Said("ended", ended.run_id, ended.task, ended))
         self._delay_s = 0.0
-        self._wake.set()
+        self._wake()
 
     async def _rest(self) -> None:
         """Wait until there may be something to do: a slot is free, something was enqueued, or it is time to look again."""
         ends = self._loop.time() + (self._failed_s or self._delay_s)
-        while not self._wake.is_set() and (left_s := ends - self._loop.time()) > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(left_s, WATCH_S))
+        while not self._woken and (left_s := ends - self._loop.time()) > 0:
+            await self._sleep(min(left_s, WATCH_S))
             if not self._failed_s and len(self.running) < self._options.slots and await self._was_told():
                 break
-        self._wake.clear()
+        self._woken = False
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep until the seconds have passed or something has happened."""
+        future = self._bell = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self._ring)
+        try:
+            if not self._woken:
+                await future
+        finally:
+            timer.cancel()
+
+    def _wake(self) -> None:
+        self._woken = True
+        self._ring()
+
+    def _ring(self) -> None:
+        if not self._bell.done():
+            self._bell.set_result(None)
 
     async def _was_told(self) -> bool:
         """Whether something was put into a queue since the last look."""
@@ -222,7 +239,7 @@ class Worker:
             return await self._world.aside(self._store.data_version, QUEUES) != self._version
         return False
 
-    def _hand_back(self, taken: list[Taken]) -> None:
+    def _hand_back(self, taken: Sequence[Taken]) -> None:
         for each in taken:
             with contextlib.suppress(StoreError):  # its lease ends by itself
                 self._store.release(each.lease, RunStatus.INTERRUPTED, self._world.wall())
@@ -252,8 +269,7 @@ class Worker:
         """Wait until nothing runs, for so long; not where it is told again meanwhile. It goes on saying that it is there."""
         ends = self._loop.time() + seconds
         while self.running and (left_s := ends - self._loop.time()) > 0 and not (patient and self._told > 1):
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(left_s, SEEN_S))
+            self._woken = False
+            await self._sleep(min(left_s, SEEN_S))
             with contextlib.suppress(StoreError):
                 await self._world.aside(lambda: self._store.see_worker(self._info(), self._world.wall()))

@@ -25,6 +25,7 @@ from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.shared.queues import Job, Swept, Taken, WorkerInfo
+from headway.journal.shared.schedules import Fired, Make
 from headway.journal.store import Buffer
 from headway.journal.upkeep import named
 from headway.sim.loop import Killed
@@ -251,6 +252,10 @@ class SimStore(MemoryStore):
     def sweep_jobs(self, now: float, most: int = 100) -> list[Swept]:
         self._check_alive()
         return super().sweep_jobs(now, most)
+
+    def fire_schedules(self, now: float, make: Make) -> list[Fired]:
+        self._check_alive()
+        return super().fire_schedules(now, make)
 
     def see_worker(self, worker: WorkerInfo, now: float) -> None:
         self._check_alive()

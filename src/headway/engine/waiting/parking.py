@@ -108,34 +108,55 @@ class Parking:
         self._idle_since: float | None = None
         self._told = 0
         self._timer: Timer | None = None
+        self._closed = False
         self.why_not = ""  # what kept the run here when it was last looked at
 
     def start(self) -> None:
+        """Look in a while."""
         self._timer = self._run.loop.call_later(self._every_s, self._run.world.after_ready, self._look)
 
     def close(self) -> None:
         """Look no more."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
 
     def _look(self) -> None:
-        if self._timer is None or self._run.closing:
+        if self._closed or self._run.closing:
             return
         now, seq = self._run.loop.time(), self._run.journal.last_seq
         if not self._ready.idle or seq != self._told:
             self._idle_since, self._told, self._every_s = None, seq, LOOK_S
         elif self._idle_since is None:
             self._idle_since = now
+        elif now - self._idle_since >= CALM_S and isinstance(answer := decide_parking(self._stand()), float):
+            self._ask()
+            return
         elif now - self._idle_since >= CALM_S:
-            answer = decide_parking(self._stand())
-            if isinstance(answer, float):
-                self.close()
-                until = None if answer == math.inf else self._run.wall() + answer
-                self._park(Park(until, self._signals.heard))
-                return
-            self.why_not, self._every_s = answer, min(2 * self._every_s, SELDOM_S)
+            self.why_not, self._every_s = str(answer), min(2 * self._every_s, SELDOM_S)
         self.start()
+
+    def _ask(self) -> None:
+        """Have the store looked at once more: what the run waits for may be there."""
+        if self._signals.look is None:
+            self._park_if_idle()
+            return
+        self._signals.looking += 1
+        self._signals.look(self._hear)
+
+    def _hear(self) -> None:
+        self._signals.looking -= 1
+        self._run.world.after_ready(self._park_if_idle)
+
+    def _park_if_idle(self) -> None:
+        if self._closed or self._run.closing:
+            return
+        answer = decide_parking(self._stand())
+        if isinstance(answer, float):
+            self.close()
+            self._park(Park(None if answer == math.inf else self._run.wall() + answer, self._signals.heard))
+        else:
+            self.start()
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

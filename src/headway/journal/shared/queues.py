@@ -8,16 +8,17 @@ A run that was enqueued has a job for as long as it has not ended. The unit is t
     parked     its run waits for a time, for word from outside or for other runs. It holds no slot and no process.
     stuck      its drivers died too often. It is shown, and not tried again until somebody says so.
 
-**The line.** Jobs are taken by priority, then by virtual time. A job that begins to wait gets `max(queue, key) + 1/weight`, where the
-queue's virtual time is that of the job that was taken last, and the key's that of its newest job. So keys take turns by weight, whoever
-has enqueued how much, and nothing is sorted. A job that waits again has had its turn: it goes on where the queue is.
+**The line.** Jobs are taken by priority, then by virtual time. A job that begins to wait gets `max(queue, key) + 1/weight`, where
+the queue's virtual time is that of the job that was taken last, and the key's that of its newest job. So keys take turns by weight,
+whoever has enqueued how much, and nothing is sorted. A job that waits again has had its turn: it goes on where the queue is.
 
 **Limits.** A slot is a row of a taken job, and nothing else is counted. Who takes jobs of a queue with a limit holds the queue's row
-while it counts and takes; a slot is given back by the transaction that ends, parks or sweeps the run. So no crash can lose a slot or
-give one twice. A run that somebody takes by hand takes a slot past the limit.
+while it counts and takes; a slot is given back by the transaction that ends, parks or sweeps the run. So no crash can lose a slot
+or give one twice. A run that somebody takes by hand takes a slot past the limit.
 
 **Deaths.** A lease that is over, or whose process is seen to be dead, is swept by any worker at any poll: the job waits again after
-a time that doubles with each death, and is stuck after `deaths` of them. A driver that gave its run back was not dead: it counts from 0.
+a time that doubles with each death, and is stuck after `deaths` of them. A driver that gave its run back had not died, and deaths
+are counted from 0 again.
 
 This file must never decide by a time of its own, and never by what a store looks like.
 """
@@ -179,8 +180,8 @@ def check_settings(settings: QueueSettings) -> QueueSettings:
 def queue_full(settings: QueueSettings, run_id: str) -> QueueFull:
     """The error for one job too many."""
     return QueueFull(
-        f"queue {settings.name!r} is full: {settings.depth} jobs wait in it, so run {run_id!r} was not enqueued. Enqueue it again later, "
-        f"start more workers, or raise the bound with `headway queue set {settings.name} --depth N`"
+        f"queue {settings.name!r} is full: {settings.depth} jobs wait in it, so run {run_id!r} was not enqueued. Enqueue it again "
+        f"later, start more workers, or raise the bound with `headway queue set {settings.name} --depth N`"
     )
 
 
