@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ POLL_S = 0.5
 
 def play(main: Coroutine[Any, Any, T], most_s: float = 86_400.0) -> T:
     """Run a coroutine on a clock that jumps."""
-    clock = testing.VirtualClock(most_s=most_s)
+    clock = testing.VirtualClock(time.time(), most_s=most_s)  # who enqueues goes by the wall clock
     with asyncio.Runner(loop_factory=lambda: testing.VirtualLoop(clock)) as runner:
         return runner.run(main)
 

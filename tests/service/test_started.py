@@ -81,6 +81,11 @@ async def quick() -> str:
 
 
 @hw.task
+async def parts_that_sleep(*seconds: float) -> list[str]:
+    return await hw.gather(*[hw.start(sleeps, each) for each in seconds])
+
+
+@hw.task
 async def waits() -> str:
     await leaf(1)
     told: str = await hw.wait_event("go")
@@ -200,6 +205,19 @@ def test_a_started_run_that_loses_its_driver_goes_on_elsewhere():
 @hw.task
 async def races_not() -> str:
     return await hw.start(sleeps, 600)
+
+
+def test_a_starter_that_only_waits_is_parked_and_woken_by_the_end_of_what_it_started():
+    async def main(store: hw.Store) -> None:
+        hw.enqueue(parts_that_sleep, 60.0, 200.0, run_id="all", store=store)
+        async with drivers(store) as found:
+            await until(lambda: outcomes_of(store)["all"] == RunStatus.DONE)
+            assert found.how("all") == ["parked", "parked", "done"]
+        assert hw.result_of("all", store=store) == ["slept", "slept"]
+        assert len(outcomes_of(store)) == 3
+        assert DONE == {"slept": 2}
+
+    play(main(hw.MemoryStore()))
 
 
 def test_an_error_of_a_started_run_is_that_of_the_call():

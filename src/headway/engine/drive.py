@@ -90,6 +90,7 @@ class Driver:
         self._stopped: asyncio.Event | None = None
         self._parking: Parking | None = None
         self._park: Park | None = None
+        self._awaited: tuple[str, ...] = ()  # runs whose end wakes it where it is parked
         self.status: RunStatus | None = None  # how the run ended here
         self._root: Call
         self._engine: Engine
@@ -288,6 +289,7 @@ class Driver:
     def _park_run(self, park: Park) -> None:
         """Stop here, in this very turn: what the program does from now on is not recorded."""
         engine = self._engine
+        self._awaited = engine.started.awaited if engine.started is not None else ()
         self._park, engine.run.parked, engine.run.closing, engine.ready.stopped = park, True, True, True
         engine.stops.stop_all(self._root, "the run is parked")
         self._stop()
@@ -379,7 +381,7 @@ class Driver:
         """When a run of a queue goes on that has not ended: a parked one when it can, one that broke here not at once."""
         if self._park is not None:
             until, heard = self._park
-            return park(until=math.inf if until is None else until, seen=heard)
+            return park(until=math.inf if until is None else until, seen=heard, runs=self._awaited)
         if self._failure is not None and not isinstance(self._failure, RunCancelled):
             return After(at=self._plan.world.wall() + BROKEN_S)
         return None
