@@ -116,7 +116,7 @@ def _read_queues(connection: Connection, now: float) -> list[QueueInfo]:
 
 def _read_queue(connection: Connection, name: str, now: float) -> QueueInfo:
     def count(state: str, when: str = "") -> int:
-        query = f"SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE queue=? AND state='{state}' {when} LIMIT ?) AS some"
+        query = f"SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE queue=? AND state='{state}' {when} LIMIT ?) AS found"
         values = (name, now, COUNTED) if when else (name, COUNTED)
         found: int = connection.execute(query, values).fetchone()[0]
         return found

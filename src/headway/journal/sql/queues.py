@@ -282,7 +282,7 @@ def check_depth(connection: Connection, name: str, run_id: str) -> None:
     settings = read_settings(connection, name)
     if settings.depth is None:
         return
-    query = "SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE queue=? AND state IN ('waiting', 'delayed') LIMIT ?) AS some"
+    query = "SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE queue=? AND state IN ('waiting', 'delayed') LIMIT ?) AS found"
     (depth,) = connection.execute(query, (name, settings.depth)).fetchone()
     if depth >= settings.depth:
         raise queue_full(settings, run_id)
