@@ -236,7 +236,7 @@ class MemoryQueues:
     def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
         with self._lock:
             run = self.run(run_id)
-            if run.fence != fence or run.status not in ENDED or run.status == RunStatus.DONE:
+            if run.fence != fence or run.owner or run.status not in ENDED or run.status == RunStatus.DONE:
                 return False
             run = self._change(run, status=RunStatus.INTERRUPTED, ended=0.0, cancel_requested=False)
             self._jobs[run.uid] = _Job(run_id, run.uid, run.spec.task, job, JobState.DELAYED, max(now, job.at))

@@ -118,6 +118,12 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
         return swept
 
     @again
+    def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
+        is_done = super().enqueue_again(run_id, job, fence, now + self._ahead_s)
+        self._teller.tell(str(QUEUES))
+        return is_done
+
+    @again
     def retry_job(self, run_id: str, now: float) -> bool:
         is_stuck = super().retry_job(run_id, now + self._ahead_s)
         self._teller.tell(str(QUEUES))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from headway.journal.owner import is_alive
-from headway.journal.records import Lease, RunInfo, RunSpec, RunStatus
+from headway.journal.records import ENDED, Lease, RunInfo, RunSpec, RunStatus
 from headway.journal.shared.queues import (
     PROMOTED,
     Job,
@@ -55,6 +55,10 @@ class Taker(NamedTuple):
     ttl_s: float
     now: float
     token: bytes  # of this try
+
+
+FAILED = [status.value for status in ENDED if status is not RunStatus.DONE]
+ASKED_AT_ONCE = 500
 
 
 class SharedQueues(Tables):
@@ -251,6 +255,27 @@ class SharedQueues(Tables):
             connection.execute("DELETE FROM claim WHERE run=?", (uid,))
             swept.append(Swept(run_id, owner, deaths + 1, again_at, state is JobState.STUCK))
         return swept
+
+    def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
+        check_job(job)
+        with self.writing() as connection:
+            run = self._find_run(connection, run_id)
+            query = f"UPDATE run SET status=?, ended=0 WHERE uid=? AND fence=? AND owner='' AND status IN ({marks(FAILED)})"
+            values = (RunStatus.INTERRUPTED.value, run.uid, fence, *FAILED)
+            if not connection.execute(query, values).rowcount:
+                return False
+            jobs.insert_job(connection, run, job, JobState.DELAYED, max(now, job.at))
+            return True
+
+    def find_ended(self, run_ids: Sequence[str]) -> set[str]:
+        there: dict[str, tuple[str, str | None]] = {}
+        query = "SELECT run.run_id, run.status, job.state FROM run LEFT JOIN job ON job.run=run.uid WHERE run.run_id IN"
+        for at in range(0, len(run_ids), ASKED_AT_ONCE):
+            part = run_ids[at : at + ASKED_AT_ONCE]
+            found = self.reading(lambda connection: connection.execute(f"{query} ({marks(part)})", part).fetchall())  # noqa: B023 - at once
+            there.update((run_id, (status, state)) for run_id, status, state in found)
+        over = {status.value for status in ENDED}
+        return {one for one in run_ids if one not in there or there[one][0] in over or there[one][1] == JobState.STUCK}
 
     def retry_job(self, run_id: str, now: float) -> bool:
         with self.writing() as connection:
