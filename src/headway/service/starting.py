@@ -3,12 +3,12 @@
     parts = [hw.start(evaluate, shard, queue="eval") for shard in shards]
     return sum(await hw.gather(*parts))
 
-One driver makes tens of thousands of calls a second; a program that needs more gives parts of itself to other drivers. A started run
-is a run like any other: it has its own journal, waits in a queue and is driven by whoever takes it. To the run that started it, it is a
-call: named by what it asks, recorded with its result, awaited, joined, cancelled.
+One driver makes tens of thousands of calls a second; a program that needs more gives parts of itself to other drivers. A started
+run is a run like any other: it has its own journal, waits in a queue and is driven by whoever takes it. To the run that started it,
+it is a call: named by what it asks, recorded with its result, awaited, joined, cancelled.
 
-The run's id is made from the call's key. So a starter that is killed and goes on finds the run that it has started, however far that
-has come. Where the call is asked again because the run had failed, the same run goes on: what had succeeded in it stays.
+The run's id is made from the call's key. So a starter that is killed and goes on finds the run that it has started, however far
+that has come. Where the call is asked again because the run had failed, the same run goes on: what had succeeded in it stays.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def start(
         raise UsageError(f"{WHAT}: {task.name} hands items out, which another run can't: collect them in a task, and start that")
     if frame.scope.account is not None and not bounds:
         raise UsageError(
-            f"{WHAT}({task.name}) inside of a budget needs budget={{…}}: the run is driven elsewhere and can't draw from this one call "
-            "by call"
+            f"{WHAT}({task.name}) inside of a budget needs budget={{…}}: the run is driven elsewhere and can't draw from this one "
+            "call by call"
         )
     spec = _as_call(task, job, bounds)
     return Handle(engine.on_loop(engine.spawn, spec, args, dict(kwargs or {}), frame))

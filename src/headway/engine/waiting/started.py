@@ -1,7 +1,8 @@
 """Runs that calls of this run have started and wait for.
 
-All that are waited for are looked at together, off the loop: soon after one has ended there is mostly another. A call that waits here
-rests as one that sleeps does: it holds no slot, and a worker's run in which nothing else goes on is parked until one of them ends.
+All that are waited for are looked at together, off the loop: soon after one has ended there is mostly another. A call that waits
+here rests as one that sleeps does: it holds no slot, and a worker's run in which nothing else goes on is parked until one of them
+ends.
 """
 
 from __future__ import annotations
