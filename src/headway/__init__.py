@@ -118,6 +118,12 @@ from headway.service.queues import set_queue as set_queue
 from headway.service.queues import workers as workers
 from headway.service.results import aresult_of as aresult_of
 from headway.service.results import result_of as result_of
+from headway.service.schedules import ScheduleView as ScheduleView
+from headway.service.schedules import add_schedule as add_schedule
+from headway.service.schedules import pause_schedule as pause_schedule
+from headway.service.schedules import remove_schedule as remove_schedule
+from headway.service.schedules import resume_schedule as resume_schedule
+from headway.service.schedules import schedules as schedules
 from headway.steer import cancel as cancel
 from headway.steer import fork as fork
 from headway.steer import signal as signal
@@ -137,6 +143,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "add_schedule",
     "aenqueue",
     "anytime",
     "aresult_of",
@@ -199,6 +206,7 @@ __all__ = [
     "Order",
     "NoWinner",
     "pause_queue",
+    "pause_schedule",
     "PlannedCall",
     "PoolFailed",
     "progress",
@@ -211,11 +219,13 @@ __all__ = [
     "register",
     "remaining",
     "RemoteError",
+    "remove_schedule",
     "ResourceUnavailable",
     "result_of",
     "resume",
     "resume_all",
     "resume_queue",
+    "resume_schedule",
     "ResumePlan",
     "Retry",
     "retry_stuck",
@@ -228,6 +238,8 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "schedules",
+    "ScheduleView",
     "set_queue",
     "set_result",
     "scan",
