@@ -106,8 +106,8 @@ from headway.scopes.deadline import deadline as deadline
 from headway.scopes.deadline import time_left as time_left
 from headway.scopes.limit import limit as limit
 from headway.scopes.shield import shielded as shielded
-from headway.service.enqueue import enqueue as enqueue
 from headway.service.enqueue import aenqueue as aenqueue
+from headway.service.enqueue import enqueue as enqueue
 from headway.service.queues import QueueView as QueueView
 from headway.service.queues import WorkerView as WorkerView
 from headway.service.queues import pause_queue as pause_queue

@@ -285,9 +285,7 @@ async def slept(name: str) -> str:
     return await step(name)
 
 
-def test_a_budget_counts_a_call_once_however_often_its_run_was_parked(
-    store: hw.MemoryStore, clock: testing.VirtualClock
-) -> None:
+def test_a_budget_counts_a_call_once_however_often_its_run_was_parked(store: hw.MemoryStore, clock: testing.VirtualClock) -> None:
     put(store, clock, counts)
     hows = []
     while (ended := drive(store, clock)) is not None:

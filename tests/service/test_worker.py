@@ -14,7 +14,6 @@ import headway as hw
 from headway import testing
 from headway.errors import StoreError
 from headway.journal.owner import LEASE_S
-from headway.journal.records import Lease
 from headway.journal.shared.queues import Job, JobState, QueueSettings, Taken
 from headway.service.asking import ask_for
 from headway.service.worker import Said, Worker

@@ -99,5 +99,7 @@ def _unfold(
     while isinstance(task, functools.partial):
         args, kwargs, task = (*task.args, *args), {**task.keywords, **kwargs}, task.func
     if not isinstance(task, Task):
-        raise UsageError(f"{what}: {task!r:.100} is not a task. Decorate the function with @hw.task, so that workers know it by name")
+        raise UsageError(
+            f"{what}: {task!r:.100} is not a task. Decorate the function with @hw.task, so that workers know it by name"
+        )
     return task, args, kwargs

@@ -1,6 +1,6 @@
 """Queues and workers as a program sees them: what a queue allows, what waits in it, who works.
 
-    hw.set_queue("mail", limit=20, key_limit=2, depth=10_000, store=STORE)
+hw.set_queue("mail", limit=20, key_limit=2, depth=10_000, store=STORE)
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ def set_queue(name: str, /, *, store: StoreLike = DEFAULT_STORE, **settings: Any
             raise UsageError(f"hw.set_queue({setting}={value!r:.100}): expected a number, or None for no bound")
     opened = open_store(store)
     try:
-        before = next((each.settings for each in opened.queues(time.time()) if each.settings.name == name), QueueSettings(name=name))
+        before = next(
+            (each.settings for each in opened.queues(time.time()) if each.settings.name == name), QueueSettings(name=name)
+        )
         kept = {field: getattr(before, field) for field in QueueSettings.__struct_fields__}
         opened.put_queue(check_settings(QueueSettings(**{**kept, **settings})))
         return _find(opened, name)
