@@ -146,8 +146,10 @@ def test_midnight_that_a_day_lacks_is_no_trap():
 def test_the_next_time_is_later_and_the_same_from_wherever_one_looks(line, zone, moment, apart):
     cron = parse_cron(line)
     first = next_due(cron, zone, moment)
-    assert first is not None and first > moment
+    assert first is not None
+    assert first > moment
     later = next_due(cron, zone, moment + apart)
-    assert later is not None and later >= first
+    assert later is not None
+    assert later >= first
     if moment + apart < first:
         assert later == first

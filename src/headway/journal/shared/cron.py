@@ -1,8 +1,8 @@
 """Times of the clock on the wall, by a line of cron, in any time zone.
 
 Five fields: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday). A field is `*`, a number, a name, a range
-`1-5`, a step `*/10` or `8-18/2`, or a list of these. Where both kinds of day are given, either will do, as in every cron. `@hourly`,
-`@daily`, `@weekly`, `@monthly`, `@yearly` stand for lines, and `@every 90s` (s, m, h, d) counts from 1970.
+`1-5`, a step `*/10` or `8-18/2`, or a list of these. Where both kinds of day are given, either will do, as in every cron.
+`@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly` stand for lines, and `@every 90s` (s, m, h, d) counts from 1970.
 
 When clocks are changed, a line that names hours is due once on each day that it names: at a time that the day has twice, the first
 time; at one that the day lacks, as much after the hour was left out as it would have been into it (02:30 is 03:30). A line of every
@@ -31,7 +31,10 @@ _NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-_MONTHS = {name: number for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
+_MONTHS = {
+    name: number
+    for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
+}
 _WEEKDAYS = {name: number for number, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 

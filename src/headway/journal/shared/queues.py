@@ -12,9 +12,9 @@ A run that was enqueued has a job for as long as it has not ended. The unit is t
 the queue's virtual time is that of the job that was taken last, and the key's that of its newest job. So keys take turns by weight,
 whoever has enqueued how much, and nothing is sorted. A job that waits again has had its turn: it goes on where the queue is.
 
-**Limits.** A slot is a row of a taken job, and nothing else is counted. Who takes jobs of a queue with a limit holds the queue's row
-while it counts and takes; a slot is given back by the transaction that ends, parks or sweeps the run. So no crash can lose a slot
-or give one twice. A run that somebody takes by hand takes a slot past the limit.
+**Limits.** A slot is a row of a taken job, and nothing else is counted. Who takes jobs of a queue with a limit holds the queue's
+row while it counts and takes; a slot is given back by the transaction that ends, parks or sweeps the run. So no crash can lose a
+slot or give one twice. A run that somebody takes by hand takes a slot past the limit.
 
 **Deaths.** A lease that is over, or whose process is seen to be dead, is swept by any worker at any poll: the job waits again after
 a time that doubles with each death, and is stuck after `deaths` of them. A driver that gave its run back had not died, and deaths

@@ -1,8 +1,8 @@
 """Schedules: runs that are enqueued at times of the clock, by whichever worker looks first.
 
-Nobody leads. Each worker fires what is due at each poll, in a transaction that holds the schedule's row; the run's id is made of the
-schedule's name and the due time, so that no due time is ever two runs. What was due while nobody looked is made up for as far back as
-the catch-up time goes. Where the run before has not ended, the overlap says what becomes of the new one:
+Nobody leads. Each worker fires what is due at each poll, in a transaction that holds the schedule's row; the run's id is made of
+the schedule's name and the due time, so that no due time is ever two runs. What was due while nobody looked is made up for as far
+back as the catch-up time goes. Where the run before has not ended, the overlap says what becomes of the new one:
 
     skip      there is none.
     queue     it is enqueued and begins when the run before has ended.
