@@ -118,6 +118,12 @@ from headway.service.queues import set_queue as set_queue
 from headway.service.queues import workers as workers
 from headway.service.results import aresult_of as aresult_of
 from headway.service.results import result_of as result_of
+from headway.service.schedules import ScheduleView as ScheduleView
+from headway.service.schedules import add_schedule as add_schedule
+from headway.service.schedules import pause_schedule as pause_schedule
+from headway.service.schedules import remove_schedule as remove_schedule
+from headway.service.schedules import resume_schedule as resume_schedule
+from headway.service.schedules import schedules as schedules
 from headway.service.starting import start as start
 from headway.steer import cancel as cancel
 from headway.steer import fork as fork
@@ -138,6 +144,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "add_schedule",
     "aenqueue",
     "anytime",
     "aresult_of",
@@ -200,6 +207,7 @@ __all__ = [
     "Order",
     "NoWinner",
     "pause_queue",
+    "pause_schedule",
     "PlannedCall",
     "PoolFailed",
     "progress",
@@ -212,11 +220,13 @@ __all__ = [
     "register",
     "remaining",
     "RemoteError",
+    "remove_schedule",
     "ResourceUnavailable",
     "result_of",
     "resume",
     "resume_all",
     "resume_queue",
+    "resume_schedule",
     "ResumePlan",
     "Retry",
     "retry_stuck",
@@ -229,6 +239,8 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "schedules",
+    "ScheduleView",
     "set_queue",
     "set_result",
     "scan",

@@ -340,3 +340,14 @@ def test_a_worker_takes_only_tasks_that_it_has_loaded_and_versions_that_it_runs(
     assert did == ["free"]
     serve(store, clock, versions=("v2",))
     assert did == ["free", "pinned"]
+
+
+def test_a_schedule_that_is_due_becomes_one_run_whoever_looks(store: hw.MemoryStore, clock: testing.VirtualClock) -> None:
+    hw.add_schedule("hourly", note, "tick", cron="0 * * * *", store=store)
+    (info,) = store.schedules()
+    clock.advance(info.due - clock.now + 1)
+    said = [*serve(store, clock), *serve(store, clock)]
+    (run_id,) = said_of(said, "fired")
+    assert run_id.startswith("hourly@")
+    assert did == ["tick"]
+    assert hw.result_of(run_id, store=store) == "tick"

@@ -28,6 +28,7 @@ from headway.cli.options import (
     Workers,
     show_version,
 )
+from headway.cli.service.app import add_commands
 from headway.cli.trouble import handle_errors
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(ckpt)
 app.add_typer(bench)
 app.command()(mcp)
+add_commands(app)
 
 
 @app.callback()

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from headway.engine.identity.keys import call_key
 from headway.engine.tasks.carried import own_name
 from headway.engine.tasks.spec import TaskSpec
@@ -74,13 +72,6 @@ def ask_for(task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, 
         created=time.time(),
     )
     return Asked(made, blobs, spec.identity, asked)
-
-
-def rename(asked: Asked, run_id: str, now: float) -> RunSpec:
-    """The same run once more, under another id and with keys of its own."""
-    salt = secrets.token_bytes(16)
-    root = call_key(salt, 0, asked.identity, asked.asked)
-    return msgspec.structs.replace(asked.spec, run_id=run_id, salt=salt, root=root, created=now)
 
 
 def find_source(spec: TaskSpec, what: str) -> tuple[str, str]:

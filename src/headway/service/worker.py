@@ -23,13 +23,16 @@ from headway.errors import StoreError, StoreVersion
 from headway.journal.owner import LEASE_S
 from headway.journal.records import RunStatus
 from headway.journal.shared.queues import QUEUES, Swept, Taken, WorkerInfo
+from headway.journal.shared.schedules import Fired
 from headway.journal.store import Store
+from headway.service.schedules import make_run
 from headway.service.taken import DriveOptions, Ended, TakenRun
 from headway.service.threads import Begin, Running, begin_in_thread
 
 POLL_S = 2.0  # how long at most until it looks at the queues again
 WATCH_S = 0.2  # how often it asks whether something was enqueued
 SEEN_S = 5.0  # how often it says that it is there
+FIRED_S = 1.0  # how often it looks whether a schedule is due
 SWEPT = 100  # dead workers' runs that one poll takes back
 AGAIN_S, LONGEST_S = 0.5, 10.0  # until a store that failed is asked again
 STOP_S = 5.0  # after the grace: how long calls may take to end before their run is handed over without them
@@ -66,7 +69,7 @@ class Looked(NamedTuple):
 
     taken: Sequence[Taken]
     swept: Sequence[Swept]
-    fired: Sequence[str]  # ids of runs that schedules have started
+    fired: Sequence[Fired]
     rest: bool  # nothing is left to do for anybody
 
 
@@ -98,7 +101,7 @@ class Worker:
         self.counts: dict[str, int] = {}  # of runs, by how they ended here
         self._told = 0  # how often it was told to leave
         self._since = world.wall()
-        self._seen_at = -SEEN_S
+        self._seen_at = self._fired_at = 0.0
         self._version = -1
         self._delay_s = 0.0  # until the next poll
         self._failed_s = 0.0  # for how long the store is left alone
@@ -140,8 +143,8 @@ class Worker:
         if self._failed_s:
             self._failed_s = 0.0
             self._say(Said("again"))
-        for run_id in looked.fired:
-            self._say(Said("fired", run_id))
+        for fired in looked.fired:
+            self._say(Said("fired", fired.run_id, text=f"{fired.schedule}: {fired.why}" if fired.why else fired.schedule))
         for swept in looked.swept:
             self._say(Said("swept", swept.run_id, swept=swept))
         if self._told:  # while it looked: what it took meanwhile is nobody's otherwise
@@ -160,7 +163,10 @@ class Worker:
             self._seen_at = now
             store.see_worker(self._info(), now)
         swept = store.sweep_jobs(now, SWEPT)
-        fired: list[str] = []
+        fired: Sequence[Fired] = ()
+        if now - self._fired_at >= FIRED_S:
+            self._fired_at = now
+            fired = store.fire_schedules(now, make_run)
         taken: list[Taken] = []
         if room > 0 and not self._told:
             tasks, owner = sorted(self._tasks), self._world.owner()
