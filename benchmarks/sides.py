@@ -79,6 +79,17 @@ PEERS = (
 )
 SIDES = (BARE, MEMORY, DURABLE, *PEERS)
 
+ON_POSTGRES = Side("headway postgres", "headway_postgres", "every outcome, Postgres, synchronous_commit=on")
+DBOS_ON_POSTGRES = Side(
+    "dbos postgres",
+    "dbos_postgres",
+    "every step, Postgres, synchronous_commit=on",
+    ("dbos",),
+    {"fan": 1_000, "chain": 1_000, "tree": 255, "graph": 1_000},
+)
+MANY_MACHINES = (DURABLE, ON_POSTGRES, DBOS_ON_POSTGRES)
+"""Sides on one Postgres server, which HEADWAY_POSTGRES names, beside the folder (`benchmarks.scale_out`)."""
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -17,6 +17,7 @@ from benchmarks.agents import AGENTS
 from benchmarks.methods import METHODS
 from benchmarks.methods.row import Pair
 from benchmarks.plans import PLANS
+from benchmarks.scale_out import SCALE
 from benchmarks.sides import ROOT
 
 
@@ -60,7 +61,7 @@ def measure(asked: Asked) -> Pair:
 
 def measure_here(package: str, row: str, seed: int) -> Pair:
     """Measure a row of a catalogue in this process."""
-    (catalogue,) = (each for each in (METHODS, AGENTS, PLANS) if each.package == package)
+    (catalogue,) = (each for each in (METHODS, AGENTS, PLANS, SCALE) if each.package == package)
     return catalogue.row(row).measure(seed)
 
 

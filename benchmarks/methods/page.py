@@ -2,7 +2,8 @@
 
 `docs/methods.md` says of each method what its paper claims, what we compare it with, what was measured and where it departs.
 `docs/results/compute.md`, rendered by `compute`, has every row with its interval, seeds and test, and whether it is reached;
-`docs/results/agents.md` has the same of the catalogue of agents, `docs/results/plans.md` of that of plans and memory.
+`docs/results/agents.md` has the same of the catalogue of agents, `docs/results/plans.md` of that of plans and memory,
+`docs/results/scale.md` of that of many machines.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from benchmarks.methods.compute import compute, list_room, render
 from benchmarks.methods.figures import figures_of, is_reached, load
 from benchmarks.methods.row import Row
 from benchmarks.plans.asked import OVERVIEW
+from benchmarks.scale_out import asked as scale_asked
 from benchmarks.sides import ROOT
 
 CATALOGUE = ROOT / "docs" / "methods.md"
 COMPUTE = ROOT / "docs" / "results" / "compute.md"
 AGENTS_PAGE = ROOT / "docs" / "results" / "agents.md"
 PLANS_PAGE = ROOT / "docs" / "results" / "plans.md"
+SCALE_PAGE = ROOT / "docs" / "results" / "scale.md"
 
 CATALOGUE_HEAD = """# Catalogue of methods
 
@@ -73,6 +76,16 @@ def write_plans() -> list[Path]:
 def plans() -> str:
     """The page of all rows of plans and memory."""
     return render(OVERVIEW)
+
+
+def write_scale() -> list[Path]:
+    """Render the page of the catalogue of many machines; its path."""
+    return _write({SCALE_PAGE: scale()})
+
+
+def scale() -> str:
+    """The page of all rows of many machines."""
+    return render(scale_asked.OVERVIEW)
 
 
 def agents() -> str:

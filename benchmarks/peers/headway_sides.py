@@ -1,4 +1,4 @@
-"""Headway's own programs, shared by its two sides: in memory and on a fresh folder for every run.
+"""Headway's own programs, shared by its sides: in memory, on a fresh folder for every run, in a database.
 
 The timed part is the whole of `hw.run`: open the store, run, commit the last outcome with `synchronous=FULL`, close.
 An empty run is timed beside it, so the constant part of that can be told from the cost of a call.
@@ -73,10 +73,11 @@ PROGRAMS = {"fan": fan, "chain": chain, "tree": tree, "graph": graph}
 
 
 class Side:
-    """One of Headway's two sides. With `durable`, every run has a folder that did not exist before."""
+    """One of Headway's sides. With `durable`, every run has a folder that did not exist before, or is a new one in the store of
+    `url`."""
 
-    def __init__(self, durable: bool) -> None:
-        self.durable = durable
+    def __init__(self, durable: bool, url: str = "") -> None:
+        self.durable, self.url = durable, url
         self.folder = Path()
         self.count = itertools.count()
         self.last: Path | None = None
@@ -84,7 +85,9 @@ class Side:
     def start(self, folder: Path) -> None:
         self.folder = folder
 
-    def _fresh(self) -> Path | None:
+    def _fresh(self) -> Path | str | None:
+        if self.url:
+            return self.url
         if self.last is not None:
             shutil.rmtree(self.last, ignore_errors=True)
         self.last = self.folder / f"store-{next(self.count)}" if self.durable else None

@@ -54,6 +54,7 @@ from headway.errors import NotEncodable as NotEncodable
 from headway.errors import NotInRun as NotInRun
 from headway.errors import NoWinner as NoWinner
 from headway.errors import PoolFailed as PoolFailed
+from headway.errors import QueueFull as QueueFull
 from headway.errors import RemoteError as RemoteError
 from headway.errors import ResourceUnavailable as ResourceUnavailable
 from headway.errors import RunCancelled as RunCancelled
@@ -106,6 +107,25 @@ from headway.scopes.deadline import deadline as deadline
 from headway.scopes.deadline import time_left as time_left
 from headway.scopes.limit import limit as limit
 from headway.scopes.shield import shielded as shielded
+from headway.service.enqueue import aenqueue as aenqueue
+from headway.service.enqueue import enqueue as enqueue
+from headway.service.queues import QueueView as QueueView
+from headway.service.queues import WorkerView as WorkerView
+from headway.service.queues import pause_queue as pause_queue
+from headway.service.queues import queues as queues
+from headway.service.queues import resume_queue as resume_queue
+from headway.service.queues import retry_stuck as retry_stuck
+from headway.service.queues import set_queue as set_queue
+from headway.service.queues import workers as workers
+from headway.service.results import aresult_of as aresult_of
+from headway.service.results import result_of as result_of
+from headway.service.schedules import ScheduleView as ScheduleView
+from headway.service.schedules import add_schedule as add_schedule
+from headway.service.schedules import pause_schedule as pause_schedule
+from headway.service.schedules import remove_schedule as remove_schedule
+from headway.service.schedules import resume_schedule as resume_schedule
+from headway.service.schedules import schedules as schedules
+from headway.service.starting import start as start
 from headway.steer import cancel as cancel
 from headway.steer import fork as fork
 from headway.steer import signal as signal
@@ -131,7 +151,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "add_schedule",
+    "aenqueue",
     "anytime",
+    "aresult_of",
     "aresume",
     "aresume_all",
     "ArgumentChanged",
@@ -164,6 +187,7 @@ __all__ = [
     "CycleError",
     "deadline",
     "DeadlineExceeded",
+    "enqueue",
     "events",
     "FailedAttempt",
     "ForeignHandle",
@@ -194,21 +218,31 @@ __all__ = [
     "now",
     "Order",
     "NoWinner",
+    "pause_queue",
+    "pause_schedule",
     "PlannedCall",
     "PoolFailed",
     "PostgresStore",
     "progress",
+    "QueueFull",
+    "queues",
+    "QueueView",
     "race",
     "random",
     "ref",
     "register",
     "remaining",
     "RemoteError",
+    "remove_schedule",
     "ResourceUnavailable",
+    "result_of",
     "resume",
     "resume_all",
+    "resume_queue",
+    "resume_schedule",
     "ResumePlan",
     "Retry",
+    "retry_stuck",
     "run",
     "RunCancelled",
     "RunError",
@@ -218,6 +252,9 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "schedules",
+    "ScheduleView",
+    "set_queue",
     "set_result",
     "scan",
     "Scan",
@@ -227,6 +264,7 @@ __all__ = [
     "Settled",
     "signal",
     "sleep",
+    "start",
     "SourceChanged",
     "Snapshot",
     "SqliteStore",
@@ -253,6 +291,8 @@ __all__ = [
     "wait_event",
     "Waiting",
     "WorkerDied",
+    "workers",
+    "WorkerView",
     "WrongArguments",
 ]
 

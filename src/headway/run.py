@@ -289,7 +289,7 @@ async def _claim(
         return None, None
     asked, (head, buffers) = spec.canonical(args, kwargs), _encode_arguments(spec, args, kwargs)
     blobs = [(digest(buffer), buffer) for buffer in buffers]
-    path, module = _source_of(spec)
+    path, module = source_of(spec)
     wanted = RunSpec(
         run_id=options.get("run_id") or new_run_id(spec.name),
         task=spec.name,
@@ -339,7 +339,7 @@ def _encode_arguments(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str
         return None, ()
 
 
-def _source_of(spec: TaskSpec) -> tuple[str, str]:
+def source_of(spec: TaskSpec) -> tuple[str, str]:
     """The file and module in which the task can be found again."""
     name = getattr(spec.fn, "__module__", None) or ""
     module = sys.modules.get(name)

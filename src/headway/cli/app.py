@@ -29,6 +29,7 @@ from headway.cli.options import (
     Workers,
     show_version,
 )
+from headway.cli.service.app import add_commands
 from headway.cli.trouble import handle_errors
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.add_typer(ckpt)
 app.add_typer(bench)
 app.add_typer(stores)
 app.command()(mcp)
+add_commands(app)
 
 
 @app.callback()

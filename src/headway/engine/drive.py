@@ -3,18 +3,18 @@
 A driver owns the run's lease and everything that lives as long as the run does here: the journal's writer, the pools, the engine,
 the event sinks. It ends in one of four ways: the root call ended; the run was cancelled from outside; it was interrupted (Ctrl-C or
 SIGTERM: first drain, then stop at once); the journal failed. In each case it leaves no task, thread or process of its own behind,
-and the journal holds all finished work.
+and the journal holds all finished work. A worker's driver also parks a run that only waits (`waiting/parking`), which is a fifth.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import shlex
-import signal
-import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,24 +30,24 @@ from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
-from headway.engine.stopping.last_resort import LastResort
+from headway.engine.stopping.interruption import LEAVE_S, Interruption
 from headway.engine.stopping.outside import driving
 from headway.engine.tasks.spec import TaskSpec
 from headway.engine.transitions import CANCELLED, FAILED, OK
+from headway.engine.waiting.parking import Park, Parking, RunParked
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import HeadwayError, RunCancelled, StoreError, StoreFull
-from headway.ipc.interrupts import interrupts
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, NullJournal
-from headway.journal.records import Amounts, Ending, Lease, RunInfo, RunStatus, Signal
+from headway.journal.records import After, Amounts, Ending, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import RecoveredState
+from headway.journal.shared.queues import park
 from headway.journal.store import Store
 from headway.pools.registry import Given, Pools
 
+BROKEN_S = 10.0  # until a run is taken again that could not go on here
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
-STOP_S = 10.0  # after SIGTERM, how long calls that run may take to end
 _STATUS = {OK: RunStatus.DONE, FAILED: RunStatus.FAILED, CANCELLED: RunStatus.CANCELLED}  # of a run, by the state of its root
-LEAVE_S = 2.0  # how long code that was told to stop may take before the driver leaves without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Plan:
     new_deadline: bool = False  # it counts from now, whatever was recorded
     retry_failed: bool = False  # retry failures that the program handled, too
     owns_store: bool = False  # the store is closed with the run
+    parks: bool = False  # it is given back while it only waits: others take it up then
     world: World = MACHINE
 
 
@@ -86,12 +87,15 @@ class Driver:
         self._gave_back = False
         self._log: Log | None = None
         self._writer: LogWriter | None = None
-        self._interrupts = 0
         self._failure: BaseException | None = None
         self._stopped: asyncio.Event | None = None
-        self._last_resort: LastResort | None = None
+        self._parking: Parking | None = None
+        self._park: Park | None = None
+        self._awaited: tuple[str, ...] = ()  # runs whose end wakes it where it is parked
+        self.status: RunStatus | None = None  # how the run ended here
         self._root: Call
         self._engine: Engine
+        self._interruption: Interruption
 
     async def drive(self) -> Any:
         """The root's result. Raises its error, RunCancelled, Interrupted or StoreError."""
@@ -101,19 +105,24 @@ class Driver:
     async def _drive(self) -> Any:
         plan = self._plan
         self._stopped = asyncio.Event()
+        outside = weakref.WeakSet(asyncio.all_tasks())
         known = plan.claim.known if plan.claim is not None else RecoveredState()
         status = RunStatus.INTERRUPTED
         try:
             self._engine = engine = self._make_engine(known)
             self._emit_started(known)
             engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail)
-            with self._signals():
+            with self._interruption.listen(self.last_words) if plan.world.interruptible else contextlib.nullcontext():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root.floor = self._error_floor(known)
                 engine.replay.retry_failed = plan.retry_failed
                 root.scope = self._root_scope(root)
                 root.add_callback(lambda _: engine.run.reader.when_read(root, lambda _: self._stop()))
                 engine.admission.admit(root)
+                if plan.parks and self._lease is not None:
+                    parts = (engine.ready, engine.scopes, engine.signals, engine.waits)
+                    self._parking = Parking(engine.run, parts, root, self._park_run, outside)
+                    self._parking.start()
                 try:
                     await self._stopped.wait()
                 except asyncio.CancelledError:  # whoever awaits the run has lost interest
@@ -129,9 +138,11 @@ class Driver:
             if root.scope.account is not None:
                 warn_of_units(root.scope.account.limits, root.scope.account.spent)
         finally:
-            status = await self._give_back(status)
-            if self._last_resort is not None:
-                self._last_resort.end()
+            status = self.status = await self._give_back(status)
+            if hasattr(self, "_interruption"):
+                self._interruption.close()
+        if self._park is not None and not isinstance(self._failure, StoreError):
+            raise RunParked(plan.run_id, self._park.until)
         return result_of(self._root, status, self._failure, plan.run_id, self._how_to_resume() if plan.store is not None else "")
 
     # --- making what drives it ---------------------------------------------------------------------------------------
@@ -167,7 +178,9 @@ class Driver:
             decided=plan.decided,
         )
         plan.world.drives(engine)
-        engine.ready.on_parked = self._on_parked
+        how = self._how_to_resume() if plan.store is not None else ""
+        self._interruption = Interruption(run, engine.ready, self._stop, how)
+        engine.ready.on_parked = self._interruption.look
         if plan.store is not None and self._lease is not None:
             run.journal = self._open_log(plan.store, self._lease, engine, loop)
         return engine
@@ -189,6 +202,7 @@ class Driver:
         )
         engine.use_desk(Desk(engine.run, engine.ready, store, log))
         engine.use_claims(Claims(engine.run, engine.waits, store, log))
+        engine.use_store(store)
         self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
         engine.signals.look = self._writer.look
         self._writer.start()
@@ -213,7 +227,7 @@ class Driver:
     def _on_free(self) -> None:
         self._engine.ready.dispatch_soon()
         self._engine.batches.serve()
-        self._on_parked()
+        self._interruption.look()
 
     def _on_commit(self, rows: int, seq: int, seconds: float) -> None:
         self._emit(events.Committed(at=self._plan.world.wall(), rows=rows, seq=seq, seconds=seconds))
@@ -267,56 +281,21 @@ class Driver:
         assert self._stopped is not None
         self._stopped.set()
 
-    def _signals(self) -> contextlib.AbstractContextManager[None]:
-        if not self._plan.world.interruptible:
-            return contextlib.nullcontext()
-        how = f"; go on with: {self._how_to_resume()}" if self._plan.store is not None else ""
-        self._last_resort = LastResort(self._seconds_to_end, lambda: self._interrupts > 0, self._last_words, how)
-        return interrupts(self._on_interrupt, self._on_signal)
+    def interrupt(self, stop_s: float) -> None:
+        """Start no more calls, stop those that run after so many seconds, and give the run back; a second time, stop them now. From
+        any thread."""
+        if hasattr(self, "_interruption"):
+            self._engine.loop.call_soon_threadsafe(self._interruption.interrupt, stop_s)
 
-    def _on_signal(self, number: int) -> None:
-        """In the signal's handler, in the middle of anything."""
-        self._engine.ready.ending = True
-        if self._last_resort is not None:
-            self._last_resort.on_signal(number)
+    def _park_run(self, park: Park) -> None:
+        """Stop here, in this very turn: what the program does from now on is not recorded."""
+        engine = self._engine
+        self._awaited = engine.started.awaited if engine.started is not None else ()
+        self._park, engine.run.parked, engine.run.closing, engine.ready.stopped = park, True, True, True
+        engine.stops.stop_all(self._root, "the run is parked")
+        self._stop()
 
-    def _seconds_to_end(self, number: int, times: int) -> float | None:
-        """Seconds after signals within which this driver ends; fewer if its loop does not even hear of them."""
-        left = LEAVE_S if self._interrupts else 0.0
-        if times > 1:
-            return left
-        return STOP_S + left if number == signal.SIGTERM else None
-
-    def _on_interrupt(self, number: int) -> None:
-        self._interrupts += 1
-        if self._interrupts > 1:
-            self._stop()
-            return
-        ready = self._engine.ready
-        ready.stopped = True
-        for pool in self._engine.pools.values():
-            pool.announce_end()
-        busy, limit = ready.active + ready.in_pools, "Ctrl-C again: stop at once"
-        if number == signal.SIGTERM:  # whoever sent it waits for half a minute or so and kills
-            limit = f"{STOP_S:g} s at most"
-            self._engine.loop.call_later(STOP_S, self._stop)
-        print(  # noqa: T201 - a word to the person who pressed the keys
-            f"\nheadway: {'interrupted' if number == signal.SIGINT else 'told to end'}; no new calls, waiting for {busy} running "
-            f"call{'s' * (busy != 1)} to end and be journaled ({limit})",
-            file=sys.stderr,
-        )
-        self._on_parked()
-
-    def _on_parked(self) -> None:
-        """Stop an interrupted run once nothing runs any more."""
-        if self._interrupts and self._engine.ready.idle:
-            self._engine.loop.call_soon(self._stop_if_idle)
-
-    def _stop_if_idle(self) -> None:
-        if self._engine.ready.idle:
-            self._stop()
-
-    def _last_words(self) -> None:
+    def last_words(self) -> None:
         """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
         self._engine.run.closing = True
         self._leave(RunStatus.INTERRUPTED)
@@ -324,13 +303,14 @@ class Driver:
     async def _wind_down(self) -> RunStatus:
         """The root ended, or the run must stop: leave nothing running, and say how the run ended."""
         engine, root = self._engine, self._root
-        if root.state >= OK:
+        if root.state >= OK and self._park is None:
             return self._unless_broken(_STATUS[root.state])
         engine.run.closing = True
         engine.ready.stopped = True
         ended = asyncio.Event()
         root.add_callback(lambda _: ended.set())
-        engine.stops.stop_all(root, "the run stops here")
+        if self._park is None:
+            engine.stops.stop_all(root, "the run stops here")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), LEAVE_S)
         return RunStatus.INTERRUPTED
@@ -364,8 +344,12 @@ class Driver:
         try:
             if hasattr(self, "_engine"):
                 self._engine.run.closing = True
+                if self._parking is not None:
+                    self._parking.close()
                 self._engine.scopes.close()
                 self._engine.run.reader.close()
+                if self._engine.started is not None:
+                    self._engine.started.close()
                 if self._engine.claims is not None:
                     self._engine.claims.close()
                 await self._engine.pools.close()
@@ -394,6 +378,15 @@ class Driver:
                 self._plan.store.close()
                 self.has_closed = True
 
+    def _after(self) -> After | None:
+        """When a run of a queue goes on that has not ended: a parked one when it can, one that broke here not at once."""
+        if self._park is not None:
+            until, heard = self._park
+            return park(until=math.inf if until is None else until, seen=heard, runs=self._awaited)
+        if self._failure is not None and not isinstance(self._failure, RunCancelled):
+            return After(at=self._plan.world.wall() + BROKEN_S)
+        return None
+
     def _leave(self, status: RunStatus) -> None:
         """Write what is queued, and release the run. Runs off the loop."""
         if (log := self._log) is None or self._writer is None:  # nothing could be made that writes
@@ -401,6 +394,6 @@ class Driver:
                 if self._plan.claim is not None and self._plan.store is not None:
                     self._plan.claim.give_up(self._plan.store, self._plan.world.wall())
             return
-        log.end(Ending(status, log.last_seq if status in (RunStatus.FAILED, RunStatus.CANCELLED) else None))
+        log.end(Ending(status, log.last_seq if status in (RunStatus.FAILED, RunStatus.CANCELLED) else None, self._after()))
         self._writer.close()
         log.give_back()

@@ -46,9 +46,11 @@ from headway.engine.streaming.streams import Streams
 from headway.engine.tasks.spec import RIVALS, TaskSpec
 from headway.engine.transitions import FINISHING, RUNNING
 from headway.engine.waiting.signals import Signals
+from headway.engine.waiting.started import StartedRuns
 from headway.engine.waiting.waits import Waits
 from headway.errors import HeadwayError, UsageError
 from headway.journal.log import Journal
+from headway.journal.store import Store
 
 _NO_NAMES: Mapping[str, Any] = {}
 
@@ -73,6 +75,7 @@ class Engine:
         self.root: Call | None = None
         self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.claims: Claims | None = None  # on results that runs share; none without a store
+        self.started: StartedRuns | None = None  # runs that this one waits for; none without a store
         self.lifecycle = lifecycle = Lifecycle(run)
         self.cancel = lifecycle.cancel
         self.replay = Replay(run, decided or {})
@@ -114,6 +117,10 @@ class Engine:
     def use_claims(self, claims: Claims) -> None:
         """Let equal calls of other runs wait for each other's results."""
         self.claims = self.shared.claims = claims
+
+    def use_store(self, store: Store) -> None:
+        """Let calls start runs."""
+        self.started = StartedRuns(self.run, self.scopes, store)
 
     # --- coming in ---------------------------------------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ class RunContext:
         self.reader = StoreReader(store, loop, world.aside, self.broken)
         self.emit: Callable[[events.Event], None] | None = None
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
+        self.parked = False  # and what its calls have reserved is not spent: they begin again when it does
         self.on_failure: Callable[[HeadwayError], None] | None = None
 
     def append(self, row: Row, blobs: tuple[Blob, ...] = (), cache_key: bytes | None = None) -> int:

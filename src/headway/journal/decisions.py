@@ -128,6 +128,12 @@ class Event(_Told, frozen=True, array_like=True, tag="event"):
     signal: Signal | None
 
 
+class StartedEnded(_Told, frozen=True, array_like=True, tag="started-ended"):
+    """A run that a call had started ended without success under this fence, or is cancelled by its starter (-1)."""
+
+    fence: int
+
+
 class EventsGivenBack(_Told, frozen=True, array_like=True, tag="event-back"):
     """Nobody used the signals that these waits received."""
 
@@ -212,6 +218,7 @@ Told = (
     | EventLimit
     | Event
     | EventsGivenBack
+    | StartedEnded
     | Waits
     | WaitsOver
     | Item

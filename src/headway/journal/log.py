@@ -241,7 +241,7 @@ class Log:
         self.is_given_back = True
         ending = self._ending if self._broken_by is None else Ending(RunStatus.INTERRUPTED)
         with contextlib.suppress(StoreError):  # it ends with this process, or was lost before
-            self.store.release(self.lease, ending.status, self.wall(), error_floor=ending.error_floor)
+            self.store.release(self.lease, ending.status, self.wall(), error_floor=ending.error_floor, after=ending.after)
 
     # --- the writer's side -------------------------------------------------------------------------------------------
 

@@ -211,7 +211,7 @@ class Accounting:
             if not ran:  # its code never ran: an attempt was begun and nothing spent, which its row must say
                 due = {unit: amount if unit in BOOKED_BY_RUNTIME else 0.0 for unit, amount in due.items()}
             x.reserved = NO_ENTRIES
-            if due:
+            if due and not self._run.parked:
                 self._book(call, account.key if account else b"", account, due)
         if account is not None and seconds > 0 and "seconds" in account.units and "seconds" not in x.charged:
             self._book(call, account.key, account, {"seconds": seconds})

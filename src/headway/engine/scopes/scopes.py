@@ -45,7 +45,8 @@ class Scopes:
         self._named: dict[str, Limit] = {}
         self._of_tasks: dict[str, Limit] = {}  # limits without a name that tasks have
         self._rates: weakref.WeakValueDictionary[str, Limit] = weakref.WeakValueDictionary()  # of blocks without a name
-        self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
+        # what waits for a time of the wall clock, with the timer
+        self.resting: dict[asyncio.Future[None], asyncio.TimerHandle | None] = {}
 
     def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"", waits: bool = False) -> Account:
         """The account of a budget that opens here; found again by its place in the call."""
@@ -114,11 +115,11 @@ class Scopes:
                 raise bound.error("work under a deadline")
             bound.rests.add(future)
         timer = self._run.loop.call_later(seconds, _wake, future) if seconds is not None else None
-        self.resting.add(future)
+        self.resting[future] = timer
         try:
             await Parked(frame, self._waits, future)
         finally:
-            self.resting.discard(future)
+            del self.resting[future]
             if bound is not None:
                 bound.rests.discard(future)
             if timer is not None:

@@ -48,6 +48,10 @@ class Awaited(Protocol[T_co]):
         ...
 
 
+class JoinFuture(asyncio.Future[None]):
+    """What code waits for that joins coroutines: they are tasks of their own."""
+
+
 class Until:
     """Waits until one satisfies `stop_at` (or has failed, with `stop_at_failure`), or all have ended. Its result is that one."""
 
@@ -75,7 +79,7 @@ class Until:
         if calls:
             yield from self._wait_for_calls(calls)
         elif self._begin():
-            self.future = asyncio.get_running_loop().create_future()
+            self.future = JoinFuture()
             try:
                 yield from self.future
             finally:

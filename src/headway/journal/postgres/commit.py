@@ -1,5 +1,7 @@
 """One commit of a run's rows: one statement, and what to find out where its answer was lost.
 
+An ending is a transaction of that statement and of what becomes of the run's job.
+
 The statement moves the run's row count under its fence and appends the rows to what it moved. So it does all or nothing, and never
 twice: it finds the count where it is to be, or it changes nothing.
 
@@ -21,6 +23,7 @@ from headway.journal.postgres.link import Statements
 from headway.journal.postgres.told import went_back
 from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo
 from headway.journal.sql import checked_rows
+from headway.journal.sql.jobs import Locks, lock_awaited, note_ending
 
 
 class Group(NamedTuple):
@@ -116,11 +119,23 @@ def append(statements: Statements, group: Group, columns: Columns) -> int | None
     return None if found is None else found[0]
 
 
-def give_back(statements: Statements, group: Group) -> None:
+def append_and_end(statements: Statements, group: Group, columns: Columns, locks: Locks) -> int | None:
+    """Send a group that has an ending, inside the caller's transaction: the job of its run goes or goes on, and who waits for it is
+    woken, by statements that come after the lock of the run. Returns what `append` does."""
+    assert group.ending is not None
+    lock_awaited(statements, locks, group.lease.uid, group.ending.after)
+    if (word := append(statements, group, columns)) is not None:
+        note_ending(statements, locks, group.lease.uid, group.ending, group.now)
+    return word
+
+
+def give_back(statements: Statements, group: Group, locks: Locks) -> None:
     """Give the run back as the ending of a group says, whatever rows it has; nothing where it is not held any more."""
     assert group.ending is not None
     values = (*_ends(group, group.ending), group.lease.uid, group.lease.fence, group.lease.owner)
-    statements.execute(f"WITH moved AS ({_GIVE_BACK}), {_DROP_ALL} SELECT 1 FROM moved", values)
+    lock_awaited(statements, locks, group.lease.uid, group.ending.after)
+    if statements.execute(f"WITH moved AS ({_GIVE_BACK}), {_DROP_ALL} SELECT 1 FROM moved", values).fetchone() is not None:
+        note_ending(statements, locks, group.lease.uid, group.ending, group.now)
 
 
 def _ends(group: Group, ending: Ending) -> tuple[Any, ...]:

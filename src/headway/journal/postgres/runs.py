@@ -25,9 +25,10 @@ from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, agai
 from headway.journal.postgres.schema import TABLES
 from headway.journal.postgres.troubles import is_locked
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus
-from headway.journal.sql import checked_rows
+from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.claims import end_claims
 from headway.journal.sql.database import Connection
+from headway.journal.sql.jobs import Locks
 from headway.journal.store import keep_row
 
 DELETED_ROWS = 20_000  # in one statement
@@ -41,6 +42,8 @@ _EVICT = """SELECT pg_terminate_backend(activity.pid, 5000) FROM run JOIN pg_sta
 
 class Runs(PostgresDatabase):
     """The part of the store that keeps runs."""
+
+    _locks: Locks
 
     def create_run(self, spec: RunSpec) -> RunInfo:
         def once() -> RunInfo:
@@ -100,6 +103,7 @@ class Runs(PostgresDatabase):
                 run = run or self._get_run(connection, run_id, "FOR UPDATE")
                 check_takeover(run, at)
                 found[:] = [run]
+                jobs.end_job(connection, self._locks, run.uid, at)
                 for table in ("rejected", "signal", "claim"):
                     connection.execute(f"DELETE FROM {table} WHERE run=?", (run.uid,))
                 connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
@@ -211,6 +215,7 @@ class Runs(PostgresDatabase):
                     "backend_start=? WHERE uid=?",
                     (lease.fence, owner, at, at + ttl_s, RunStatus.RUNNING.value, token, *connection.session, run.uid),
                 )
+                jobs.note_taken(connection, run.uid, owner, at + ttl_s)
                 end_claims(connection, lease)
         if refusal is not None:
             raise refusal

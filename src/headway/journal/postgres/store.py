@@ -1,7 +1,8 @@
 """The store of many machines, in a Postgres database.
 
 A commit is one statement (`commit`). Whatever else writes is one short transaction that gives the same when it is done twice, so it
-is done again where the connection broke. Locks are taken in one order: gates, then runs by number, then all else.
+is done again where the connection broke. Locks are taken in one order: gates, queues, runs by number, jobs by
+number, all else.
 
 Time comes from whoever asks, as everywhere, and is taken to the server's clock: leases of all machines are counted by one.
 """
@@ -22,14 +23,16 @@ from headway.journal.postgres import commit as commits
 from headway.journal.postgres.address import Address, parse_address
 from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, again
+from headway.journal.postgres.queues import PostgresQueues
 from headway.journal.postgres.runs import Runs
 from headway.journal.postgres.troubles import ConnectionLost, may_pass
 from headway.journal.postgres.word import SHARED, Listener, Teller
-from headway.journal.records import Ending, Lease, Row, RunInfo, RunStatus, Signal
+from headway.journal.records import After, Ending, Lease, Row, RunInfo, RunStatus, Signal
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
-from headway.journal.sql import checked_rows
+from headway.journal.shared.queues import QUEUES
+from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.arrivals import Arrivals
 from headway.journal.sql.claims import SharedClaims
 from headway.journal.sql.database import Connection
@@ -39,7 +42,7 @@ from headway.journal.sql.runs import PagedRuns
 from headway.journal.store import Buffer
 
 
-class PostgresStore(Runs, PagedRuns, Arrivals, SharedLimits, SharedCollections, SharedClaims):
+class PostgresStore(Runs, PostgresQueues, PagedRuns, Arrivals, SharedLimits, SharedCollections, SharedClaims):
     """A store in Postgres. Opening makes its tables where there are none.
 
     Args:
@@ -82,12 +85,14 @@ class PostgresStore(Runs, PagedRuns, Arrivals, SharedLimits, SharedCollections, 
                 self._teller.close()
                 self._listener.leave()
 
-    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
-        group = commits.Group(lease, 0, (), (), Ending(status, error_floor), now + self._ahead_s)
+    def release(
+        self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None, after: After | None = None
+    ) -> None:
+        group = commits.Group(lease, 0, (), (), Ending(status, error_floor, after), now + self._ahead_s)
 
         def once() -> None:
-            with self.talking() as statements:
-                commits.give_back(statements, group)
+            with self.writing() as statements:
+                commits.give_back(statements, group, self._locks)
 
         self.insist(once, PATIENCE_S)
         self._forget(lease)
@@ -120,8 +125,7 @@ class PostgresStore(Runs, PagedRuns, Arrivals, SharedLimits, SharedCollections, 
         while True:
             broke: StoreError | None = None
             try:
-                with self.talking() as statements:
-                    word = commits.append(statements, group, columns)
+                word = self._append_once(group, columns)
                 if word is not None:
                     self._hear_word(group.lease.uid, word)
                     return True
@@ -138,6 +142,13 @@ class PostgresStore(Runs, PagedRuns, Arrivals, SharedLimits, SharedCollections, 
                     raise broke
                 self.pause(pause_s)
                 pause_s = min(2 * pause_s, 1.0)
+
+    def _append_once(self, group: commits.Group, columns: commits.Columns) -> int | None:
+        if group.ending is None:
+            with self.talking() as statements:
+                return commits.append(statements, group, columns)
+        with self.writing() as statements:
+            return commits.append_and_end(statements, group, columns, self._locks)
 
     def _look(self, group: commits.Group, columns: commits.Columns, is_unknown: bool) -> commits.Standing:
         with self.writing() as connection:
@@ -206,11 +217,10 @@ class PostgresStore(Runs, PagedRuns, Arrivals, SharedLimits, SharedCollections, 
 
     @again
     def request_cancel(self, run_id: str, now: float) -> None:
-        live = "(status IN ('running', 'interrupted') OR owner<>'')"
         with self.writing() as connection:
             run = self._get_run(connection, run_id, "FOR UPDATE")
-            connection.execute(f"UPDATE run SET cancel=1, word=word+1 WHERE uid=? AND {live}", (run.uid,))
-        self._teller.tell(str(run.uid))
+            self._cancel(connection, run, now + self._ahead_s)
+        self._teller.tell(f"{run.uid} {QUEUES}")
 
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         token = secrets.token_bytes(16)  # tells a second try from a second signal
@@ -225,7 +235,8 @@ class PostgresStore(Runs, PagedRuns, Arrivals, SharedLimits, SharedCollections, 
                 crc = checked_rows.signal_crc(run.uid, name, value, at)
                 query = "INSERT INTO signal (run, number, name, value, at, crc, token) VALUES (?, ?, ?, ?, ?, ?, ?)"
                 connection.execute(query, (run.uid, found[0][0], name, value, at, crc, token))
-        self._teller.tell(str(run.uid))
+                jobs.wake_job(connection, run, at + self._ahead_s)
+        self._teller.tell(f"{run.uid} {QUEUES}")
         number: int = found[0][0]
         return number
 
