@@ -12,19 +12,19 @@ import functools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 from urllib.parse import quote
 
 from headway.errors import RunMismatch, StoreError
+from headway.journal.clocks import measure_ahead
 from headway.journal.owner import check_takeover, make_lease_lost, unknown_run
 from headway.journal.postgres import blobs as blob_rows
 from headway.journal.postgres import commit as commits
 from headway.journal.postgres.address import Address, parse_address
 from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
-from headway.journal.postgres.troubles import ConnectionLost
 from headway.journal.postgres.word import SHARED, Listener, Teller
 from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared import outcome
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
@@ -87,9 +87,7 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
 
     def _note_clock(self, server: float, began: float, ended: float) -> None:
         """Note how far the server's clock is ahead, which said `server` in an answer to what was asked at `began`."""
-        ahead_s = server - (began + ended) / 2
-        # What lies within the time that the answer took is no difference.
-        self._ahead_s = ahead_s if abs(ahead_s) > max(ended - began, 0.05) else 0.0
+        self._ahead_s = measure_ahead(server, began, ended)
 
     # runs
 
@@ -268,30 +266,32 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
         ending: Ending | None = None,
     ) -> None:
         group = commits.Group(lease, first_seq, rows, cache, ending, now + self._ahead_s)
-        columns, until, is_unknown = group.columns(), time.monotonic() + lease.ttl_s, False
-        standing = commits.Standing.ABSENT
-        while standing is commits.Standing.ABSENT:
-            try:
-                with self.talking() as statements:
-                    if commits.append(statements, group, columns):
-                        break
-            except ConnectionLost:
-                is_unknown = True
-            look = functools.partial(self._look, group, columns, is_unknown)
-            standing = self.insist(look, max(0.0, until - time.monotonic()))
-        if standing is commits.Standing.LOST:
+        columns, until, ours = group.columns(), time.monotonic() + lease.ttl_s, (lease.uid, lease.fence)
+        sent = outcome.Sent(lease, first_seq, list(zip(columns[0], columns[5], strict=True)))
+        look = functools.partial(self._look, group)
+
+        def send() -> bool:
+            with self.talking() as statements:
+                return commits.append(statements, group, columns)
+
+        standing = outcome.commit_surely(
+            sent,
+            self._reported.get(ours, 0),
+            send=send,
+            look=lambda: self.insist(look, max(0.0, until - time.monotonic())),
+        )
+        if standing is outcome.Standing.LOST:
             self._reject(group)
-        self._reported[lease.uid, lease.fence] = group.last_seq
+        self._reported[ours] = group.last_seq
         if cache or ending is not None:
             self._teller.tell(SHARED)
 
-    def _look(self, group: commits.Group, columns: list[list[Any]], is_unknown: bool) -> commits.Standing:
+    def _look(self, group: commits.Group) -> outcome.Found:
         with self.writing() as connection:
             run = self._find(connection, "uid=?", group.lease.uid, "FOR UPDATE")
             query = "SELECT seq, crc FROM record WHERE run=? AND seq BETWEEN ? AND ? ORDER BY seq"  # after the lock, never with it
             there = connection.execute(query, (group.lease.uid, group.first_seq, group.last_seq)).fetchall()
-        stored = there if is_unknown else None
-        return commits.look(group, columns, run, stored, self._reported.get((group.lease.uid, group.lease.fence), 0))
+        return outcome.Found(run, there)
 
     def _reject(self, group: commits.Group) -> None:
         """Keep aside what came too late. Raises LeaseLost."""
