@@ -72,10 +72,10 @@ class Case:
         calls share a body that reads one, and another of them runs it after a crash, the stream runs again."""
         return self.is_sure and not _has_shared(self.program, lambda kind: "stream" in kind or kind == "twice_read")
 
-    def history(self) -> History:
+    def history(self, **how: Any) -> History:
         """A fresh world with this program in it."""
         install(self.program, self.edition)
-        history = History(self.seed, self.config, **self.options)
+        history = History(self.seed, self.config, **how, **self.options)
         history.universe.most_steps = MOST_STEPS
         if not self.is_calm:
             self._send_words(history)
@@ -520,6 +520,8 @@ def kinds_of(seed: int) -> tuple[str, ...]:
 
 def explore(trouble: str, seed: object, kinds: tuple[str, ...] | None = None, program: Node | None = None) -> int:
     """Put the program of a seed through one trouble. Half of the numbered seeds are calm, half are wild."""
+    from far import FAR  # which uses what is here
+
     if kinds is None:
         kinds = CALM if hash(seed) % 2 else WILD
-    return TROUBLES[trouble](Case(seed, kinds, trouble, program))
+    return {**TROUBLES, **FAR}[trouble](Case(seed, kinds, trouble, program))
