@@ -299,7 +299,7 @@ def cancellations(case: Case) -> int:
     and what `hw.random` says hangs on the attempt, as does the mood of some leaves: steps and leaves that use it are left out."""
     if case.is_calm:
         case = Case(case.seed, tuple(kind for kind in case.kinds if kind not in ("random", "branches")), "cancelled from outside")
-        case.program = _with_leaves(case.program, lambda leaf: "leaf" if leaf.task == "moody" else leaf.task)
+        case.program = with_leaves(case.program, lambda leaf: "leaf" if leaf.task == "moody" else leaf.task)
     expected = case.expected(case.undisturbed())
     history = case.history()
     at = case.choice.random() * case.choice.choice((0.5, 5, 50))
@@ -461,7 +461,7 @@ def edited(program: Node, choice: random.Random) -> Node:
 def source_changes(case: Case) -> int:
     """Change the source of a task that says on_change="rerun" between a crash and a resume: the end is that of the new source."""
     draw = case.choice.random
-    program = _with_leaves(case.program, lambda leaf: "edition" if draw() < 0.4 else leaf.task)  # many calls whose source changes
+    program = with_leaves(case.program, lambda leaf: "edition" if draw() < 0.4 else leaf.task)  # many calls whose source changes
     case = Case(case.seed, case.kinds, "source changed", program)
     expected = case.expected(Case(case.seed, case.kinds, "source changed", case.program, edition=2).undisturbed())
     rows = len(case.undisturbed().rows())
@@ -484,7 +484,7 @@ def _has_shared(node: Node, wanted: Callable[[str], bool]) -> bool:
     return any(_has_shared(child, wanted) for children in node.steps for child in children)
 
 
-def _with_leaves(node: Node, task: Callable[[Node], str]) -> Node:
+def with_leaves(node: Node, task: Callable[[Node], str]) -> Node:
     """The program with another task for each leaf."""
     made: dict[str, Node] = {}  # a body that is called in several places is one body
 

@@ -10,15 +10,19 @@ import contextlib
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import watch
-from explore import LEASE_S, MOST_LIVES, MOST_STEPS, Case, judge
-from programs import install, main
+from explore import LEASE_S, MOST_LIVES, MOST_STEPS, Case, judge, with_leaves
+from programs import Node, install, main, write
 from told import kinds_of as kinds_in
 
+from headway import events
 from headway.context import encode_signal
 from headway.errors import RunOwned, StoreError, UnknownRun
+from headway.journal.records import COSTED, Kind
+from headway.journal.recovery.recovered import decode_outcome
 from headway.sim import lies as told
 from headway.sim.history import History, Incarnation, Violated, Violation
 from headway.sim.lies import Lies
@@ -160,9 +164,11 @@ def many(case: Case) -> int:
     """Several drivers, each with a run of its own, in one store: they share limits and results. One may be killed, and two may want
     one run."""
     choice = case.choice
+    if choice.random() < 0.6:  # most of what they do goes by what they share
+        case.program = _sharing(case)
     expected = _expected(case)
     lies = _far(case)
-    if choice.random() < 0.5:
+    if choice.random() < 0.7:
         lies = dataclasses.replace(lies, away=0.0)
     install(case.program, case.edition)
     watch.drivers = 2
@@ -199,6 +205,12 @@ def many(case: Case) -> int:
     return len(fleet)
 
 
+def _sharing(case: Case) -> Node:
+    """A program whose calls want places in shared limits, or results that runs share."""
+    program = write(random.Random(f"sharing {case.seed!r}"), ("named", "named", "both", "settle"), most=24)
+    return with_leaves(program, lambda leaf: "forever" if leaf.number < 3 else "slow" if leaf.number < 8 else "costly")
+
+
 def _send_words(history: History, choice: random.Random) -> None:
     for number in range(3):
 
@@ -213,9 +225,38 @@ def _judge_all(fleet: Sequence[History], expected: str | None, lies: Lies) -> No
     for history in fleet:
         history.check(expected)
     # Who is cut off for longer than its places last, still runs what it had begun.
-    found = [Violation("as the program sees it", what) for what in watch.COMPLAINTS if not (lies.away and " runs as number " in what)]
+    found = [Violation("one computes what several share", what) for what in _computed_twice(fleet)]
+    found += [Violation("as the program sees it", what) for what in watch.COMPLAINTS if not (lies.away and " runs as number " in what)]
     if found:
         raise Violated(fleet[0], found)
+
+
+def _computed_twice(fleet: Sequence[History]) -> Iterator[str]:
+    """Of drivers that were heard of in time, no two compute one shared result at a time."""
+    spans: dict[bytes, list[tuple[float, float, str]]] = {}
+    for history in fleet:
+        ends = [row for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME]
+        names = {row.key.hex(): decode_outcome(row.body).shared for row in ends}
+        for life in history.lives:
+            if life.how == "died" or life.remote is None or life.remote.was_away:
+                continue
+            began: dict[str, float] = {}
+            for event in life.event_log:
+                if isinstance(event, events.CallStarted) and event.task == "leaves.forever":
+                    began[event.key] = _true_time(life, event.at)
+                elif isinstance(event, events.CallEnded) and event.key in began and names.get(event.key):
+                    span = (began.pop(event.key), _true_time(life, event.at), f"{life.process.name} of {history.run_id}")
+                    spans.setdefault(names[event.key], []).append(span)
+    for name, found in spans.items():
+        for first, second in pairwise(sorted(found)):
+            if second[0] < first[1] - 1e-3:
+                yield f"{first[2]} and {second[2]} computed the shared result {name.hex()[:8]} at a time"
+
+
+def _true_time(life: Incarnation, at: float) -> float:
+    """Virtual seconds at which a clock that is ahead or behind said this."""
+    process = life.process
+    return (at - process.universe.start - process.skew_s) / (1 + process.drift)
 
 
 FAR: dict[str, Callable[[Case], int]] = {

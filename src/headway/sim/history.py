@@ -95,6 +95,7 @@ class History:
         self.run_id = run_id
         self.options = options
         self.lives: list[Incarnation] = []
+        self.taken_over = False  # a driver was told to take it from one that lives
         self.edited = False  # the program's source was changed between lives, so calls may be made again
         self.budgets_moved = False  # by an edit: a budget is found again by its place, there or inside of others than before
         self.overcharged = False  # the program charges more than it reserved, so budgets may be overdrawn
@@ -114,6 +115,7 @@ class History:
         process = self.universe.process(f"driver {len(self.lives) + 1}")
         life = Incarnation(process, list(self.rows()), crash)
         self.lives.append(life)
+        self.taken_over |= bool(options.get("take_over"))
         self.store.crash = crash
         if self.lies is not None:
             process.world.is_far = True
@@ -152,6 +154,7 @@ class History:
             life.stuck = "it was left while it still ran"
         if life.remote is not None:
             life.remote.close()
+            life.before = life.after[: max(len(life.before), life.remote.found)]  # taking it up took time
         owner = process.world.owner()
         life.slots = [name for name, holder in self.store.slots_held() if holder.startswith(owner)]
         if process in self.universe.processes:

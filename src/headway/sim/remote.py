@@ -59,6 +59,7 @@ class RemoteStore:
         self.on_change: list[Callable[[], None]] = []
         self.groups: list[Group] = []
         self.was_away = False  # for so long that its driver may have given up
+        self.found = 0  # rows that the run had when this process took it up
         self._server, self._process, self._lies, self._struck = server, process, lies, struck
         self._universe = process.universe
         self._away_until = 0.0
@@ -198,6 +199,7 @@ class RemoteStore:
             run, lease = self._server.begin_run(spec, owner, ttl_s, now + self._ahead_s)
             if lease is None and (run.fence, run.owner, run.nrows) == (1, owner, 0):  # made by a first try whose answer was lost
                 lease = Lease(uid=run.uid, run_id=spec.run_id, owner=owner, fence=1, ttl_s=ttl_s)
+            self.found = run.nrows
             return run, lease
 
         return self._again(once)
@@ -221,6 +223,7 @@ class RemoteStore:
 
         def once() -> Lease:
             run = self._server.run(run_id)
+            self.found = run.nrows
             if (run.owner, run.owned_since) == (owner, at):  # by a first try whose answer was lost
                 return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence, ttl_s=ttl_s)
             return self._server.acquire(run_id, owner, ttl_s, at, take_over=take_over)

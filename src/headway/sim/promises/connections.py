@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headway.errors import LeaseLost, RunOwned, StoreDamaged, StoreError, StoreFull
+from headway.errors import LeaseLost, RunOwned, StoreDamaged, StoreError, StoreFull, UnknownRun
 from headway.journal.log import Log
 from headway.journal.records import COSTED, NO_PARENT, Kind, RunStatus, Status
 from headway.journal.recovery.recovered import decode_outcome
@@ -63,15 +63,19 @@ def check_lies_seen_through(history: History) -> Iterator[str]:
 
 def _needless(history: History, life: Incarnation) -> str:
     """Why an error of the store should not have been; "" where it is one that nobody could help, or none."""
-    error, went_back = life.error, history.store.timeline > 0
-    if not isinstance(error, StoreError) or isinstance(error, RunOwned | StoreFull) or went_back:
+    error, went_back, away = life.error, history.store.timeline > 0, life.remote is None or life.remote.was_away
+    if not isinstance(error, StoreError) or isinstance(error, RunOwned | StoreFull):
         return ""
-    if isinstance(error, LeaseLost):
+    if isinstance(error, LeaseLost) and not went_back:
         journal = life.engine.journal if life.engine is not None else None
-        newest = history.store.run(history.run_id).fence
-        return "nobody took the run over" if isinstance(journal, Log) and journal.lease.fence == newest else ""
+        if isinstance(journal, Log) and journal.lease.fence == history.store.run(history.run_id).fence:
+            return "nobody took the run over"
+        return "" if away or history.taken_over else "it lived, and was heard of in time"
     if isinstance(error, ConnectionLost):
-        return "" if life.remote is None or life.remote.was_away else "the store was never away for long"
+        return "" if away or went_back else "the store was never away for long"
+    if went_back:
+        gone = isinstance(error, StoreDamaged | LeaseLost | UnknownRun) or isinstance(error.__cause__, UnknownRun)
+        return "" if gone else "it was the store that went back"
     return "the store never went back" if isinstance(error, StoreDamaged) else "the store was as it should be"
 
 
