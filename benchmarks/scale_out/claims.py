@@ -18,8 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from headway.journal.open import open_store
 from headway.journal.postgres.address import parse_address
 from headway.journal.records import RunSpec

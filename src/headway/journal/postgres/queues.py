@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
+from headway.journal.postgres.enqueue import aenqueue_in, enqueue_in
 from headway.journal.postgres.word import SHARED, Teller
 from headway.journal.records import Lease, RunInfo, RunSpec, RunStatus
 from headway.journal.shared.queues import QUEUES, Job, JobInfo, JobState, QueueInfo, QueueSettings, Room, Swept, Taken, WorkerInfo
@@ -21,6 +23,8 @@ from headway.journal.sql.queue_views import QueueViews
 from headway.journal.sql.queues import Taker
 from headway.journal.sql.schedules import Schedules
 
+if TYPE_CHECKING:
+    import psycopg
 
 _LINE = """SELECT run FROM job WHERE queue=? AND state='waiting' {where}
     ORDER BY priority DESC, vtime, run LIMIT {most} FOR UPDATE SKIP LOCKED"""
@@ -76,6 +80,14 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
         self._teller.tell(str(QUEUES))
         return run
 
+    def enqueue_in(self, conn: psycopg.Connection[Any], spec: RunSpec, job: Job, now: float) -> RunInfo:
+        """Enqueue in the transaction that a connection of the caller's is in (`enqueue.enqueue_in`). The time is the server's."""
+        return enqueue_in(conn, self.address.schema, self.url, spec, job)
+
+    async def aenqueue_in(self, conn: psycopg.AsyncConnection[Any], spec: RunSpec, job: Job, now: float) -> RunInfo:
+        """`enqueue_in` on an asynchronous connection."""
+        return await aenqueue_in(conn, self.address.schema, self.url, spec, job)
+
     def take_jobs(
         self,
         owner: str,
@@ -121,7 +133,7 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
     ) -> list[Taken]:
         """The same as in a folder, in one statement. It waits for no lock, so that its snapshot is as good as one after it."""
         if left.key_limit is None:
-            line, chosen = _LINE.format(where=where, most=left.most), [name, *wanted]
+            line, chosen = _LINE.format(where=where, most=left.most), list[Any]((name, *wanted))
         else:
             line, chosen = "SELECT run FROM unnest(?::bigint[]) AS run", [list(self._pick(connection, name, where, wanted, left))]
         owned = (taker.owner, taker.now, taker.now + taker.ttl_s, RunStatus.RUNNING.value)

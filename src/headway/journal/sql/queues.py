@@ -30,6 +30,8 @@ from headway.journal.shared.queues import (
     Taken,
     bury,
     check_job,
+    decode_settings,
+    encode_settings,
     pick,
     queue_full,
     room,
@@ -39,8 +41,6 @@ from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.database import Connection, Tables
 from headway.journal.sql.jobs import Locks, marks
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(QueueSettings).decode
 _OWNERS = """WITH RECURSIVE who(owner) AS (
     SELECT MIN(owner) FROM job WHERE state='taken' UNION ALL
     SELECT (SELECT MIN(job.owner) FROM job WHERE state='taken' AND job.owner>who.owner) FROM who WHERE who.owner IS NOT NULL)
@@ -152,7 +152,7 @@ class SharedQueues(Tables):
             stored, paused = connection.execute(query, (name,)).fetchone()
             if paused:
                 return []
-            left = _count(connection, name, _decode(stored), taker.most)
+            left = _count(connection, name, decode_settings(name, (stored,)), taker.most)
             return self._take_next(connection, name, where, wanted, left, taker)
 
     def _take_freely(self, name: str, where: str, wanted: Sequence[str], taker: Taker) -> list[Taken]:
@@ -276,13 +276,12 @@ class SharedQueues(Tables):
 
 def default_settings(name: str) -> bytes:
     """The settings of a queue that nobody has set any for, as they are stored."""
-    return _encode(QueueSettings(name=name))
+    return encode_settings(QueueSettings(name=name))
 
 
 def read_settings(connection: Connection, name: str) -> QueueSettings:
     """What a queue allows."""
-    stored = connection.execute("SELECT settings FROM queue WHERE name=?", (name,)).fetchone()
-    return QueueSettings(name=name) if stored is None else _decode(stored[0])
+    return decode_settings(name, connection.execute("SELECT settings FROM queue WHERE name=?", (name,)).fetchone())
 
 
 def check_depth(connection: Connection, name: str, run_id: str) -> None:
@@ -304,7 +303,7 @@ def _look(connection: Connection, name: str, now: float) -> tuple[QueueSettings,
         f"{due.format('delayed')}, {due.format('parked')}, EXISTS (SELECT 1 FROM job WHERE queue=? AND state='waiting')"
     )
     stored, paused, *some, waiting = connection.execute(query, (name, name, name, now, name, now, name)).fetchone()
-    return QueueSettings(name=name) if stored is None else _decode(stored), bool(paused), any(some), bool(waiting)
+    return decode_settings(name, (stored,)), bool(paused), any(some), bool(waiting)
 
 
 def _read_keys(connection: Connection, name: str, keys: set[str]) -> dict[str, float]:
