@@ -54,6 +54,7 @@ from headway.errors import NotEncodable as NotEncodable
 from headway.errors import NotInRun as NotInRun
 from headway.errors import NoWinner as NoWinner
 from headway.errors import PoolFailed as PoolFailed
+from headway.errors import QueueFull as QueueFull
 from headway.errors import RemoteError as RemoteError
 from headway.errors import ResourceUnavailable as ResourceUnavailable
 from headway.errors import RunCancelled as RunCancelled
@@ -185,6 +186,7 @@ __all__ = [
     "PlannedCall",
     "PoolFailed",
     "progress",
+    "QueueFull",
     "race",
     "random",
     "ref",

@@ -196,6 +196,10 @@ class RunCancelled(RunError):
     """The run was cancelled, here or from another process."""
 
 
+class QueueFull(RunError):
+    """A queue has as many jobs as it may; the run was not enqueued."""
+
+
 class SourceChanged(RunError):
     """The source of a task with `on_change="ask"` differs from the one that made a recorded result."""
 

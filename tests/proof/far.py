@@ -1,5 +1,5 @@
-"""Troubles of a store on another machine: connections that lie, clocks that are hours apart, drivers that are stopped or cut off past
-their lease, a store that goes back to an earlier state, and several drivers of several runs.
+"""Troubles of a store on another machine: connections that lie, clocks that are hours apart, drivers that are stopped or cut off
+past their lease, a store that goes back to an earlier state, and several drivers of several runs.
 
 Each case draws how the store lies. `STRUCK` counts which lies were told: a batch in which one never was has not tested it.
 """
@@ -55,7 +55,7 @@ def _expected(case: Case) -> str | None:
 
 def _history(case: Case, lies: Lies) -> History:
     history = case.history(lies=lies)
-    history.universe.most_steps = 3 * MOST_STEPS
+    history.universe.most_steps = MOST_STEPS
     return history
 
 
@@ -173,12 +173,10 @@ def many(case: Case) -> int:
     install(case.program, case.edition)
     watch.drivers = 2
     universe = Universe(case.seed, case.config)
-    universe.most_steps = 5 * MOST_STEPS
+    universe.most_steps = 2 * MOST_STEPS
     fleet = [History(case.seed, lies=lies, universe=universe, run_id="run0", **case.options)]
     for number in range(1, choice.choice((2, 2, 3))):
-        fleet.append(
-            History(case.seed, lies=lies, universe=universe, run_id=f"run{number}", store=fleet[0].store, **case.options)
-        )
+        fleet.append(History(case.seed, lies=lies, universe=universe, run_id=f"run{number}", store=fleet[0].store, **case.options))
     if not case.is_calm:
         for history in fleet:
             _send_words(history, choice)
@@ -226,7 +224,9 @@ def _judge_all(fleet: Sequence[History], expected: str | None, lies: Lies) -> No
         history.check(expected)
     # Who is cut off for longer than its places last, still runs what it had begun.
     found = [Violation("one computes what several share", what) for what in _computed_twice(fleet)]
-    found += [Violation("as the program sees it", what) for what in watch.COMPLAINTS if not (lies.away and " runs as number " in what)]
+    found += [
+        Violation("as the program sees it", what) for what in watch.COMPLAINTS if not (lies.away and " runs as number " in what)
+    ]
     if found:
         raise Violated(fleet[0], found)
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from headway.errors import RunMismatch, StoreDamaged
+from headway.journal.memory_queues import MemoryQueues
 from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
-from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import ENDED, After, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Board as ClaimBoard
 from headway.journal.shared.claims import Claim, Holder, Reply, Waits, Wish, gather_claims, settle
 from headway.journal.shared.items import CollectionInfo, Item, Shelves, too_short
@@ -23,10 +24,11 @@ from headway.journal.store import Buffer, keep_row
 from headway.storage.blobs import hash_blob
 
 
-class MemoryStore:
+class MemoryStore(MemoryQueues):
     """A store in memory. Closing it changes nothing: another driver may go on with it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rejected: list[tuple[int, int, int, Row]] = []  # (uid, fence, seq, row) of late writers
         self._lock = threading.RLock()
         self._runs: dict[str, RunInfo] = {}
@@ -89,6 +91,7 @@ class MemoryStore:
         with self._lock:
             run = self.run(run_id)
             check_takeover(run, now)
+            self._end_job(run, now)
             del self._runs[run_id], self._rows[run.uid]
             self._signals = [(uid, signal) for uid, signal in self._signals if uid != run.uid]
             self.rejected = [late for late in self.rejected if late[0] != run.uid]
@@ -150,6 +153,7 @@ class MemoryStore:
                 ended=0.0,
             )
             self._end_claims(run.uid)
+            self._note_taken(run)
             return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence, ttl_s=ttl_s)
 
     def renew(self, lease: Lease, now: float) -> None:
@@ -159,15 +163,17 @@ class MemoryStore:
                 raise make_lease_lost(self._by_uid(lease.uid), lease.fence)
             self._change(run, lease_until=now + lease.ttl_s)
 
-    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
+    def release(
+        self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None, after: After | None = None
+    ) -> None:
         with self._lock:
             run = self._find_held(lease)
             if run is not None:
-                self._give_back(run, Ending(status, error_floor), now)
+                self._give_back(run, Ending(status, error_floor, after), now)
 
     def _give_back(self, run: RunInfo, ending: Ending, now: float) -> None:
         over, floor = ending.status in ENDED, ending.error_floor
-        self._change(
+        run = self._change(
             run,
             owner="",
             lease_until=0.0,
@@ -177,6 +183,10 @@ class MemoryStore:
             error_floor=run.error_floor if floor is None else floor,
         )
         self._end_claims(run.uid)
+        if over:
+            self._end_job(run, now)
+        else:
+            self._give_job_back(run, ending.after, now)
 
     # rows
 
@@ -239,7 +249,7 @@ class MemoryStore:
         with self._lock:
             run = self.run(run_id)
             if run.owner or run.status not in ENDED:
-                self._change(run, cancel_requested=True)
+                self._cancel_job(self._change(run, cancel_requested=True), now)
 
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         with self._lock:
@@ -247,6 +257,7 @@ class MemoryStore:
             self._last_signal = number = self._last_signal + 1
             self._signals.append((run.uid, Signal(number=number, name=name, value=value, at=now)))
             self._changes += 1
+            self._wake_job(run.uid, now)
             return number
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:

@@ -224,12 +224,22 @@ ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
 """Of runs that nothing goes on with unless somebody asks."""
 
 
+class After(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of the job of a run that is given back before it has ended (`shared.queues`)."""
+
+    at: float = 0.0  # not before; of a parked one: woken then at the latest
+    parked: bool = False  # woken also by a signal, a cancel, or the end of one of `runs`
+    seen: int = 0  # of a parked one: the number of the newest signal that its driver has seen
+    runs: tuple[str, ...] = ()  # ids; one that the store does not know has ended
+
+
 class Ending(NamedTuple):
     """How a driver gives its run back: in this status; `error_floor` says up to which record failures are to be asked again, and is
-    left as it is where None."""
+    left as it is where None. A run of a queue that has not ended goes on `after` that, at once where None."""
 
     status: RunStatus
     error_floor: int | None = None
+    after: After | None = None
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):

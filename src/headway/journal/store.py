@@ -1,6 +1,7 @@
 """The store protocol: what the engine needs of a place that remembers. One conformance suite runs against every store.
 
-A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits, the cross-run cache and claims on it.
+A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits, the cross-run cache and claims on it,
+and queues of runs with the jobs, workers and schedules that go with them.
 All methods are plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are
 debugged): the journal's writer thread calls `commit` and `put_blob`, everything else is called off the loop. Methods are safe
 to call from several threads. Time is always an argument (`now`, wall clock seconds), so that a simulator owns it.
@@ -19,10 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import After, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Claim, Reply, Waits, Wish
 from headway.journal.shared.items import CollectionInfo, Item
 from headway.journal.shared.limits import Ask, Grant, Want
+from headway.journal.shared.queues import Job, JobInfo, JobState, QueueInfo, QueueSettings, Swept, Taken, WorkerInfo
+from headway.journal.shared.schedules import Fired, Make, Schedule, ScheduleInfo
 
 Buffer = bytes | bytearray | memoryview
 
@@ -74,8 +77,11 @@ class Store(Protocol):
     def renew(self, lease: Lease, now: float) -> None:
         """Extend the lease. Raises LeaseLost if somebody else took the run."""
 
-    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
-        """Give the run back in this status. A lost lease is ignored."""
+    def release(
+        self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None, after: After | None = None
+    ) -> None:
+        """Give the run back in this status. Its job goes when it has ended, and else goes on `after` that, at once where None; who
+        waits for a run that has ended is woken; all in one transaction. A lost lease is ignored."""
 
     # rows
     def commit(
@@ -104,15 +110,19 @@ class Store(Protocol):
         """The blob, verified, as writable memory that is private to the caller (copy on write where it is a file)."""
 
     # control from outside
-    def request_cancel(self, run_id: str, now: float) -> None: ...
+    def request_cancel(self, run_id: str, now: float) -> None:
+        """Have the run cancelled. A job that is parked or delayed waits from now on, so that a worker ends its run; a run that is
+        stuck, or that waits and never began, ends at once."""
 
-    def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int: ...
+    def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
+        """Send a value to the run; its number. A parked job waits from now on, in the same transaction."""
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]: ...
 
     def data_version(self, uid: int) -> int:
         """A number that differs when somebody may have written what a run is to hear of since the last call: a cancel, a signal, a
-        limit or a result that is shared. Cheap enough to ask often."""
+        limit or a result that is shared; for `queues.QUEUES` instead of a run, a job that may be taken. Cheap enough to ask
+        often."""
 
     # collections
     def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
@@ -151,5 +161,77 @@ class Store(Protocol):
 
     def claims(self) -> dict[bytes, Claim]:
         """All claims by name, those that do not count any more included. For people and tests."""
+
+    # queues of runs (`queues` has the rules)
+    def enqueue(self, spec: RunSpec, job: Job, now: float) -> RunInfo:
+        """Create the run with its job, in one durable transaction, or return the run that already has this id (the caller compares
+        the specs). Raises QueueFull where the queue has a depth and is as deep; those who enqueue at the same moment may pass it
+        together."""
+
+    def take_jobs(
+        self,
+        owner: str,
+        queues: Sequence[str],
+        tasks: Sequence[str] | None,
+        most: int,
+        ttl_s: float,
+        now: float,
+        *,
+        versions: Sequence[str] = (),
+    ) -> list[Taken]:
+        """Own the runs of jobs that wait, each under a new fence, and take their jobs, in one durable transaction for each queue.
+        The queues are asked in this order. Only jobs of these `tasks` are taken (None: of any), and those that are pinned to a
+        version only by who has it among `versions`. A paused queue gives nothing."""
+
+    def sweep_jobs(self, now: float, most: int = 100) -> list[Swept]:
+        """Take jobs back from drivers whose lease is over, or whose process is seen to be dead, at most so many. Whoever polls
+        calls this."""
+
+    def jobs(
+        self, now: float, *, queue: str | None = None, state: JobState | None = None, after: JobInfo | None = None, most: int = 100
+    ) -> list[JobInfo]:
+        """Jobs page by page, by queue, stored state and time: those that come after the last one of the page before."""
+
+    def job(self, run_id: str, now: float) -> JobInfo | None:
+        """The job of a run; None where it has none, as it has ended or was never enqueued. Raises UnknownRun."""
+
+    def retry_job(self, run_id: str, now: float) -> bool:
+        """Have a job that is stuck tried again, as if it had never died. Return whether it was stuck. Raises UnknownRun."""
+
+    def put_queue(self, settings: QueueSettings) -> None:
+        """Set what a queue allows, from the next job on. Whether it is paused stays as it is."""
+
+    def pause_queue(self, name: str, paused: bool) -> None:
+        """Take no job from this queue from now on, or go on."""
+
+    def queues(self, now: float) -> list[QueueInfo]:
+        """All queues that have jobs or settings, by name."""
+
+    def see_worker(self, worker: WorkerInfo, now: float) -> None:
+        """Note what a worker says of itself, in place of what it said before. Those that were silent for long are forgotten."""
+
+    def forget_worker(self, owner: str) -> None:
+        """Forget a worker that ends."""
+
+    def workers(self, now: float) -> list[WorkerInfo]:
+        """The workers that were heard of lately, by owner."""
+
+    # schedules (`schedules` has the rules)
+    def put_schedule(self, schedule: Schedule, now: float) -> ScheduleInfo:
+        """Add a schedule, or replace the one of its name, which keeps its pause, and its due time where the line and zone are the
+        same. Raises UsageError."""
+
+    def schedules(self) -> list[ScheduleInfo]:
+        """All schedules, by name."""
+
+    def pause_schedule(self, name: str, paused: bool, now: float) -> None:
+        """Fire nothing of this schedule from now on, or go on; what was due during the pause is not made up for. Raises UsageError
+        where there is none of this name."""
+
+    def remove_schedule(self, name: str) -> None:
+        """Forget a schedule; its runs stay. Raises UsageError where there is none of this name."""
+
+    def fire_schedules(self, now: float, make: Make) -> list[Fired]:
+        """Enqueue what is due, once whoever calls this; the due times of a schedule in one transaction."""
 
     def close(self) -> None: ...

@@ -195,7 +195,9 @@ class History:
             life.hasty.append(f"{event.task} {event.key[:8]} began before its own start was durable")
         own = life.process.world.engines[0].journal
         if isinstance(own, Log) and not self._has_start(event.key, own.lease.fence):
-            life.strange.append(f"{event.task} {event.key[:8]} began under fence {own.lease.fence}, which has recorded no start of it")
+            life.strange.append(
+                f"{event.task} {event.key[:8]} began under fence {own.lease.fence}, which has recorded no start of it"
+            )
         durable = {row.key.hex() for row in rows if row.kind & ~COSTED == Kind.OUTCOME}
         for earlier in life.event_log:
             if type(earlier) is events.CallSpawned and earlier.key == event.key:

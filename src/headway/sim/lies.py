@@ -1,7 +1,7 @@
 """How a connection to a store lies, how often, and how often each lie was told.
 
-A request goes to the server, something is done there, and an answer comes back. Each step can fail by itself, and whoever asked sees
-the same each time: the connection broke. So a commit that raises may have happened, may not have happened, and may happen yet.
+A request goes to the server, something is done there, and an answer comes back. Each step can fail by itself, and whoever asked
+sees the same each time: the connection broke. So a commit that raises may have happened, may not have happened, and may happen yet.
 
 A batch of tests in which a lie was never told has not tested it: `struck` counts them by kind, and `untold` names what is missing.
 """

@@ -1,8 +1,8 @@
 """A simulated process's connection to a store on another machine: it takes time, breaks, and lies (`lies`).
 
-It does what `PostgresStore` does, with the same rules: a commit is sent until it is known what became of it (`shared.outcome`), what
-gives the same when it is done twice is asked again, and times are taken to the server's clock. The server itself is a `SimStore`, in
-which each request is one moment.
+It does what `PostgresStore` does, with the same rules: a commit is sent until it is known what became of it (`shared.outcome`),
+what gives the same when it is done twice is asked again, and times are taken to the server's clock. The server itself is a
+`SimStore`, in which each request is one moment.
 
 What is called in a simulated thread waits there while everything else goes on. Nobody else waits: what looks at the simulation from
 outside is answered at once, and truly.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from headway.errors import LeaseLost, StoreDamaged, StoreError
+from headway.errors import StoreDamaged, StoreError
 from headway.journal.clocks import measure_ahead
 from headway.journal.owner import make_lease_lost
 from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal

@@ -21,10 +21,12 @@ from urllib.parse import quote
 from headway.errors import LeaseLost, StoreDamaged, StoreError, StoreFull, UnknownRun
 from headway.journal.memory import MemoryStore
 from headway.journal.off_loop import check_thread
-from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import After, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Claim, Reply, Waits, Wish
 from headway.journal.shared.items import Item, Shelves
 from headway.journal.shared.limits import Ask, Board, Grant, Want
+from headway.journal.shared.queues import Job, Swept, Taken, WorkerInfo
+from headway.journal.shared.schedules import Fired, Make
 from headway.journal.store import Buffer
 from headway.journal.upkeep import named
 from headway.sim.loop import Killed
@@ -187,9 +189,11 @@ class SimStore(MemoryStore):
         self._check_alive()
         super().renew(lease, now)
 
-    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
+    def release(
+        self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None, after: After | None = None
+    ) -> None:
         self._check_alive()
-        super().release(lease, status, now, error_floor=error_floor)
+        super().release(lease, status, now, error_floor=error_floor, after=after)
 
     def put_blob(self, digest: bytes, data: Buffer) -> None:
         self._check_alive()
@@ -236,8 +240,7 @@ class SimStore(MemoryStore):
         before = self._changes
         grants = super().share(holder, asks, wants, now, ttl_s)
         if self._changes != before:
-            for tell in tuple(self.on_change):
-                tell()
+            self._tell()
         return grants
 
     def claim(
@@ -253,6 +256,38 @@ class SimStore(MemoryStore):
     def erase_items(self, name: str, until: int, *, after: int = 0) -> None:
         self._check_alive()
         super().erase_items(name, until, after=after)
+
+    def enqueue(self, spec: RunSpec, job: Job, now: float) -> RunInfo:
+        self._check_alive()
+        run = super().enqueue(spec, job, now)
+        self._tell()
+        return run
+
+    def take_jobs(
+        self,
+        owner: str,
+        queues: Sequence[str],
+        tasks: Sequence[str] | None,
+        most: int,
+        ttl_s: float,
+        now: float,
+        *,
+        versions: Sequence[str] = (),
+    ) -> list[Taken]:
+        self._check_alive()
+        return super().take_jobs(owner, queues, tasks, most, ttl_s, now, versions=versions)
+
+    def sweep_jobs(self, now: float, most: int = 100) -> list[Swept]:
+        self._check_alive()
+        return super().sweep_jobs(now, most)
+
+    def fire_schedules(self, now: float, make: Make) -> list[Fired]:
+        self._check_alive()
+        return super().fire_schedules(now, make)
+
+    def see_worker(self, worker: WorkerInfo, now: float) -> None:
+        self._check_alive()
+        super().see_worker(worker, now)
 
     # --- what comes through a connection -----------------------------------------------------------------------------
 
@@ -314,14 +349,16 @@ class SimStore(MemoryStore):
 
     def request_cancel(self, run_id: str, now: float) -> None:
         super().request_cancel(run_id, now)
-        for tell in tuple(self.on_change):
-            tell()
+        self._tell()
 
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         number = super().send_signal(run_id, name, value, now)
+        self._tell()
+        return number
+
+    def _tell(self) -> None:
         for tell in tuple(self.on_change):
             tell()
-        return number
 
     # --- death -------------------------------------------------------------------------------------------------------
 

@@ -108,12 +108,6 @@ OF_FAR_STORES: tuple[Bug, ...] = (
         "self._last_signal += 1\nnumber = self._last_signal + (1 if self._last_signal % 2 else -1)",
     ),
     bug(
-        "a shared result is claimed by a driver that was overtaken",
-        "memory:MemoryStore.claim",
-        "if self._find_held(lease) is None: ...",
-        "",
-    ),
-    bug(
         "a claim stands after its lease is over",
         "claims:stands",
         "return holder.lease_until > now and lives(holder.owner) is not False",
@@ -130,5 +124,6 @@ OF_FAR_STORES: tuple[Bug, ...] = (
         "Lifecycle.cancel",
         "if self._run.closing and call.state == READY: ...",
         "",
+        tests="proof/test_far.py::test_a_far_store_that_once_found_a_fault_finds_none",
     ),
 )

@@ -1,5 +1,7 @@
 """One commit of a run's rows: one statement.
 
+An ending is a transaction of that statement and of what becomes of the run's job.
+
 The statement moves the run's row count under its fence and appends the rows to what it moved. So it does all or nothing, and never
 twice: it finds the count where it is to be, or it changes nothing.
 
@@ -17,6 +19,7 @@ from typing import Any, NamedTuple
 from headway.journal.postgres.database import Statements
 from headway.journal.records import ENDED, Ending, Lease, Row
 from headway.journal.sql import checked_rows
+from headway.journal.sql.jobs import Locks, lock_awaited, note_ending
 
 
 class Group(NamedTuple):
@@ -92,10 +95,24 @@ def append(statements: Statements, group: Group, columns: list[list[Any]]) -> bo
     return statements.execute(f"WITH {', '.join(parts)} SELECT word FROM moved", values).fetchone() is not None
 
 
-def give_back(statements: Statements, group: Group) -> None:
+def append_and_end(statements: Statements, group: Group, columns: list[list[Any]], locks: Locks) -> bool:
+    """Send a group that has an ending, inside the caller's transaction: the job of its run goes or goes on, and who waits for it is
+    woken, by statements that come after the lock of the run. Return whether it was committed."""
+    assert group.ending is not None
+    lock_awaited(statements, locks, group.lease.uid, group.ending.after)
+    if not append(statements, group, columns):
+        return False
+    note_ending(statements, locks, group.lease.uid, group.ending, group.now)
+    return True
+
+
+def give_back(statements: Statements, group: Group, locks: Locks) -> None:
     """Give the run back as the ending of a group says, whatever rows it has; nothing where it is not held any more."""
     lease, ending = group.lease, group.ending
     assert ending is not None
     over = ending.status in ENDED
     values = (ending.status.value, group.now if over else 0.0, over, ending.error_floor, lease.uid, lease.fence, lease.owner)
-    statements.execute(f"WITH moved AS ({_END}), {_DROP_ALL} SELECT 1 FROM moved", values)
+    lock_awaited(statements, locks, lease.uid, ending.after)
+    query = f"WITH moved AS ({_END}), {_DROP_ALL} SELECT 1 FROM moved"
+    if statements.execute(query, values).fetchone() is not None:
+        note_ending(statements, locks, lease.uid, ending, group.now)

@@ -61,6 +61,26 @@ MIGRATIONS: tuple[Migration, ...] = (
             """CREATE TABLE {}.blob (
             digest bytea PRIMARY KEY, nbytes bigint NOT NULL, data bytea, at double precision NOT NULL)""",
             "ALTER TABLE {}.blob ALTER data SET STORAGE EXTERNAL",
+            """CREATE TABLE {}.queue (
+            name text PRIMARY KEY, settings bytea NOT NULL, paused smallint NOT NULL DEFAULT 0,
+            vtime double precision NOT NULL DEFAULT 0) WITH (fillfactor=50, autovacuum_vacuum_threshold=500)""",
+            """CREATE TABLE {}.queue_key (
+            queue text NOT NULL, key text NOT NULL, vtime double precision NOT NULL, PRIMARY KEY (queue, key))""",
+            """CREATE TABLE {}.job (
+            run bigint PRIMARY KEY, run_id text NOT NULL, task text NOT NULL, queue text NOT NULL, key text NOT NULL,
+            priority integer NOT NULL, not_before double precision NOT NULL, weight double precision NOT NULL,
+            version text NOT NULL, state text NOT NULL, at double precision NOT NULL, vtime double precision NOT NULL DEFAULT 0,
+            owner text NOT NULL DEFAULT '', deaths integer NOT NULL DEFAULT 0, token bytea NOT NULL DEFAULT '')
+            WITH (autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0)""",
+            "CREATE TABLE {}.awaits (run bigint NOT NULL, waiter bigint NOT NULL, PRIMARY KEY (run, waiter))",
+            "CREATE TABLE {}.worker (owner text PRIMARY KEY, body bytea NOT NULL, seen double precision NOT NULL)",
+            """CREATE TABLE {}.schedule (
+            name text PRIMARY KEY, body bytea NOT NULL, paused smallint NOT NULL, due double precision NOT NULL)""",
+            "CREATE INDEX queue_key_by_vtime ON {}.queue_key (queue, vtime)",
+            "CREATE INDEX job_by_state ON {}.job (queue, state, at, run)",
+            "CREATE INDEX job_line ON {}.job (queue, priority DESC, vtime, run) WHERE state='waiting'",
+            "CREATE INDEX job_lease ON {}.job (owner, at) WHERE state='taken'",
+            "CREATE INDEX awaits_by_waiter ON {}.awaits (waiter)",
         ),
         (
             ("run_by_status", "ON {}.run (status, uid)"),
@@ -70,7 +90,10 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
 )
 VERSION = len(MIGRATIONS)
-TABLES = ("run", "record", "rejected", "signal", "cache", "shared_limit", "item", "claim", "blob", "version")
+TABLES = (
+    "run", "record", "rejected", "signal", "cache", "shared_limit", "item", "claim", "blob", "version",
+    "queue", "queue_key", "job", "awaits", "worker", "schedule",
+)  # fmt: skip
 
 
 def read_version(connection: Connection, schema: str, where: str) -> int:

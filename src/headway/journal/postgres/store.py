@@ -1,7 +1,8 @@
 """The store of many machines, in a Postgres database.
 
 A commit is one statement (`commit`). Whatever else writes is one short transaction that gives the same when it is done twice, so it
-is done again where the connection broke. Locks are taken in one order: gates, then runs by number, then all else.
+is done again where the connection broke. Locks are taken in one order: gates, queues, runs by number, jobs by
+number, all else.
 
 Time comes from whoever asks, as everywhere, and is taken to the server's clock: leases of all machines are counted by one.
 """
@@ -12,6 +13,7 @@ import functools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from headway.errors import RunMismatch, StoreError
@@ -21,14 +23,17 @@ from headway.journal.postgres import blobs as blob_rows
 from headway.journal.postgres import commit as commits
 from headway.journal.postgres.address import Address, parse_address
 from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
-from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
+from headway.journal.postgres.database import PATIENCE_S, again
+from headway.journal.postgres.queues import PostgresQueues
+from headway.journal.postgres.troubles import AGAIN
 from headway.journal.postgres.word import SHARED, Listener, Teller
-from headway.journal.records import Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import After, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared import outcome
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
-from headway.journal.sql import checked_rows
+from headway.journal.shared.queues import QUEUES
+from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.claims import SharedClaims, end_claims
 from headway.journal.sql.database import Connection
 from headway.journal.sql.items import SharedCollections
@@ -41,7 +46,7 @@ _CLOCK = f"SELECT {_NOW}"
 LOCK_TIMEOUT_MS = 2000  # how long a run's row may be locked by who had it before
 
 
-class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedClaims):
+class PostgresStore(PostgresQueues, SharedLimits, SharedCollections, SharedClaims):
     """A store in Postgres. Opening makes its tables where there are none.
 
     Args:
@@ -132,6 +137,7 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
         with self.writing() as connection:
             run = self._get_run(connection, run_id, "FOR UPDATE")
             check_takeover(run, now + self._ahead_s)
+            jobs.end_job(connection, self._locks, run.uid, now + self._ahead_s)
             for table in ("rejected", "signal", "claim"):
                 connection.execute(f"DELETE FROM {table} WHERE run=?", (run.uid,))
             connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
@@ -204,6 +210,7 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
                     (run.fence + 1, owner, at, at + ttl_s, RunStatus.RUNNING.value, run.uid),
                 )
                 lease = Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
+                jobs.note_taken(connection, run.uid, owner, at + ttl_s)
                 end_claims(connection, lease)
             return lease
 
@@ -247,10 +254,12 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
         self._note_clock(found[0], began, time.time())
 
     @again
-    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
-        group = commits.Group(lease, 0, (), (), Ending(status, error_floor), now + self._ahead_s)
-        with self.talking() as statements:
-            commits.give_back(statements, group)
+    def release(
+        self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None, after: After | None = None
+    ) -> None:
+        group = commits.Group(lease, 0, (), (), Ending(status, error_floor, after), now + self._ahead_s)
+        with self.writing() as statements:
+            commits.give_back(statements, group, self._locks)
         self._teller.tell(SHARED)
 
     # rows
@@ -271,8 +280,12 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
         look = functools.partial(self._look, group)
 
         def send() -> bool:
-            with self.talking() as statements:
-                return commits.append(statements, group, columns)
+            try:
+                return self._append(group, columns)
+            except StoreError as error:
+                if getattr(error.__cause__, "sqlstate", None) not in AGAIN or time.monotonic() >= until:
+                    raise
+            return False
 
         standing = outcome.commit_surely(
             sent,
@@ -285,6 +298,13 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
         self._reported[ours] = group.last_seq
         if cache or ending is not None:
             self._teller.tell(SHARED)
+
+    def _append(self, group: commits.Group, columns: list[list[Any]]) -> bool:
+        if group.ending is None:
+            with self.talking() as statements:
+                return commits.append(statements, group, columns)
+        with self.writing() as statements:
+            return commits.append_and_end(statements, group, columns, self._locks)
 
     def _look(self, group: commits.Group) -> outcome.Found:
         with self.writing() as connection:
@@ -336,11 +356,10 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
 
     @again
     def request_cancel(self, run_id: str, now: float) -> None:
-        live = "(status IN ('running', 'interrupted') OR owner<>'')"
         with self.writing() as connection:
             run = self._get_run(connection, run_id, "FOR UPDATE")
-            connection.execute(f"UPDATE run SET cancel=1, word=word+1 WHERE uid=? AND {live}", (run.uid,))
-        self._teller.tell(str(run.uid))
+            self._cancel(connection, run, now + self._ahead_s)
+        self._teller.tell(f"{run.uid} {QUEUES}")
 
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         token = secrets.token_bytes(16)  # tells a second try from a second signal
@@ -355,7 +374,8 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
                 crc = checked_rows.signal_crc(run.uid, name, value, at)
                 query = "INSERT INTO signal (run, number, name, value, at, crc, token) VALUES (?, ?, ?, ?, ?, ?, ?)"
                 connection.execute(query, (run.uid, found[0][0], name, value, at, crc, token))
-        self._teller.tell(str(run.uid))
+                jobs.wake_job(connection, run, at + self._ahead_s)
+        self._teller.tell(f"{run.uid} {QUEUES}")
         number: int = found[0][0]
         return number
 

@@ -19,7 +19,7 @@ import sqlite3
 from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
-from headway.journal.sql import claims, items, limits
+from headway.journal.sql import claims, items, jobs, limits
 from headway.journal.sqlite.locks import NOTICE, descriptor_of, holders, is_busy, wait_for_lock
 from headway.storage.files import sync_folder as sync_folder
 
@@ -112,7 +112,9 @@ def write_empty(path: Path) -> None:
         connection.execute("PRAGMA journal_mode=MEMORY")
         connection.executescript(
             f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};"
-            f"{TABLES}{items.TABLES}{claims.TABLES}{limits.TABLES}COMMIT;"
+            f"{TABLES}{items.TABLES}{claims.TABLES}{limits.TABLES}{jobs.TABLES}"
+            + "".join(f"CREATE INDEX {name} {what};" for name, what in jobs.INDEXES)
+            + "COMMIT;"
         )
         connection.execute("PRAGMA journal_mode=WAL")
     finally:

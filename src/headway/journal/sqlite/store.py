@@ -17,11 +17,14 @@ from urllib.parse import quote
 from headway.errors import RunMismatch, StoreDamaged
 from headway.journal.off_loop import check_thread
 from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
-from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
-from headway.journal.sql import checked_rows
+from headway.journal.records import ENDED, After, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.claims import SharedClaims, end_claims
+from headway.journal.sql.database import Connection
 from headway.journal.sql.items import SharedCollections
 from headway.journal.sql.limits import SharedLimits
+from headway.journal.sql.queue_views import QueueViews
+from headway.journal.sql.schedules import Schedules
 from headway.journal.sqlite.database import Database
 from headway.journal.sqlite.inserting import insert_rows
 from headway.journal.sqlite.wal import frames_in_use, inspect_wal
@@ -31,7 +34,7 @@ from headway.storage.blobs import BlobFolder
 BLOBS = "blobs"
 
 
-class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
+class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims, Schedules, QueueViews):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
     Args:
@@ -93,6 +96,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
             check_takeover(run, now)
             for table in ("record", "rejected", "signal", "claim"):
                 connection.execute(f"DELETE FROM {table} WHERE run=?", (run.uid,))
+            jobs.end_job(connection, self._locks, run.uid, now)
             connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
             return run.nrows
 
@@ -101,6 +105,14 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         values = (*checked_rows.encode_run(spec), RunStatus.RUNNING.value, *columns.values())
         query = f"INSERT INTO run ({names}) VALUES ({', '.join('?' * len(values))})"
         return self._by_uid(connection, connection.execute(query, values).lastrowid or 0)
+
+    def _make_run(self, connection: Connection, spec: RunSpec) -> tuple[RunInfo, bool]:
+        assert isinstance(connection, sqlite3.Connection)
+        return self._insert_run(connection, spec), True
+
+    def _find_run(self, connection: Connection, run_id: str) -> RunInfo:
+        assert isinstance(connection, sqlite3.Connection)
+        return self._get_run(connection, run_id)
 
     def _find(self, connection: sqlite3.Connection, where: str, value: object) -> RunInfo | None:
         stored = connection.execute(f"SELECT {checked_rows.RUN_COLUMNS} FROM run WHERE {where}", (value,)).fetchone()
@@ -136,6 +148,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
             )
             lease = Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
             end_claims(connection, lease)
+            jobs.note_taken(connection, run.uid, owner, now + ttl_s)
         return lease
 
     def shorten_leases(self, until: float, run_id: str | None = None) -> None:
@@ -162,9 +175,11 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
             if not connection.execute(query, (now + lease.ttl_s, lease.uid, lease.fence, lease.owner)).rowcount:
                 raise make_lease_lost(self._by_uid(connection, lease.uid), lease.fence)
 
-    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
+    def release(
+        self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None, after: After | None = None
+    ) -> None:
         with self.writing() as connection:
-            self._give_back(connection, lease, Ending(status, error_floor), now)
+            self._give_back(connection, lease, Ending(status, error_floor, after), now)
 
     def _give_back(self, connection: sqlite3.Connection, lease: Lease, ending: Ending, now: float) -> None:
         over = ending.status in ENDED
@@ -175,6 +190,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         )
         if given_back.rowcount:
             end_claims(connection, lease)
+            jobs.note_ending(connection, self._locks, lease.uid, ending, now)
 
     # rows
 
@@ -237,16 +253,20 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
     # control from outside
 
     def request_cancel(self, run_id: str, now: float) -> None:
-        live = "(status IN ('running', 'interrupted') OR owner<>'')"
         with self.writing() as connection:
-            run = self._get_run(connection, run_id)
-            connection.execute(f"UPDATE run SET cancel=1 WHERE uid=? AND {live}", (run.uid,))
+            self._cancel(connection, self._get_run(connection, run_id), now)
+
+    def _cancel(self, connection: Connection, run: RunInfo, now: float) -> None:
+        live = "(status IN ('running', 'interrupted') OR owner<>'')"
+        if connection.execute(f"UPDATE run SET cancel=1 WHERE uid=? AND {live}", (run.uid,)).rowcount:
+            jobs.cancel_job(connection, self._locks, run, now)
 
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         with self.writing() as connection:
             run = self._get_run(connection, run_id)
             query = "INSERT INTO signal (run, name, value, at, crc) VALUES (?, ?, ?, ?, ?)"
             crc = checked_rows.signal_crc(run.uid, name, value, float(now))
+            jobs.wake_job(connection, run, now)
             return connection.execute(query, (run.uid, name, value, float(now), crc)).lastrowid or 0
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:

@@ -23,7 +23,12 @@ GOES_BACK = frozenset(
     {
         *("nothing lost or changed", "no work twice", "reported means recorded", "all that was appended is there"),
         *("used means recorded", "attempts counted", "told once", "no signal is lost", "counted once"),
-        *("no survivor without its ancestors", "effects wait for the disk", "limits given back"),
+        *(
+            "no survivor without its ancestors",
+            "effects wait for the disk",
+            "limits given back",
+            "effects start under their own lease",
+        ),
     }
 )
 """Promises that a store which goes back to an earlier state breaks: drivers saw what is no longer there."""
