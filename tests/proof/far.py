@@ -183,10 +183,12 @@ def many(case: Case) -> int:
     lives = [(history, history.start(main, "p", 1)) for history in fleet]
     if choice.random() < 0.4:
         lives.append((fleet[0], fleet[0].start(main, "p", 1)))
-    universe.kill_at = universe.steps + choice.randint(1, 1000) if choice.random() < 0.4 else None
-    kill_at = universe.kill_at
+    if choice.random() < 0.4:
+        universe.kill_at = universe.steps + choice.randint(1, 1000)
+        ends = [universe.end_of(life.process) for _, life in lives]
+        universe.run(lambda: any(life.process.dead for _, life in lives) or all(is_over() for is_over in ends))
+        lives.sort(key=lambda one: not one[1].process.dead)  # what a dead process left goes at once
     for history, life in lives:
-        universe.kill_at = kill_at if kill_at is not None and universe.steps < kill_at else None
         history.finish(life)
         STRUCK[KILLED] += life.how == "died"
         if isinstance(life.error, RunOwned):
