@@ -24,6 +24,7 @@ from pathlib import Path
 from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
+from known.bugs_of_far_stores import OF_FAR_STORES
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
@@ -69,6 +70,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_STOPS,
     *OF_THE_STORE,
     *OF_POSTGRES_CUTS,
+    *OF_FAR_STORES,
     *OF_STREAMS,
     *OF_WAITS,
     *OF_WHAT_IS_KEPT,

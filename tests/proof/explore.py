@@ -72,10 +72,10 @@ class Case:
         calls share a body that reads one, and another of them runs it after a crash, the stream runs again."""
         return self.is_sure and not _has_shared(self.program, lambda kind: "stream" in kind or kind == "twice_read")
 
-    def history(self) -> History:
+    def history(self, **how: Any) -> History:
         """A fresh world with this program in it."""
         install(self.program, self.edition)
-        history = History(self.seed, self.config, **self.options)
+        history = History(self.seed, self.config, **how, **self.options)
         history.universe.most_steps = MOST_STEPS
         if not self.is_calm:
             self._send_words(history)
@@ -299,7 +299,7 @@ def cancellations(case: Case) -> int:
     and what `hw.random` says hangs on the attempt, as does the mood of some leaves: steps and leaves that use it are left out."""
     if case.is_calm:
         case = Case(case.seed, tuple(kind for kind in case.kinds if kind not in ("random", "branches")), "cancelled from outside")
-        case.program = _with_leaves(case.program, lambda leaf: "leaf" if leaf.task == "moody" else leaf.task)
+        case.program = with_leaves(case.program, lambda leaf: "leaf" if leaf.task == "moody" else leaf.task)
     expected = case.expected(case.undisturbed())
     history = case.history()
     at = case.choice.random() * case.choice.choice((0.5, 5, 50))
@@ -461,7 +461,7 @@ def edited(program: Node, choice: random.Random) -> Node:
 def source_changes(case: Case) -> int:
     """Change the source of a task that says on_change="rerun" between a crash and a resume: the end is that of the new source."""
     draw = case.choice.random
-    program = _with_leaves(case.program, lambda leaf: "edition" if draw() < 0.4 else leaf.task)  # many calls whose source changes
+    program = with_leaves(case.program, lambda leaf: "edition" if draw() < 0.4 else leaf.task)  # many calls whose source changes
     case = Case(case.seed, case.kinds, "source changed", program)
     expected = case.expected(Case(case.seed, case.kinds, "source changed", case.program, edition=2).undisturbed())
     rows = len(case.undisturbed().rows())
@@ -484,7 +484,7 @@ def _has_shared(node: Node, wanted: Callable[[str], bool]) -> bool:
     return any(_has_shared(child, wanted) for children in node.steps for child in children)
 
 
-def _with_leaves(node: Node, task: Callable[[Node], str]) -> Node:
+def with_leaves(node: Node, task: Callable[[Node], str]) -> Node:
     """The program with another task for each leaf."""
     made: dict[str, Node] = {}  # a body that is called in several places is one body
 
@@ -520,6 +520,8 @@ def kinds_of(seed: int) -> tuple[str, ...]:
 
 def explore(trouble: str, seed: object, kinds: tuple[str, ...] | None = None, program: Node | None = None) -> int:
     """Put the program of a seed through one trouble. Half of the numbered seeds are calm, half are wild."""
+    from far import FAR  # which uses what is here
+
     if kinds is None:
         kinds = CALM if hash(seed) % 2 else WILD
-    return TROUBLES[trouble](Case(seed, kinds, trouble, program))
+    return {**TROUBLES, **FAR}[trouble](Case(seed, kinds, trouble, program))

@@ -222,11 +222,13 @@ def _by_simulator(trouble: str, seeds: int) -> Caught | None:
 def _anywhere() -> Caught | None:
     """The trouble that breaks a promise soonest."""
     from explore import TROUBLES
+    from far import FAR
 
-    began, spent = time.process_time(), dict.fromkeys(TROUBLES, 0.0)
+    troubles = (*TROUBLES, *FAR)
+    began, spent = time.process_time(), dict.fromkeys(troubles, 0.0)
     best: tuple[float, Caught] | None = None
     for seed in itertools.count():
-        for trouble in TROUBLES:
+        for trouble in troubles:
             since = time.process_time()
             if since - began > LOOK_S:
                 return best[1] if best is not None else None

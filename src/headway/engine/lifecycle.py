@@ -201,6 +201,8 @@ class Lifecycle:
             self._stop(call, reason, error or asyncio.CancelledError(reason))
         elif self._run.closing and x.halt is not None and call.state == RUNNING:  # no shield and no record holds this off
             self._launcher.interrupt(call)
+        elif self._run.closing and call.state == READY:  # it was to begin only to hear of its stop, and nothing begins any more
+            self._feed(call, _STOPPED, f"{call.describe()} is stopping")
 
     def _stop(self, call: Call, reason: str, why: BaseException) -> None:
         x = call.extra()

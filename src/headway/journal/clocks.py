@@ -17,3 +17,15 @@ def left_s(until: float, length_s: float, now: float) -> float:
     (40.0, 60.0)
     """
     return min(length_s, until - now)
+
+
+def measure_ahead(server: float, began: float, ended: float) -> float:
+    """How many seconds a server's clock is ahead of this machine's, if it said `server` in an answer that was asked for at `began`
+    and here at `ended`. What lies within the time that the answer took is no difference.
+
+    Example:
+        >>> measure_ahead(100.0, 40.0, 40.0), measure_ahead(100.0, 99.0, 101.5)
+        (60.0, 0.0)
+    """
+    ahead_s = server - (began + ended) / 2
+    return ahead_s if abs(ahead_s) > max(ended - began, 0.05) else 0.0

@@ -36,6 +36,8 @@ class SimConfig:
     """The most rows in a commit; the number is drawn from 1 to this."""
     clock_jumps_s: float = 0.0
     """By how much the wall clocks of processes differ (both ways), so that a later life may begin before an earlier one ended."""
+    clock_drift: float = 0.0
+    """By how much of a second they go faster or slower in each second."""
 
     @classmethod
     def draw(cls, choice: random.Random) -> SimConfig:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,11 +22,14 @@ from headway.engine.engine import Engine
 from headway.engine.tasks.spec import TASKS
 from headway.errors import HeadwayError
 from headway.journal.codec.codec import encode, value_digest
+from headway.journal.log import Log
 from headway.journal.records import COSTED, Kind, Row
 from headway.journal.store import every_run
 from headway.run import arun
 from headway.sim.config import SimConfig
+from headway.sim.lies import Lies
 from headway.sim.loop import SimLoop
+from headway.sim.remote import RemoteStore
 from headway.sim.store import Crash, SimStore
 from headway.sim.universe import Deadlock, Endless, Universe
 
@@ -47,9 +51,11 @@ class Incarnation:
     engine: Engine | None = None
     unfinished: list[str] = field(default_factory=list)  # asyncio tasks that were left
     hasty: list[str] = field(default_factory=list)  # effects that began before what they needed was durable
+    strange: list[str] = field(default_factory=list)  # effects that began on the word of another driver's start
     slots: list[str] = field(default_factory=list)  # shared limits that it still holds
     lost: list[str] = field(default_factory=list)  # errors of asyncio tasks that nobody asked for
     stuck: str = ""
+    remote: RemoteStore | None = None  # its connection to the store, where that is on another machine
 
     @property
     def ended(self) -> bool:
@@ -70,15 +76,27 @@ class History:
     """The lives of run `run_id`. `options` are those of `hw.run`."""
 
     def __init__(
-        self, seed: object, config: SimConfig | None = None, *, run_id: str = "run", store: SimStore | None = None, **options: Any
+        self,
+        seed: object,
+        config: SimConfig | None = None,
+        *,
+        run_id: str = "run",
+        store: SimStore | None = None,
+        lies: Lies | None = None,
+        universe: Universe | None = None,
+        **options: Any,
     ) -> None:
         self.seed = seed
-        self.universe = Universe(seed, config if config is not None else SimConfig.draw(random.Random(repr(seed))))
+        self.universe = universe or Universe(seed, config if config is not None else SimConfig.draw(random.Random(repr(seed))))
         self.store = store or SimStore()
         self.store.universe = self.universe
+        self.store.is_remote |= lies is not None
+        self.lies = lies  # how the connections of its drivers lie, where the store is on another machine
+        self.struck: Counter[str] = Counter()  # how often they did, by kind
         self.run_id = run_id
         self.options = options
         self.lives: list[Incarnation] = []
+        self.taken_over = False  # a driver was told to take it from one that lives
         self.edited = False  # the program's source was changed between lives, so calls may be made again
         self.budgets_moved = False  # by an edit: a budget is found again by its place, there or inside of others than before
         self.overcharged = False  # the program charges more than it reserved, so budgets may be overdrawn
@@ -98,8 +116,12 @@ class History:
         process = self.universe.process(f"driver {len(self.lives) + 1}")
         life = Incarnation(process, list(self.rows()), crash)
         self.lives.append(life)
+        self.taken_over |= bool(options.get("take_over"))
         self.store.crash = crash
-        merged = {"store": self.store, "run_id": self.run_id, "progress": False, "events": self._listener(life)}
+        if self.lies is not None:
+            process.world.is_far = True
+            life.remote = RemoteStore(self.store, process, self.lies, self.struck)
+        merged = {"store": life.remote or self.store, "run_id": self.run_id, "progress": False, "events": self._listener(life)}
         process.start(arun(program, *args, **{**merged, **self.options, **options}))
         return life
 
@@ -131,6 +153,9 @@ class History:
             life.unfinished = [repr(task.get_coro()) for task in process.unfinished()]
         elif not life.stuck:
             life.stuck = "it was left while it still ran"
+        if life.remote is not None:
+            life.remote.close()
+            life.before = life.after[: max(len(life.before), life.remote.found)]  # taking it up took time
         owner = process.world.owner()
         life.slots = [name for name, holder in self.store.slots_held() if holder.startswith(owner)]
         if process in self.universe.processes:
@@ -169,12 +194,27 @@ class History:
         rows = self.rows()
         if not any(row.kind & ~COSTED == Kind.START and row.key.hex() == event.key for row in rows):
             life.hasty.append(f"{event.task} {event.key[:8]} began before its own start was durable")
+        own = life.process.world.engines[0].journal
+        if isinstance(own, Log) and not self._has_start(event.key, own.lease.fence):
+            life.strange.append(
+                f"{event.task} {event.key[:8]} began under fence {own.lease.fence}, which has recorded no start of it"
+            )
         durable = {row.key.hex() for row in rows if row.kind & ~COSTED == Kind.OUTCOME}
         for earlier in life.event_log:
             if type(earlier) is events.CallSpawned and earlier.key == event.key:
                 break
             if type(earlier) is events.CallEnded and earlier.key not in durable:
                 life.hasty.append(f"{event.task} {event.key[:8]} began before the end of {earlier.task} was durable")
+
+    def _has_start(self, key: str, fence: int) -> bool:
+        """Whether the store took the start of a call under this fence."""
+        rows, uid = self.rows(), self.uid
+        for commit in self.store.commits:
+            if (commit.uid, commit.fence) == (uid, fence):
+                group = rows[commit.first_seq - 1 : commit.first_seq - 1 + commit.rows]
+                if any(row.kind & ~COSTED == Kind.START and row.key.hex() == key for row in group):
+                    return True
+        return False
 
     # --- the verdict -------------------------------------------------------------------------------------------------
 

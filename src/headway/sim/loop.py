@@ -42,6 +42,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.set_task_factory(self._make_task)
         self.frozen = False
         self.skew_s = 0.0
+        self.drift = 0.0  # seconds that its clock gains in each
         self.soon: deque[asyncio.Handle] = deque()
         self.held_up: set[asyncio.Handle] = set()  # steps that are ready and are passed over
         self._laps: list[tuple[set[asyncio.Handle], Callable[[], None]]] = []  # steps without a turn yet, and what comes after them
@@ -174,6 +175,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def _bury(self) -> None:
         for engine in self.world.engines:
             engine.spawn = _raise_killed  # type: ignore[method-assign]  # from now on
+        self.world.beside.kill_all()
         for pool in self.world.pools:
             pool.abandon()
         for _ in range(10):  # what is closed may begin something else

@@ -7,6 +7,7 @@ helper process. A call in a simulated process runs in one step, so it is killed 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -17,13 +18,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
-from headway.errors import StoreDamaged, StoreFull
+from headway.errors import LeaseLost, StoreDamaged, StoreError, StoreFull, UnknownRun
 from headway.journal.memory import MemoryStore
 from headway.journal.off_loop import check_thread
 from headway.journal.records import After, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
-from headway.journal.shared.claims import Reply, Waits, Wish
-from headway.journal.shared.items import Item
-from headway.journal.shared.limits import Ask, Grant, Want
+from headway.journal.shared.claims import Claim, Reply, Waits, Wish
+from headway.journal.shared.items import Item, Shelves
+from headway.journal.shared.limits import Ask, Board, Grant, Want
 from headway.journal.shared.queues import Job, Swept, Taken, WorkerInfo
 from headway.journal.shared.schedules import Fired, Make
 from headway.journal.store import Buffer
@@ -58,6 +59,20 @@ class Commit(NamedTuple):
     rows: int
 
 
+class _State(NamedTuple):
+    """All that a store holds at one moment, blobs aside."""
+
+    runs: dict[str, RunInfo]
+    rows: dict[int, list[Row]]
+    signals: list[tuple[int, Signal]]
+    cache: dict[bytes, Row]
+    boards: dict[str, Board]
+    claims: dict[bytes, Claim]
+    shelves: Shelves
+    last_uid: int
+    commits: list[Commit]
+
+
 class _Files:
     """Where calls keep their checkpoints: a real folder, that is removed when nobody knows it any more. Made by whoever saves."""
 
@@ -77,6 +92,8 @@ class SimStore(MemoryStore):
         self._files = _Files()
         self.on_change: list[Callable[[], None]] = []
         self.without_blob: list[tuple[int, int, bytes]] = []  # (uid, seq, digest) of rows that named a blob before it was there
+        self.is_remote = False  # nobody sees whether the process of a holder lives
+        self.timeline = 0  # how often it went back to an earlier state
 
     @property
     def url(self) -> str:
@@ -201,11 +218,22 @@ class SimStore(MemoryStore):
                 self._kill()
             if crash.how == "full":
                 raise StoreFull(28, "the simulated disk is full")
+        self._accept(lease, first_seq, rows, now, cache, ending)
+        if crash is not None and crash.how == "after" and have + len(rows) >= crash.after:
+            self._kill()
+
+    def _accept(
+        self,
+        lease: Lease,
+        first_seq: int,
+        rows: Sequence[Row],
+        now: float,
+        cache: Sequence[tuple[bytes, Row]],
+        ending: Ending | None,
+    ) -> None:
         super().commit(lease, first_seq, rows, now, cache=cache, ending=ending)
         self.commits.append(Commit(lease.uid, lease.fence, self.run(lease.run_id).fence, first_seq, len(rows)))
         self._note_missing_blobs(lease.uid, first_seq, rows)
-        if crash is not None and crash.how == "after" and have + len(rows) >= crash.after:
-            self._kill()
 
     def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
         self._check_alive()
@@ -261,6 +289,62 @@ class SimStore(MemoryStore):
         self._check_alive()
         super().see_worker(worker, now)
 
+    # --- what comes through a connection -----------------------------------------------------------------------------
+
+    def clock(self) -> float:
+        """What the server's clock says."""
+        assert self.universe is not None
+        return self.universe.start + self.universe.now
+
+    def by_uid(self, uid: int) -> RunInfo:
+        return self._by_uid(uid)
+
+    def append(
+        self,
+        lease: Lease,
+        first_seq: int,
+        rows: Sequence[Row],
+        now: float,
+        *,
+        cache: Sequence[tuple[bytes, Row]],
+        ending: Ending | None,
+        late: bool = False,
+    ) -> bool:
+        """A commit as one statement: it is done, or nothing is changed and nobody learns why. `late`: its driver is not there."""
+        try:
+            if late:
+                self._accept(lease, first_seq, rows, now, cache, ending)
+            else:
+                self.commit(lease, first_seq, rows, now, cache=cache, ending=ending)
+        except StoreError as error:
+            if type(error) in (StoreError, LeaseLost, UnknownRun):  # a gap, another fence, no such run
+                return False
+            raise
+        return True
+
+    def hear_renewal(self, lease: Lease, now: float) -> None:
+        """A renewal arrives whose driver does not wait for it any more."""
+        with contextlib.suppress(StoreError):
+            super().renew(lease, now)
+
+    def remember(self) -> _State:
+        """What a standby has that lags behind from here on."""
+        rows = {uid: list(rows) for uid, rows in self._rows.items()}
+        shared = (dict(self._cache), dict(self._boards), dict(self._claims), self._shelves.keep(lambda item: True))
+        return _State(dict(self._runs), rows, list(self._signals), *shared, self._last_uid, list(self.commits))
+
+    def go_back(self, state: _State) -> None:
+        """A standby that lacked the last commits takes over. What was put into blobs is there: they are kept elsewhere."""
+        self._runs, self._rows = dict(state.runs), {uid: list(rows) for uid, rows in state.rows.items()}
+        self._signals, self._cache, self._boards = list(state.signals), dict(state.cache), dict(state.boards)
+        self._claims, self._shelves, self._last_uid = dict(state.claims), state.shelves.keep(lambda item: True), state.last_uid
+        self._last_signal = max((signal.number for _, signal in self._signals), default=0)
+        self.commits = list(state.commits)
+        self.timeline += 1
+        self._changes += 1
+        for tell in tuple(self.on_change):
+            tell()
+
     # --- what others do ----------------------------------------------------------------------------------------------
 
     def request_cancel(self, run_id: str, now: float) -> None:
@@ -294,6 +378,8 @@ class SimStore(MemoryStore):
 
     def _lives(self, holder: str) -> bool | None:
         """Whether the process that an owner or a holder begins with still runs, where that can be known."""
+        if self.is_remote:
+            return None
         if self.universe is None or not holder.startswith("driver "):
             return super()._lives(holder)
         return any(holder.startswith(process.world.owner()) and not process.dead for process in self.universe.processes)

@@ -82,6 +82,8 @@ class Universe:
         process.world = SimWorld(process)
         if self.config.clock_jumps_s:
             process.skew_s = self.random.uniform(-1, 1) * self.config.clock_jumps_s
+        if self.config.clock_drift:
+            process.drift = self.random.uniform(-1, 1) * self.config.clock_drift
         self.processes.append(process)
         return process
 

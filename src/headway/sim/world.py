@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +19,7 @@ from headway.journal.off_loop import as_beside
 from headway.pools.base import FullPool
 from headway.pools.registry import Given, check_given, real_pool
 from headway.sim.pools import SimPool, simulate_pool
+from headway.sim.stage import Stage
 from headway.sim.thread import SimThread
 from headway.sim.writer import SimWriter
 
@@ -37,10 +40,14 @@ class SimWorld:
         self.sim_thread: SimThread | None = None  # the one that runs now
         self.engines: list[Engine] = []
         self.pools: list[SimPool] = []
+        self.is_far = False  # its store is on another machine: what talks to it waits, in a thread
+        self.beside = Stage(process)
+        self._line: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()  # functions that wait for the thread beside
+        self._busy = False
 
     def wall(self) -> float:
         universe = self._process.universe
-        return universe.start + self._process.skew_s + universe.now
+        return universe.start + self._process.skew_s + universe.now * (1 + self._process.drift)
 
     def owner(self) -> str:
         return self._process.owner
@@ -65,11 +72,50 @@ class SimWorld:
     async def aside(self, function: Callable[..., T], /, *args: Any) -> T:
         if self._process.dead:  # it is being closed, and must not wait any more
             return function(*args)
+        if self.is_far:
+            return await self._in_thread(functools.partial(function, *args))
         await asyncio.sleep(0)  # others go on meanwhile
         with as_beside():
             done = function(*args)
         await asyncio.sleep(0)
         return done
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        ended: asyncio.Future[T] = self._process.create_future()
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def work() -> None:
+            try:
+                outcome.set_result(function())
+            except Exception as error:
+                outcome.set_exception(error)
+
+        def then() -> None:
+            if ended.done() or not outcome.done():  # nobody waits, or the process died in it
+                return
+            error = outcome.exception()
+            if error is None:
+                ended.set_result(outcome.result())
+            else:
+                ended.set_exception(error)
+
+        self._line.append((work, then))
+        self._process.call_soon(self._begin_next)
+        return await ended
+
+    def _begin_next(self) -> None:
+        """One function at a time: a lock that two of them want would stop the simulation, of which one thread runs."""
+        if self._busy or not self._line:
+            return
+        self._busy = True
+        work, then = self._line.popleft()
+
+        def ended() -> None:
+            self._busy = False
+            then()
+            self._begin_next()
+
+        self.beside.begin(work, ended)
 
     def wait(self, future: concurrent.futures.Future[T]) -> T:
         if not future.done():

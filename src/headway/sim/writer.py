@@ -6,6 +6,9 @@ between everything else goes on, and the process may die at each of these moment
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -44,6 +47,9 @@ class SimWriter:
         self._flying: list[Row] = []  # the group that is being written
         self._closed = False
         self._failed = False
+        self._is_far = process.world.is_far
+        self._line: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()  # what its thread is to do, far from the store
+        self._busy = False
 
     def start(self) -> None:
         self._log.work = Bell(self._work)  # type: ignore[assignment]  # a bell is put in the place of the event
@@ -57,16 +63,13 @@ class SimWriter:
     def look(self, then: Callable[[], None]) -> None:
         """As the real one does, in its time."""
 
-        def looked() -> None:
-            self._look()
-            self._log.post(then)
-
-        self._process.call_later(self._universe.draw() * LINGER_S, looked)
+        self._process.call_later(self._universe.draw() * LINGER_S, self._look, lambda: self._log.post(then))
 
     def close(self) -> None:
         """Write what is queued, at once."""
         self._closed = True
         self._log.release()
+        self._wait_for_thread()
         if (listen := getattr(self._log.store, "on_change", None)) is not None and self._word in listen:
             listen.remove(self._word)
         try:
@@ -109,18 +112,56 @@ class SimWriter:
             self._process.call_later(self._universe.lasts(self._universe.config.commit_s), self._commit)
 
     def _commit(self) -> None:
-        if not self._flying or self._failed:
+        if not self._flying or self._failed or self._closed:  # whoever closes it writes
             return
+        self._do(functools.partial(self._write, self._flying), self._go_on)
+
+    def _go_on(self) -> None:
+        if self._log.pending:
+            self._take()
+
+    def _do(self, work: Callable[[], None], then: Callable[[], None]) -> None:
+        """Do what talks to the store, and then the other: here and now, or far from the store in the one thread of the writer."""
+        if self._is_far:
+            self._line.append((work, then))
+            self._let_thread_go_on()
+        elif self._tried(work):
+            then()
+
+    def _tried(self, work: Callable[[], None]) -> bool:
+        """Whether it could be done."""
         try:
-            self._write(self._flying)
+            with as_beside():
+                work()
         except Killed:
-            return
+            return False
         except BaseException as error:
             self._failed = True
             self._log.fail(error)
+            return False
+        return True
+
+    def _let_thread_go_on(self) -> None:
+        if self._busy or not self._line or self._process.dead:
             return
-        if self._log.pending:
-            self._take()
+        self._busy = True
+        work, then = self._line.popleft()
+        done: list[bool] = []
+
+        def ended() -> None:
+            self._busy = False
+            if done == [True]:
+                then()
+            self._let_thread_go_on()
+
+        self._process.world.beside.begin(lambda: done.append(self._tried(work)), ended)
+
+    def _wait_for_thread(self) -> None:
+        """In another thread, until the writer's own has done what it is at."""
+        while self._busy and self._process.world.sim_thread is not None:
+            over: concurrent.futures.Future[None] = concurrent.futures.Future()
+            self._universe.at(self._universe.now + 0.01, functools.partial(over.set_result, None))
+            self._process.world.wait(over)
 
     def _write(self, group: list[Row]) -> None:
         with as_beside():
@@ -143,32 +184,30 @@ class SimWriter:
         self._universe.at(self._universe.now + every, self._keep_up, waking=False)
 
     def _renew(self) -> None:
-        if self._closed or self._failed:
-            return
-        try:
-            with as_beside():
+        def renew() -> None:
+            if not (self._closed or self._failed):
                 self._upkeep.renew()
                 self._upkeep.look()
                 self._upkeep.compare_clocks(self._universe.now)
-        except Killed:
-            return
-        except BaseException as error:
-            self._failed = True
-            self._log.fail(error)
+
+        if not (self._closed or self._failed):
+            self._do(renew, _nothing)
 
     def _word(self) -> None:
         """Something changed in the store from outside: found within a tenth of a second."""
         if not self._process.dead:
             self._process.call_later(self._universe.draw() * LINGER_S * 2, self._look)
 
-    def _look(self) -> None:
-        if self._closed or self._failed:
-            return
-        try:
-            with as_beside():
+    def _look(self, then: Callable[[], None] | None = None) -> None:
+        def look() -> None:
+            if not (self._closed or self._failed):
                 self._upkeep.look()
-        except Killed:
-            return
-        except BaseException as error:
-            self._failed = True
-            self._log.fail(error)
+
+        if not (self._closed or self._failed):
+            self._do(look, then or _nothing)
+        elif then is not None:
+            then()
+
+
+def _nothing() -> None:
+    pass

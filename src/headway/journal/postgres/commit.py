@@ -1,27 +1,24 @@
-"""One commit of a run's rows: one statement, and what to find out where its answer was lost.
+"""One commit of a run's rows: one statement.
 
 An ending is a transaction of that statement and of what becomes of the run's job.
 
 The statement moves the run's row count under its fence and appends the rows to what it moved. So it does all or nothing, and never
 twice: it finds the count where it is to be, or it changes nothing.
 
-Where the connection breaks inside, nobody knows which it was. Then the run's row lock is taken, which waits for a first try that
-still lives on the server, and after that, as a statement of its own, the checksums of the rows are read. In one statement with
-the lock it would not do: that waits for the lock, and then sees the new run beside the rows of before.
+Where the connection breaks inside, nobody knows which it was, and the store looks (`shared.outcome`): it takes the run's row lock,
+which waits for a first try that still lives on the server, and after that, as a statement of its own, reads the checksums of the
+rows. In one statement with the lock it would not do: that waits for the lock, and then sees the new run beside the rows of before.
 """
 
 from __future__ import annotations
 
-import enum
 import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from headway.journal.owner import make_gap_error
 from headway.journal.postgres import arrays
 from headway.journal.postgres.link import Statements
-from headway.journal.postgres.told import went_back
-from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo
+from headway.journal.records import ENDED, Ending, Lease, Row
 from headway.journal.sql import checked_rows
 from headway.journal.sql.jobs import Locks, lock_awaited, note_ending
 
@@ -64,14 +61,6 @@ def _columns(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
 
 def _pack(kinds: Sequence[int], *columns: Sequence[bytes]) -> list[arrays.Packed]:
     return [arrays.pack_smallints(kinds), *map(arrays.pack_byteas, columns)]
-
-
-class Standing(enum.Enum):
-    """What there is of a group."""
-
-    DURABLE = "durable"
-    ABSENT = "absent"  # and the run is as it was: it may be sent
-    LOST = "lost"  # and the run is another driver's, or nobody's
 
 
 _BY = "backend=%s, backend_start=%s"
@@ -142,39 +131,3 @@ def _ends(group: Group, ending: Ending) -> tuple[Any, ...]:
     """The values of `_END`."""
     over = ending.status in ENDED
     return ending.status.value, group.now if over else 0.0, over, ending.error_floor
-
-
-def look(
-    group: Group, crcs: Sequence[int], run: RunInfo | None, stored: Sequence[tuple[int, int]] | None, reported: int, where: str
-) -> Standing:
-    """What there is of a group.
-
-    Args:
-        group: what was sent.
-        crcs: the checksums of its rows.
-        run: the run as it is now; None where it is gone.
-        stored: the checksums `(seq, crc)` of the rows at the places of the group, read when the run was locked; None where no try
-            can have come there.
-        reported: how many rows were reported as durable.
-        where: the store, for messages.
-
-    Raises:
-        StoreDamaged: the store lacks rows that were reported.
-        StoreError: the group can never follow what is there.
-    """
-    lease = group.lease
-    if run is None:
-        return Standing.LOST
-    held = (run.fence, run.owner) == (lease.fence, lease.owner)
-    if stored is not None and group.rows:
-        if list(stored) == list(enumerate(crcs, group.first_seq)):
-            return Standing.DURABLE
-    elif stored is not None and group.ending is not None and run.fence == lease.fence and not run.owner:
-        return Standing.DURABLE  # it was given back by the ending that was sent
-    if reported and ((held and run.nrows < reported) or run.fence < lease.fence):
-        raise went_back(f"run {lease.run_id!r}", f"{run.nrows} rows", f"{reported} rows", where)
-    if not held:
-        return Standing.LOST
-    if run.nrows != group.first_seq - 1:
-        raise make_gap_error(run, group.first_seq)
-    return Standing.ABSENT

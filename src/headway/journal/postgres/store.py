@@ -25,12 +25,14 @@ from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, again
 from headway.journal.postgres.queues import PostgresQueues
 from headway.journal.postgres.runs import Runs
-from headway.journal.postgres.troubles import ConnectionLost, may_pass
+from headway.journal.postgres.troubles import may_pass
 from headway.journal.postgres.word import SHARED, Listener, Teller
 from headway.journal.records import After, Ending, Lease, Row, RunInfo, RunStatus, Signal
+from headway.journal.shared import outcome
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
+from headway.journal.shared.outcome import ConnectionLost
 from headway.journal.shared.queues import QUEUES
 from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.arrivals import Arrivals
@@ -121,27 +123,35 @@ class PostgresStore(Runs, PostgresQueues, PagedRuns, Arrivals, SharedLimits, Sha
 
     def _append(self, group: commits.Group, columns: commits.Columns) -> bool:
         """Have a group committed, whatever breaks, for as long as a lease lasts; False where the run is lost."""
-        until, pause_s, is_unknown = time.monotonic() + group.lease.ttl_s, 0.01, False
-        while True:
-            broke: StoreError | None = None
+        until, pause_s, broke = time.monotonic() + group.lease.ttl_s, 0.01, list[StoreError]()
+
+        def send() -> bool:
+            nonlocal pause_s
+            if broke:
+                if time.monotonic() >= until:
+                    raise broke[-1]
+                self.pause(pause_s)
+                pause_s = min(2 * pause_s, 1.0)
             try:
                 word = self._append_once(group, columns)
-                if word is not None:
-                    self._hear_word(group.lease.uid, word)
-                    return True
             except StoreError as error:
                 if not may_pass(error):
                     raise
-                broke = error
-                is_unknown |= isinstance(error, ConnectionLost)
-            standing = self.insist(lambda: self._look(group, columns, is_unknown), max(0.0, until - time.monotonic()))  # noqa: B023
-            if standing is not commits.Standing.ABSENT:
-                return standing is commits.Standing.DURABLE
-            if broke is not None:
-                if time.monotonic() >= until:
-                    raise broke
-                self.pause(pause_s)
-                pause_s = min(2 * pause_s, 1.0)
+                broke.append(error)
+                if isinstance(error, ConnectionLost):
+                    raise
+                return False
+            if word is not None:
+                self._hear_word(group.lease.uid, word)
+            return word is not None
+
+        def look() -> outcome.Found:
+            return self.insist(lambda: self._look(group), max(0.0, until - time.monotonic()))
+
+        sums = list(enumerate(columns.crcs, group.first_seq))
+        sent = outcome.Sent(group.lease, group.first_seq, sums, ends=group.ending is not None)
+        reported = self._told.rows(group.lease)
+        return outcome.commit_surely(sent, reported, self.url, send=send, look=look) is outcome.Standing.DURABLE
 
     def _append_once(self, group: commits.Group, columns: commits.Columns) -> int | None:
         if group.ending is None:
@@ -150,13 +160,12 @@ class PostgresStore(Runs, PostgresQueues, PagedRuns, Arrivals, SharedLimits, Sha
         with self.writing() as statements:
             return commits.append_and_end(statements, group, columns, self._locks)
 
-    def _look(self, group: commits.Group, columns: commits.Columns, is_unknown: bool) -> commits.Standing:
+    def _look(self, group: commits.Group) -> outcome.Found:
         with self.writing() as connection:
             run = self._find(connection, "uid=?", group.lease.uid, "FOR UPDATE")
             query = "SELECT seq, crc FROM record WHERE run=? AND seq BETWEEN ? AND ? ORDER BY seq"  # after the lock, never with it
             there = connection.execute(query, (group.lease.uid, group.first_seq, group.last_seq)).fetchall()
-        stored = there if is_unknown else None
-        return commits.look(group, columns.crcs, run, stored, self._told.rows(group.lease), self.url)
+        return outcome.Found(run, there)
 
     def _reject(self, group: commits.Group) -> None:
         """Keep aside what came too late. Raises LeaseLost."""

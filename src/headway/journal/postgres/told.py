@@ -11,8 +11,8 @@ import threading
 import time
 from collections import deque
 
-from headway.errors import StoreDamaged
 from headway.journal.records import Lease
+from headway.journal.shared.outcome import went_back
 from headway.journal.sql.database import Connection
 
 BLOBS_S = 600.0  # after which the row that names a blob is committed, or never will be
@@ -65,12 +65,3 @@ class Told:
             query = "SELECT COALESCE(MAX(number)+1, 0) FROM item WHERE collection=?"
             if (there := connection.execute(query, (name,)).fetchone()[0]) < size:
                 raise went_back(f"collection {name!r}", f"{there} items", f"{size} items", where)
-
-
-def went_back(what: str, has: str, had: str, where: str) -> StoreDamaged:
-    """The error for a server that lacks what was durable."""
-    return StoreDamaged(
-        f"{what} in {where} has {has} and had {had} that were durable before: the server went back to an earlier state, as after "
-        "a failover to a standby that lacked the last commits. Nothing more is reported as durable; resume the run, and what is "
-        "missing is done again"
-    )

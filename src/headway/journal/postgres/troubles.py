@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from headway.errors import StoreDamaged, StoreError, StoreFull
+from headway.journal.shared.outcome import ConnectionLost
 
 if TYPE_CHECKING:
     import psycopg
@@ -30,10 +31,6 @@ _REFUSED = (  # what libpq passes on when it connects, and the state that it mea
     (r"session is read-only|read-only transaction|hot standby", "25006"),
 )
 _UNKNOWN_STATEMENT = ("26000", "42P05")  # a session that has or lacks what another one named
-
-
-class ConnectionLost(StoreError):
-    """The connection broke: what was under way has happened, or not."""
 
 
 def state_of(error: psycopg.Error) -> str:

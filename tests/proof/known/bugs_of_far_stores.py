@@ -1,0 +1,129 @@
+"""Seeded bugs of stores on other machines: of commits whose answer is lost, of leases by several clocks, of what drivers share."""
+
+from __future__ import annotations
+
+from seeded import Bug, bug
+
+OF_FAR_STORES: tuple[Bug, ...] = (
+    bug(
+        "a commit whose answer was lost is taken for durable",
+        "commit_surely",
+        "except ConnectionLost: is_unknown = True",
+        "except ConnectionLost: return Standing.DURABLE",
+    ),
+    bug(
+        "a commit whose answer was lost ends its run",
+        "commit_surely",
+        "except ConnectionLost: is_unknown = True",
+        "except ConnectionLost: raise",
+    ),
+    bug(
+        "a commit whose answer was lost is sent again without a look",
+        "commit_surely",
+        "except ConnectionLost: is_unknown = True",
+        "except ConnectionLost: continue",
+    ),
+    bug(
+        "an earlier try of a commit is forgotten when the next is answered",
+        "commit_surely",
+        "if send(): ...",
+        "is_taken, is_unknown = send(), False\nif is_taken: ...",
+    ),
+    bug(
+        "rows that another driver wrote in their place are taken for a driver's own",
+        "outcome:judge",
+        "list(found.sums) == list(sent.sums)",
+        "len(found.sums) == len(sent.sums)",
+    ),
+    bug(
+        "a driver that was overtaken is told that its rows are durable",
+        "outcome:judge",
+        "if not held: return Standing.LOST",
+        "if not held: return Standing.DURABLE",
+    ),
+    bug(
+        "a driver that was overtaken is not told so",
+        "outcome:judge",
+        "if not held: return Standing.LOST",
+        "",
+    ),
+    bug(
+        "a commit that comes a second time is taken for new rows",
+        "MemoryStore.commit",
+        "run.nrows != first_seq - 1",
+        "run.nrows < first_seq - 1",
+    ),
+    bug(
+        "rows are durable after the store went back behind what they follow",
+        "MemoryStore.commit",
+        "run.nrows != first_seq - 1",
+        "run.nrows > first_seq - 1",
+    ),
+    bug(
+        "a driver is not told that the store went back",
+        "outcome:judge",
+        "if reported and ((held and run.nrows < reported) or run.fence < lease.fence): ...",
+        "",
+    ),
+    bug(
+        "a lease is judged by the clock of whoever asks",
+        "measure_ahead",
+        "return ahead_s if abs(ahead_s) > max(ended - began, 0.05) else 0.0",
+        "return 0.0",
+    ),
+    bug(
+        "the clocks are compared the wrong way round",
+        "measure_ahead",
+        "server - (began + ended) / 2",
+        "(began + ended) / 2 - server",
+    ),
+    bug(
+        "a run is given back by a driver that was overtaken",
+        "memory:MemoryStore.release",
+        "run = self._find_held(lease)",
+        "run = self._runs.get(lease.run_id)",
+    ),
+    bug(
+        "a run changes hands under the fence it had",
+        "memory:MemoryStore.acquire",
+        "fence=run.fence + 1",
+        "fence=run.fence",
+    ),
+    bug(
+        "a place in a limit is counted when it is a moment old",
+        "limits:_fair_share",
+        "sum(place.amount for place in others.values())",
+        "sum(place.amount for place in others.values() if board.at - place.since > 0.3)",
+    ),
+    bug(
+        "the places of a driver that can't be seen from here are free",
+        "Place.is_over",
+        "alive is None and self.until <= now",
+        "alive is None",
+    ),
+    bug(
+        "signals are numbered before they are committed",
+        "memory:MemoryStore.send_signal",
+        "self._last_signal = number = self._last_signal + 1",
+        "self._last_signal += 1\nnumber = self._last_signal + (1 if self._last_signal % 2 else -1)",
+    ),
+    bug(
+        "a claim stands after its lease is over",
+        "claims:stands",
+        "return holder.lease_until > now and lives(holder.owner) is not False",
+        "return lives(holder.owner) is not False",
+    ),
+    bug(
+        "a claim falls while its driver lives",
+        "claims:stands",
+        "return holder.lease_until > now and lives(holder.owner) is not False",
+        "return holder.lease_until > now + 25 and lives(holder.owner) is not False",
+    ),
+    bug(
+        "a stopped call that was to hear of its stop holds up the end of a run whose store fails",
+        "Lifecycle.cancel",
+        "if self._run.closing and call.state == READY: ...",
+        "",
+        tests="proof/test_far.py::test_a_far_store_that_once_found_a_fault_finds_none",
+    ),
+)
