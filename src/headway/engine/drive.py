@@ -23,6 +23,7 @@ from headway.engine.call import Call, Frame
 from headway.engine.dispatch.order import Order
 from headway.engine.engine import Engine
 from headway.engine.outcomes.result import result_of
+from headway.engine.ports import Hosts
 from headway.engine.replay.claim import Claim
 from headway.engine.replay.name_claims import Claims
 from headway.engine.run_context import RunContext
@@ -73,6 +74,7 @@ class Plan:
     retry_failed: bool = False  # retry failures that the program handled, too
     owns_store: bool = False  # the store is closed with the run
     world: World = MACHINE
+    hosts: Hosts | None = None  # answer what code in workers asks
 
 
 class Driver:
@@ -165,6 +167,8 @@ class Driver:
             order=plan.order,
             decided=plan.decided,
         )
+        if plan.hosts is not None:
+            engine.launcher.hosts = plan.hosts
         plan.world.drives(engine)
         engine.ready.on_parked = self._on_parked
         if plan.store is not None and self._lease is not None:
