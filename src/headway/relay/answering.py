@@ -29,7 +29,6 @@ from headway.relay.host import Host
 from headway.scopes.budget import Budget, remaining
 from headway.scopes.deadline import DeadlineScope, time_left
 from headway.scopes.limit import LimitScope
-from headway.scopes.opened import Opened
 from headway.task import Task
 
 _NOBODY: Any = object()
@@ -48,7 +47,7 @@ def _call_task(host: Host, question: wire.CallTask, buffers: Sequence[Buffer]) -
     changes = values.decode_changes(question.changes, lambda ref: _find(host, ref))
     if changes:
         options = dict.fromkeys(("key", "retry", "timeout", "cost", "resources", "processes", "needs"))
-        spec = change_spec(spec, **{**options, **changes})  # type: ignore[arg-type]  # as the task itself had them
+        spec = change_spec(spec, **{**options, **changes})
     args, kwargs = values.decode_arguments(
         question.arguments, buffers, lambda value: _unmark(host, value), pickled=spec.pickled and host.allow is None
     )
@@ -137,7 +136,7 @@ def _seed(_: Host, __: wire.Seed, ___: Sequence[Buffer]) -> bytes:
 
 
 def _remaining(_: Host, question: wire.Remaining, __: Sequence[Buffer]) -> Any:
-    return remaining(question.unit) if question.unit else remaining()
+    return {question.unit: remaining(question.unit)} if question.unit else remaining()
 
 
 def _time_left(_: Host, __: wire.TimeLeft, ___: Sequence[Buffer]) -> float:
@@ -159,7 +158,7 @@ def _open_limit(host: Host, question: wire.OpenLimit, _: Sequence[Buffer]) -> An
     return _open(host, LimitScope(question.concurrency, question.rate, question.per_s, question.name))
 
 
-def _open(host: Host, scope: Opened) -> tuple[int, float | None]:
+def _open(host: Host, scope: Any) -> tuple[int, float | None]:
     """Open a block in a context of its own, which is the place of what the code asks inside."""
     inside = contextvars.copy_context()
     due = inside.run(_enter, scope)
@@ -184,7 +183,7 @@ def _close_scope(host: Host, question: wire.CloseScope, _: Sequence[Buffer]) -> 
     host.close_place(host.place)
     if isinstance(scope, DeadlineScope):
         return _close_deadline(scope, error) if scope.leave(error) else (False, False)
-    scope.__exit__(None if error is None else type(error), error, None)  # type: ignore[attr-defined]  # each block has one
+    scope.__exit__(None if error is None else type(error), error, None)
     return None
 
 
@@ -221,9 +220,8 @@ async def _settle(parts: Sequence[Any], _: bool) -> Any:
 
 
 async def _race(parts: Sequence[Any], may_lose: bool) -> Any:
-    if not may_lose:
-        return await race(*parts, with_index=True)
-    found: Any = await race(*parts, default=_NOBODY, with_index=True)  # type: ignore[call-overload]  # both, as programs may not
+    options: dict[str, Any] = {"with_index": True, **({"default": _NOBODY} if may_lose else {})}
+    found: Any = await race(*parts, **options)
     return None if found is _NOBODY else found
 
 

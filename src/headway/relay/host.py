@@ -99,8 +99,8 @@ class Host:
             self.place = place
             found = context.run(self._answering, self, question, buffers)
             if inspect.iscoroutine(found):
-                context = context.copy()
-                task = self._loop.create_task(self._wait(number, found), context=context)
+                task = self._loop.create_task(self._wait(number, found), context=context.copy())
+                task.add_done_callback(functools.partial(self._ended, number, found))
                 self._tasks[number] = task
             else:
                 self._tell(number, found)
@@ -109,16 +109,17 @@ class Host:
 
     async def _wait(self, number: int, answer: Coroutine[Any, Any, Any]) -> None:
         try:
-            try:
-                found = await answer
-            except asyncio.CancelledError as stop:
-                self._say(wire.Stopped(number, str(stop)))
-                raise
-            self._tell(number, found)
+            self._tell(number, await answer)
         except Exception as error:
             self._tell_error(number, error)
-        finally:
-            self._tasks.pop(number, None)
+
+    def _ended(self, number: int, answer: Coroutine[Any, Any, Any], task: asyncio.Task[None]) -> None:
+        """What answered has ended. It may have been stopped before it began."""
+        self._tasks.pop(number, None)
+        answer.close()
+        if task.cancelled():
+            x = self.call.x
+            self._say(wire.Stopped(number, x.stop_reason if x is not None else ""))
 
     def _tell(self, number: int, value: Any) -> None:
         if number:

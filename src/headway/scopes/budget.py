@@ -175,6 +175,7 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
         >>> hw.run(program, store=None)
         (1000.0, inf)
     """
+    left: Amounts
     if (client := asking()) is not None:
         left = client.ask(wire.Remaining(unit or ""))
     elif (worker := worker_call()) is not None:

@@ -187,9 +187,9 @@ class RemoteWorker:
         with suppress(OSError):  # then it ends already
             self._control.send(worker.NUMBER.pack(worker.ENDING))
 
-    def _send(self, work: messages.Work, fd: int | None) -> None:
+    def _send(self, message: messages.Message, fd: int | None) -> None:
         try:
-            self._outbox.send(work, fd)
+            self._outbox.send(message, fd)
         except OSError:
             return  # the process is ending; `_on_exit` answers the job
         if self._outbox.pending:
