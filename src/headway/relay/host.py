@@ -13,7 +13,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headway.engine.call import Call, Frame, current
@@ -71,7 +71,7 @@ class Host:
         self._handles: dict[int, Handle[Any]] = {}
         self._introduced: dict[Call, int] = {}
         self._errors: dict[int, BaseException] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[int, asyncio.Task[Any]] = {}
         self._coroutines: dict[int, RemoteCoroutine] = {}
         self._closed = False
 
@@ -99,35 +99,36 @@ class Host:
             self.place = place
             found = context.run(self._answering, self, question, buffers)
             if inspect.iscoroutine(found):
-                task = self._loop.create_task(self._wait(number, found), context=context.copy())
-                task.add_done_callback(functools.partial(self._ended, number, found))
-                self._tasks[number] = task
+                task = self._tasks[number] = self._loop.create_task(found, context=context.copy())
+                task.add_done_callback(functools.partial(self._tell_end, number))
             else:
                 self._tell(number, found)
         except Exception as error:
             self._tell_error(number, error)
 
-    async def _wait(self, number: int, answer: Coroutine[Any, Any, Any]) -> None:
-        try:
-            self._tell(number, await answer)
-        except Exception as error:
-            self._tell_error(number, error)
-
-    def _ended(self, number: int, answer: Coroutine[Any, Any, Any], task: asyncio.Task[None]) -> None:
-        """What answered has ended. It may have been stopped before it began."""
+    def _tell_end(self, number: int, task: asyncio.Task[Any]) -> None:
+        """What answered has ended, or was stopped."""
         self._tasks.pop(number, None)
-        answer.close()
         if task.cancelled():
             x = self.call.x
             self._say(wire.Stopped(number, x.stop_reason if x is not None else ""))
+        elif (error := task.exception()) is not None:
+            self._tell_error(number, error)
+        else:
+            self._tell(number, task.result())
 
     def _tell(self, number: int, value: Any) -> None:
-        if number:
+        if not number or self._closed:
+            return
+        try:
             data, buffers = values.dump(value, self)
+        except Exception as error:
+            self._tell_error(number, error)
+        else:
             self._say(wire.Answer(number, data), buffers)
 
     def _tell_error(self, number: int, error: BaseException) -> None:
-        if number:
+        if number and not self._closed:
             self._say(wire.Failure(number, codec.encode_error(error), self.number_error(error)))
 
     def _say(self, message: wire.FromRun, buffers: Sequence[Buffer] = ()) -> None:

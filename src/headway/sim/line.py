@@ -32,7 +32,7 @@ class SimLine:
         self._there = _Way(process, self._deliver)
         self._back = _Way(process, self._hear)
         self._awake: concurrent.futures.Future[None] | None = None
-        self._cut = False
+        self.is_cut = False
 
     def send(self, head: bytes, buffers: Sequence[Buffer], /) -> None:
         self.asks += 1
@@ -44,14 +44,14 @@ class SimLine:
 
     def cut(self) -> None:
         """The worker is gone: nothing it said is heard any more, and nothing comes."""
-        self._cut = True
+        self.is_cut = True
 
     def _deliver(self, head: bytes, buffers: Sequence[Buffer]) -> None:
-        if not self._cut and self._job.on_ask is not None:
+        if not self.is_cut and self._job.on_ask is not None:
             self._job.on_ask(head, buffers, self._back.send)
 
     def _hear(self, head: bytes, buffers: Sequence[Buffer]) -> None:
-        if not self._cut:
+        if not self.is_cut:
             self.on_word(head, buffers)
             self.wake()
 
@@ -114,6 +114,10 @@ class WorkerLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         return self._line.time()
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not self._line.is_cut:
+            super().call_exception_handler(context)
 
     def _process_events(self, event_list: list[Any]) -> None:
         pass
