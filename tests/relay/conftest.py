@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import bodies
 import pytest
 
@@ -10,4 +9,3 @@ import pytest
 @pytest.fixture(autouse=True)
 def _fresh_notes() -> None:
     bodies.DONE.clear()
-

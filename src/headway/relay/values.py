@@ -126,8 +126,9 @@ def encode_arguments(
             try:
                 codec.encode(value, where=f"{name} of {task}", pickle=pickled)
             except NotEncodable as error:
+                what = str(error).partition(":")[0]
                 raise UsageError(
-                    f"{error}, so a worker can't send it to the run: pass plain data, and make the object in {task}"
+                    f"{what}, so a worker can't send it to the run: pass plain data, and make the object in {task}"
                 ) from None
         raise
 
