@@ -68,7 +68,7 @@ async def shapes(n: int, tight: bool = False) -> list[Any]:
     """Every join, with calls, coroutines and both."""
     seen: list[Any] = list(await hw.gather(*(double(i) for i in range(n))))
     seen += await hw.gather(*(_bounded(i) for i in range(n)), double(1))
-    seen.append(await hw.race(linger(3), linger(1), _bounded(9)))
+    seen.append(await hw.race(linger(3), linger(1), _lingers(5)))
     seen += [end.value if end.ok else repr(end.error) for end in await hw.settle(double(5), fail("shapes"), _fails())]
     async with hw.group() as group:
         group.add(double(6))
@@ -91,6 +91,10 @@ async def _bounded(x: int) -> int:
         first = await double(x)
     with hw.budget(calls=5):
         return await add(first, 1)
+
+
+async def _lingers(seconds: float) -> float:
+    return await linger(seconds)
 
 
 async def _fails() -> int:
