@@ -103,8 +103,14 @@ class Host:
                 task.add_done_callback(functools.partial(self._tell_end, number))
             else:
                 self._tell(number, found)
+        except asyncio.CancelledError as stop:  # code that has to stop hears of it here
+            self._tell_stop(number, stop)
         except Exception as error:
             self._tell_error(number, error)
+
+    def _tell_stop(self, number: int, stop: asyncio.CancelledError) -> None:
+        if number:
+            self._say(wire.Stopped(number, str(stop)))
 
     def _tell_end(self, number: int, task: asyncio.Task[Any]) -> None:
         """What answered has ended, or was stopped."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextvars
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.journal.store import Buffer
 from headway.pools.base import Job, Word
+from headway.sim.loop import Killed
 
 if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
@@ -76,8 +78,14 @@ class SimLine:
         return self._process.universe.now
 
     def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        with asyncio.Runner(loop_factory=lambda: WorkerLoop(self)) as runner:
+        loop = WorkerLoop(self)
+        runner = asyncio.Runner(loop_factory=lambda: loop)
+        try:
             return runner.run(coroutine)
+        finally:
+            if self.is_cut:
+                loop.bury()
+            runner.close()
 
 
 class _Way:
@@ -105,6 +113,35 @@ class WorkerLoop(asyncio.BaseEventLoop):
         self._line = line
         super().__init__()
         self._selector = self  # what it asks when nothing is ready
+        self._contexts: dict[asyncio.Task[Any], contextvars.Context] = {}
+        self.set_task_factory(self._make_task)
+
+    def _make_task(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Task[Any]:
+        """A task whose context is known, so that its code can be ended in it."""
+        context = context if context is not None else contextvars.copy_context()
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, context=context)
+        self._contexts[task] = context
+        return task
+
+    def bury(self) -> None:
+        """Free what a worker that was killed left. Its coroutines are closed, which may run their `finally` blocks: unheard."""
+        for task, context in self._contexts.items():
+            if task.done():
+                task._log_traceback = False
+                continue
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own
+            coroutine: Any = task.get_coro()
+            for _ in range(3):  # one that awaits while it is being closed has to be told again
+                try:
+                    context.run(coroutine.close)
+                    break
+                except (Exception, Killed, asyncio.CancelledError):
+                    continue
+        self._contexts.clear()
+        self._ready.clear()  # type: ignore[attr-defined]  # asyncio's own
+        self._scheduled.clear()  # type: ignore[attr-defined]  # asyncio's own
 
     def select(self, timeout: float | None) -> list[Any]:
         """Let the others have their turns, until something comes or the time has passed."""

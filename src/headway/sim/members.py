@@ -23,8 +23,7 @@ from headway.journal.codec.codec import add_note
 from headway.pools.base import Answer, Job, Pool, Seat
 from headway.pools.current import set_worker_call
 from headway.sim.pools import Sent, SimCall, SimPool
-from headway.sim.stage import Stage
-from headway.sim.thread import SimThread
+from headway.sim.stage import Play, Stage
 
 if TYPE_CHECKING:
     from headway.sim.group import Meeting
@@ -164,7 +163,7 @@ class _Member:
         self.seat: Seat = facts.seat
         self._call: SimCall = sent.call(process, pool.emit)
         self._own = _Own(self.seat)
-        self._thread: SimThread | None = None
+        self._thread: Play | None = None
 
     def begin(self, ended: Any) -> None:
         """Run the code until it ends or waits for another member."""

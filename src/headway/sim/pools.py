@@ -27,8 +27,7 @@ from headway.pools.current import set_worker_call
 from headway.pools.parcel import ParcelCall
 from headway.sim.line import SimLine
 from headway.sim.loop import Killed
-from headway.sim.stage import Stage
-from headway.sim.thread import SimThread
+from headway.sim.stage import Play, Stage
 
 if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
@@ -120,7 +119,7 @@ class SimShared(SimPool):
     def __init__(self, process: SimLoop, real: Pool) -> None:
         super().__init__(process, real)
         self._stage = Stage(process)
-        self._running: dict[Job, SimThread | None] = {}  # what is not answered; None before its code begins
+        self._running: dict[Job, Play | None] = {}  # what is not answered; None before its code begins
         self._stopping: set[Job] = set()
 
     def submit(self, job: Job, /) -> None:
@@ -284,7 +283,7 @@ class _Apart:
     def __init__(self, process: SimLoop, stage: Stage, sent: Sent, tell: Callable[[Any], None]) -> None:
         self._process, self._stage, self._sent = process, stage, sent
         self._call = sent.call(process, tell)
-        self._thread: SimThread | None = None
+        self._thread: Play | None = None
 
     def begin(self, ended: Callable[[Answer], None]) -> None:
         answers: list[Answer] = []
