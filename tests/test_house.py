@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (  # from the ground up; rooms on one floo
     ("events",),
     ("pools",),
     ("engine",),
-    ("task", "joins", "scopes", "collection", "context", "run", "steer", "resume", "by_hand", "view", "observe"),
+    ("task", "joins", "scopes", "relay", "collection", "context", "run", "steer", "resume", "by_hand", "view", "observe"),
     ("checkpoint", "models", "train"),
     ("tools",),
     ("methods",),

@@ -23,6 +23,8 @@ from headway.journal.codec.codec import encode
 from headway.journal.decisions import Now, Sleep
 from headway.pools.base import CallFacts
 from headway.pools.current import worker_call
+from headway.relay import wire
+from headway.relay.client import asking
 
 if TYPE_CHECKING:
     from headway.checkpoint.checkpoints import Checkpoints
@@ -172,7 +174,7 @@ def stopping(item: int | None = None) -> bool:
 def now() -> float:
     """The wall clock. Recorded: a replay of this call returns the same time.
 
-    Outside of a run it is the time as it is; so it is in a process, whose code a resume always runs from its beginning.
+    Outside of a run it is the time as it is; so it is in a batch in a process, and in all of a gang but rank 0.
 
     Returns:
         Seconds since 1970.
@@ -184,6 +186,8 @@ def now() -> float:
         >>> hw.run(program, store=None)
         True
     """
+    if (client := asking()) is not None:
+        return float(client.ask(wire.Now()))
     frame = current.get()
     if frame is None:
         return time.time()
@@ -209,13 +213,21 @@ def random() -> random_module.Random:
         True
     """
     if (worker := worker_call()) is not None:
+        if worker.facts.seat is None and (client := asking()) is not None:
+            return random_module.Random(client.ask(wire.Seed()))
         return random_module.Random(f"{worker.facts.key} {worker.count('random')}")
     frame = current.get()
     if frame is None:
         return random_module.Random()
     engine: Engine = frame.call.engine
-    seed: bytes = engine.on_loop(engine.decisions.name_decision, frame, "random")
+    seed: bytes = engine.on_loop(draw_seed, frame)
     return random_module.Random(seed)
+
+
+def draw_seed(frame: Frame) -> bytes:
+    """The seed of this call's next generator."""
+    engine: Engine = frame.call.engine
+    return engine.decisions.name_decision(frame, "random")
 
 
 async def sleep(seconds: float) -> None:
@@ -240,6 +252,9 @@ async def sleep(seconds: float) -> None:
     """
     if not is_number(seconds):
         raise UsageError(f"hw.sleep({seconds!r}): expected a number of seconds")
+    if (client := asking()) is not None:
+        await client.later(wire.Rest(seconds))
+        return
     frame = current.get()
     if frame is None:
         refuse_outside("hw.sleep was called", "use time.sleep, or sleep in the parent task")
@@ -292,6 +307,8 @@ async def wait_event(name: str, *, timeout: float | None = None) -> Any:
     check_signal_name(name, "hw.wait_event(name={!r})")
     if timeout is not None and not is_number(timeout):
         raise UsageError(f"hw.wait_event(timeout={timeout!r}): expected a number of seconds, or None to wait without end")
+    if (client := asking()) is not None:
+        return await client.later(wire.WaitEvent(name, timeout))
     frame = _frame("hw.wait_event()")
     return await frame.call.engine.signals.wait(frame, name, timeout)
 

@@ -41,6 +41,8 @@ from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
 from headway.pools.current import importing_main, worker_call
 from headway.pools.registry import Given, check_given
+from headway.relay.answering import answer
+from headway.relay.host import make_host
 from headway.task import Task, task
 
 R = TypeVar("R")
@@ -203,6 +205,7 @@ async def drive(
                 retry_failed=retry_failed,
                 owns_store=opened is not given,
                 world=world,
+                hosts=make_host(answer),
             )
             driver = Driver(plan)
             return await driver.drive()

@@ -30,6 +30,7 @@ from headway.errors import UsageError
 from headway.near import near_misses
 from headway.pools.base import FunctionRef
 from headway.pools.program import find, function_ref
+from headway.relay.client import asking
 from headway.scopes.limit import LimitScope
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Task(Generic[P, R]):
     def __init__(self, spec: TaskSpec) -> None:
         functools.update_wrapper(self, spec.fn)
         self.spec = spec
+        self.changes: Mapping[str, Any] = {}
 
     @property
     def fn(self) -> Callable[..., Any]:
@@ -64,7 +66,7 @@ class Task(Generic[P, R]):
         frame = current.get()
         spec = self.spec
         if frame is None:
-            return _call_outside(spec, args, kwargs)  # type: ignore[no-any-return]  # a call knows no types
+            return _call_outside(self, args, kwargs)  # type: ignore[no-any-return]  # a call knows no types
         engine: Engine = frame.call.engine
         if threading.get_ident() == engine.thread:
             return Handle(engine.spawn(spec, args, kwargs, frame))
@@ -120,10 +122,18 @@ class Task(Generic[P, R]):
             >>> hw.run(program, store=None)
             'HELLO'
         """
-        spec = change_spec(
-            self.spec, key=key, retry=retry, timeout=timeout, cost=cost, resources=resources, processes=processes, needs=needs
-        )
-        return type(self)(spec)
+        given = {
+            "key": key,
+            "retry": retry,
+            "timeout": timeout,
+            "cost": cost,
+            "resources": resources,
+            "processes": processes,
+            "needs": needs,
+        }
+        changed = type(self)(change_spec(self.spec, **given))  # type: ignore[arg-type]  # each has its type above
+        changed.changes = {**self.changes, **{name: value for name, value in given.items() if value is not None}}
+        return changed
 
 
 class StreamTask(Task[P, int], Generic[P, T]):
@@ -139,11 +149,15 @@ def _find_again(ref: FunctionRef) -> Any:
     return find(ref)
 
 
-def _call_outside(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """A call outside of a run: the function itself. A batch function gets a list of one.
+def _call_outside(task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """A call outside of a run: the function itself. A batch function gets a list of one. In a worker it is a call of the run.
 
-    Raises UsageError in a process that works for a call: there it would be neither recorded nor tried again nor counted.
+    Raises UsageError in a process that can't reach the run for which it works: there the call would be neither recorded nor tried
+    again nor counted.
     """
+    spec = task.spec
+    if (client := asking()) is not None:
+        return client.call_task(spec, task.changes, args, kwargs)
     refuse_outside("task {} was called", "call its plain function (`.fn`), or call the task in the parent task", spec.name)
     if not spec.batch:
         return spec.fn(*args, **kwargs)

@@ -29,7 +29,7 @@ def row(name: str, traits: Traits) -> str:
             f"| `{name}`",
             f"| {'at the top level of a module' if traits.imports else 'any'}",
             f"| {'copies' if traits.copies else 'the program’s own objects'.replace('’', chr(39))}",
-            f"| {'yes' if traits.asks else 'no'}",
+            f"| {'yes' if traits.asks else 'rank 0' if traits.members else 'yes' if traits.relays else 'no'}",
             f"| {CANCELLED[traits.cancel]}",
             f"| {''.join(f'`{need}` ' for need in traits.needs)}|",
         )

@@ -42,6 +42,11 @@ WILD_STREAMS = (*WILD, *["stream", "twice_read", "stream_of_calls", "stopped_str
 GROUP_STREAMS = (*WILD_STREAMS, *["read_in_group"] * 8)
 COMMON = ("common", "common", "common_stubborn")
 FUSSY = ("fussy", "fussy", *COMMON)  # for wild programs
+AWAY = ("away", "away", "away_waiter")  # bodies in processes: drawn where a program may have them
+NOT_AWAY = (  # what a worker can't do, or does a message later
+    *("cancelled", "anytime", "race_accept"),
+    *("stream", "twice_read", "stream_of_calls", "stopped_stream", "late_stream", "fickle_stream"),
+)
 BODIES = ("node", "node", "retried", "stubborn", "timed", "counted", "waiter")
 LEAVES = (
     *("leaf", "leaf", "slow", "flaky", "costly", "bad", "effect", "verified", "batched", "threaded", "process"),
@@ -75,17 +80,18 @@ def value(name: str, x: int) -> int:
     return drawn(name, x) % 1000
 
 
-def write(choice: random.Random, kinds: tuple[str, ...] = CALM, most: int = 18) -> Node:
-    """Draw a program of about `most` calls."""
-    return _Writer(choice, kinds, most).program()
+def write(choice: random.Random, kinds: tuple[str, ...] = CALM, most: int = 18, *, away: bool = False) -> Node:
+    """Draw a program of about `most` calls. `away`: some of its bodies run in processes."""
+    return _Writer(choice, kinds, most, away=away).program()
 
 
 class _Writer:
-    def __init__(self, choice: random.Random, kinds: tuple[str, ...], most: int) -> None:
+    def __init__(self, choice: random.Random, kinds: tuple[str, ...], most: int, *, away: bool) -> None:
         self.choice = choice
         self.kinds = kinds
         self.left = most
         self.calm = "race" not in kinds
+        self.inner = (*BODIES, *AWAY * 5) if away else BODIES
         self.leaves = LEAVES if self.calm else (*LEAVES, *UNSURE)
         if "stream" in kinds:
             self.leaves = (*self.leaves, *UNDOING)
@@ -100,7 +106,8 @@ class _Writer:
     def _body(self, name: str, task: str, depth: int) -> Node:
         choice, steps, whats = self.choice, [], []
         for step in range(choice.randint(1, 3)):
-            whats.append(choice.choice(self.kinds))
+            kinds = self.kinds if task not in AWAY else tuple(kind for kind in self.kinds if kind not in NOT_AWAY)
+            whats.append(choice.choice(kinds))
             children = choice.randint(1, 4)
             steps.append(tuple(self._child(f"{name}.{step}{'abcd'[place]}", depth - 1) for place in range(children)))
             if self.left <= 0:
@@ -113,7 +120,7 @@ class _Writer:
         if self.common and choice.random() < 0.2:
             return choice.choice(self.common)
         if depth > 0 and self.left > 0 and choice.random() < 0.4:
-            return self._body(name, choice.choice(BODIES), depth)
+            return self._body(name, choice.choice(self.inner), depth)
         task = choice.choice(self.leaves)
         if task == "moody" and self.calm and name.startswith("c"):
             task = "leaf"  # which of equal bodies runs, and in which of its attempts, hangs on timing

@@ -48,6 +48,13 @@ def test_a_random_program_with_streams_keeps_every_promise(trouble, kinds):
         explore(trouble, seed, kinds)
 
 
+@pytest.mark.parametrize("kinds", [CALM, WILD], ids=["calm", "wild"])
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_random_program_whose_bodies_run_in_processes_keeps_every_promise(trouble, kinds):
+    for seed in range(3):
+        explore(trouble, seed, kinds, write(random.Random(f"away {seed}"), kinds, away=True))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(0, MANY, 40))
 def test_many_random_programs_keep_every_promise(first):

@@ -9,17 +9,22 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import inspect
 import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import told
-from nodes import Node, drawn, value
+from nodes import AWAY, Node, drawn, value
 
 import headway as hw
-from headway.engine.call import Call, current
+from headway.engine.call import Call, Frame, current
+from headway.relay import wire
+from headway.relay.client import _place as place_here
+from headway.relay.client import asking
+from headway.relay.handles import RemoteHandle
 
 T = TypeVar("T")
 Branch = tuple[str, int, str]
@@ -77,8 +82,53 @@ class Gauge:
     running: int = 0
 
 
-_attempt: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("attempt", default=None)
-_gauges: contextvars.ContextVar[tuple[Gauge, ...]] = contextvars.ContextVar("gauges", default=())
+class Carried(Generic[T]):
+    """A context variable that simulated workers see too: what is carried is the number of a value, and all are in one process."""
+
+    def __init__(self, name: str, default: T) -> None:
+        self._number = contextvars.ContextVar(name, default=0)
+        self._values = [default]
+        hw.carry(self._number)
+
+    def get(self) -> T:
+        return self._values[self._number.get()]
+
+    def set(self, value: T) -> contextvars.Token[int]:
+        self._values.append(value)
+        return self._number.set(len(self._values) - 1)
+
+    def reset(self, token: contextvars.Token[int]) -> None:
+        self._number.reset(token)
+
+    def forget(self) -> None:
+        del self._values[1:]
+
+
+_attempt: Carried[Attempt | None] = Carried("attempt", None)
+_gauges: Carried[tuple[Gauge, ...]] = Carried("gauges", ())
+
+
+def _host() -> Any:
+    """What answers this code on the driver, where it runs in a simulated worker."""
+    client = asking()
+    if client is None:
+        return None
+    found = inspect.getclosurevars(client._line._job.on_ask).nonlocals["hosts"]
+    if not found:  # it is made for the first question
+        with contextlib.suppress(KeyError):
+            client.ask(wire.LookAtCall(0))
+    return found[0]
+
+
+def call_of(handle: hw.Handle[Any]) -> Call:
+    """The call itself, also where this code only has its number."""
+    return _host().handle(handle._number)._call if isinstance(handle, RemoteHandle) else handle._call
+
+
+def frame_here() -> Frame | None:
+    """Where this code stands."""
+    host = _host()
+    return current.get() if host is None else host._places[place_here.get()][current]
 
 
 def forget() -> None:
@@ -88,6 +138,8 @@ def forget() -> None:
     for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED, _RUNS, BUDGETS, GIVEN):
         notes.clear()
     told.forget()
+    _attempt.forget()
+    _gauges.forget()
 
 
 def complain(what: str) -> None:
@@ -116,7 +168,7 @@ def body(source: Node) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        attempt.over = source.task != "waiter"  # a thread hears of it later
+        attempt.over = source.task not in ("waiter", *AWAY)  # what is not on the driver's loop is heard of later
         if retried and type(error) in (ValueError, OSError):  # a child's, for a body raises nothing of its own
             _KEPT[spot] = (attempt.number, attempt.made)
         if retried:
@@ -137,7 +189,7 @@ def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
     attempt = _attempt.get()
     if attempt is None:
         return
-    call = handle._call
+    call = call_of(handle)
     call.add_callback(functools.partial(_ended, child, attempt.place))
     BUDGETS[handle.key].add(call.scope.account.key if call.scope.account is not None else b"")
     if call.share is not None and child.task not in SHARED:
@@ -175,13 +227,13 @@ def must_fail(why: str) -> None:
 
 def plans() -> bool:
     """Whether the current code decides which calls to make, so that it must be told again what it was told."""
-    frame = current.get()
+    frame = frame_here()
     return frame is not None and frame.plans
 
 
 def noted(what: str, value: object) -> None:
     """The program was told something."""
-    attempt, frame = _attempt.get(), current.get()
+    attempt, frame = _attempt.get(), frame_here()
     assert attempt is not None
     assert frame is not None
     attempt.noted[what] += 1
@@ -227,9 +279,10 @@ def next_join() -> int:
 
 def given(branch: str, handle: hw.Handle[int]) -> None:
     """A branch of a body is given the answer of this call."""
-    parent = handle._call.parent
+    call = call_of(handle)
+    parent = call.parent
     assert parent is not None
-    GIVEN.append((handle._call.engine, (parent.key.hex(), parent.epoch, branch), handle.key))
+    GIVEN.append((call.engine, (parent.key.hex(), parent.epoch, branch), handle.key))
 
 
 def asked_otherwise() -> set[tuple[str, int]]:
@@ -261,7 +314,7 @@ def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[i
     alone = [
         handle
         for child, handle in zip(children, handles, strict=True)
-        if child.task not in SHARED and handle._call.share is None and len(BUDGETS[handle.key]) < 2
+        if child.task not in SHARED and call_of(handle).share is None and len(BUDGETS[handle.key]) < 2
     ]
     ran = {handle.key for handle in alone if not handle.exception()}  # one that has equals may have been answered
     if len(ran) > calls:
@@ -393,7 +446,7 @@ SPENT = 3.0
 def ends_as_it_must(child: Node, x: int, handle: hw.Handle[int]) -> None:
     """Whether a leaf that nobody cancelled has ended as leaves of its task do."""
     error = handle.exception()
-    if handle._call.engine.closing:  # the run stops here, and nobody tries again
+    if call_of(handle).engine.closing:  # the run stops here, and nobody tries again
         return
     if isinstance(error, (*BOUNDS, hw.StoreError)) or (child.task == "large" and isinstance(error, hw.InputFailed)):
         return

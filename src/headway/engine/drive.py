@@ -24,6 +24,7 @@ from headway.engine.call import Call, Frame
 from headway.engine.dispatch.order import Order
 from headway.engine.engine import Engine
 from headway.engine.outcomes.result import result_of
+from headway.engine.ports import Hosts
 from headway.engine.replay.claim import Claim
 from headway.engine.replay.name_claims import Claims
 from headway.engine.run_context import RunContext
@@ -75,6 +76,7 @@ class Plan:
     owns_store: bool = False  # the store is closed with the run
     parks: bool = False  # it is given back while it only waits: others take it up then
     world: World = MACHINE
+    hosts: Hosts | None = None  # answer what code in workers asks
 
 
 class Driver:
@@ -177,6 +179,8 @@ class Driver:
             order=plan.order,
             decided=plan.decided,
         )
+        if plan.hosts is not None:
+            engine.launcher.hosts = plan.hosts
         plan.world.drives(engine)
         how = self._how_to_resume() if plan.store is not None else ""
         self._interruption = Interruption(run, engine.ready, self._stop, how)

@@ -5,7 +5,8 @@ A part that hands calls on knows one of these interfaces, not the object behind 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+import contextvars
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from headway.engine.call import Batch, Call, Frame
@@ -14,7 +15,8 @@ from headway.engine.scopes.bounds import Wanted
 from headway.journal.codec.codec import Encoded
 from headway.journal.records import Amounts
 from headway.journal.recovery.recovered import Recorded
-from headway.pools.base import CallFacts
+from headway.journal.store import Buffer
+from headway.pools.base import CallFacts, Word
 
 
 class Starts(Protocol):
@@ -48,6 +50,22 @@ class Stopper(Protocol):
 
     def cancel(self, call: Call, reason: str, error: BaseException | None = None) -> None:
         """Ask a call to stop, with everything under it. `error` is what it ends with instead of being cancelled."""
+
+
+class Host(Protocol):
+    """Answers what the code of a job in a worker asks of its run."""
+
+    def hear(self, head: bytes, buffers: Sequence[Buffer], /) -> None:
+        """Take a message of the code."""
+
+    def trace(self, error: BaseException, origins: Sequence[int], /) -> BaseException:
+        """The error of the code, with what it was told in the place of what was made again of that."""
+
+    def close(self) -> None:
+        """The job has ended."""
+
+
+Hosts = Callable[[Call, contextvars.Context, Word, Callable[[str], bool] | None], Host]
 
 
 class Answers(Protocol):

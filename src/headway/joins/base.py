@@ -12,6 +12,7 @@ from headway.engine.handle import Handle
 from headway.engine.streaming.stream import Stream
 from headway.engine.waiting.until import Awaited
 from headway.errors import CallCancelled, UsageError
+from headway.relay.client import asking
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ def check_awaitables(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]
                 break
     else:
         return given
-    if current.get() is not None or any(_holds_calls(each) for each in given):
+    if in_run() or any(_holds_calls(each) for each in given):
         _refuse(join, given)
     return [each if isinstance(each, Awaitable) else _Returned(each) for each in given]
 
@@ -111,7 +112,7 @@ def check_calls(join: str, given: Sequence[object]) -> None:
         UsageError: In a run, one of the arguments is not a call of a task: the order in which others end can't be recorded.
     """
     wrong = next((each for each in given if not isinstance(each, Handle)), None)
-    if wrong is None or current.get() is None:
+    if wrong is None or not in_run():
         return
     close_coroutines(given)
     name = getattr(wrong, "__qualname__", "")
@@ -119,6 +120,11 @@ def check_calls(join: str, given: Sequence[object]) -> None:
         f"hw.{join} takes calls of tasks, got {type(wrong).__name__}{f' {name}' if name else ''}: "
         "only the order of calls is recorded, so decorate the function with @hw.task"
     )
+
+
+def in_run() -> bool:
+    """Whether this is code of a run, here or in a worker."""
+    return current.get() is not None or asking() is not None
 
 
 def close_coroutines(given: Iterable[object]) -> None:

@@ -9,11 +9,14 @@ from headway.engine.call import Frame, current
 from headway.engine.handle import Handle
 from headway.engine.streaming.stream import Reading, StreamItem
 from headway.engine.waiting.until import CompletionQueue, as_awaited, cancel_and_drain, until
+from headway.errors import UsageError
 from headway.joins.base import check_awaitables, check_calls
 from headway.joins.branches import Branch, Branches
 from headway.joins.recorded import name_decision, recall, record
 from headway.journal.codec.codec import digest
 from headway.journal.decisions import Arrival, NextCall, name_asked_again
+from headway.relay.client import asking
+from headway.relay.series import Series
 
 T = TypeVar("T")
 
@@ -47,6 +50,11 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         [1, 2, 3]
     """
     check_calls("as_completed", given := check_awaitables("as_completed", handles))
+    if (client := asking()) is not None:
+        series = Series(client, "as_completed", given)
+        while len(series):
+            yield await series.next()
+        return
     frame, queue = current.get(), CompletionQueue()
     if frame is None:
         async for branch in _as_completed_outside(queue, given):
@@ -86,6 +94,8 @@ class Completions(Generic[T]):
     """
 
     def __init__(self, what: str) -> None:
+        client = asking()
+        self._series = None if client is None else Series(client, what)
         self.frame: Frame | None = current.get()
         self._name = b"" if self.frame is None else name_decision(self.frame, what)
         self._queue = CompletionQueue()
@@ -93,11 +103,14 @@ class Completions(Generic[T]):
         self._added = 0
 
     def __len__(self) -> int:
-        return len(self._queue.left)
+        return len(self._queue.left) if self._series is None else len(self._series)
 
     def add(self, call: Awaitable[T]) -> Any:
         """Add a call; outside of a run anything to await. What will be handed out for it."""
         part: Any = call
+        if self._series is not None:
+            self._series.add(part)
+            return part
         if self.frame is None:
             self._branches = self._branches or Branches("group")
             part = self._branches.begin(call, self._added)
@@ -108,6 +121,8 @@ class Completions(Generic[T]):
     def read(self, stream: Any) -> Any:
         """Add a stream: its items are handed out as they come, and then what this returns, the stream itself. Outside of a run the
         stream is an async generator, and something that can be asked how it ended is handed out last."""
+        if self._series is not None:
+            raise UsageError("a stream can't be read in a worker process: read it in an async task on the driver")
         reading: Reading | OutsideReading
         if self.frame is None:
             reading = OutsideReading(stream)
@@ -128,6 +143,8 @@ class Completions(Generic[T]):
 
     async def next(self) -> Any:
         """The next call that ends, or item that comes. It counts as remaining until it is handed out."""
+        if self._series is not None:
+            return await self._series.next()
         part = self._queue.hand_out(await self._next_number())
         reading = part if isinstance(part, Reading) else part.result() if _is_reading(part) else None
         if reading is None:
@@ -158,6 +175,9 @@ class Completions(Generic[T]):
 
     async def stop(self, reason: str) -> None:
         """Cancel and drain what was not handed out."""
+        if self._series is not None:
+            await self._series.stop(reason)
+            return
         left = list(self._queue.left.values())
         if self._branches is not None:
             await self._branches.drain([part for part in left if isinstance(part, Branch)])
@@ -167,6 +187,14 @@ class Completions(Generic[T]):
                     part.leave()
             await cancel_and_drain([part._call for part in left], reason)
         self._queue.left.clear()
+
+
+async def stop_calls(calls: Sequence[Handle[Any]], reason: str) -> None:
+    """Cancel and drain calls, also those that code in a worker has made."""
+    if (client := asking()) is not None:
+        await client.stop_calls(calls, reason)
+    else:
+        await cancel_and_drain([each._call for each in calls], reason)
 
 
 class OutsideReading:

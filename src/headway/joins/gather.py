@@ -12,6 +12,7 @@ from headway.joins.bound import bound_of
 from headway.joins.joined import Joined
 from headway.joins.recorded import name_bounds
 from headway.journal.decisions import Afforded
+from headway.relay.client import asking
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -56,6 +57,8 @@ def gather(*awaitables: Awaitable[Any]) -> Any:
 
 
 async def _gather(given: Sequence[Awaitable[T]]) -> list[T]:
+    if (client := asking()) is not None:
+        return await client.join("gather", given)  # type: ignore[no-any-return]  # the driver's answer
     async with Joined("gather", given) as joined:
         failed = await joined.until_failure()
         if failed is not None:
@@ -98,6 +101,8 @@ def gather_affordable(*awaitables: Awaitable[T]) -> Join[list[T]]:
 
 
 async def _gather_affordable(given: Sequence[Awaitable[T]]) -> list[T]:
+    if (client := asking()) is not None:
+        return await client.join("gather_affordable", given)  # type: ignore[no-any-return]  # the driver's answer
     async with Joined("gather", given) as joined:
         parts = joined.parts
         name = joined.name("afforded", b"" if joined.frame is None else name_bounds(joined.frame))
@@ -156,6 +161,8 @@ def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
 
 
 async def _settle(given: Sequence[Awaitable[T]]) -> list[Settled[T]]:
+    if (client := asking()) is not None:
+        return await client.join("settle", given)  # type: ignore[no-any-return]  # the driver's answer
     async with Joined("settle", given) as joined:
         await joined.until()
         joined.use(lambda part: part.exception() is None)

@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Awaitable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.streaming.stream import Stream
 from headway.errors import UsageError
-from headway.joins.base import check_awaitables, check_calls, close_coroutines
+from headway.joins.base import check_awaitables, check_calls, close_coroutines, in_run
 from headway.joins.completed import Completions
 
 T = TypeVar("T")
@@ -102,7 +101,7 @@ class Group(Generic[T]):
             ['step 0 done', 'step 1 done']
         """
         calls = self._open(stream)
-        if not isinstance(stream, Stream if current.get() is not None else AsyncIterator):
+        if not isinstance(stream, Stream if in_run() else AsyncIterator):
             close_coroutines((stream,))
             raise UsageError(f"hw.group().read takes a stream, a call of an async generator task, got {type(stream).__name__}")
         read: Stream[T] = calls.read(stream)
@@ -122,7 +121,7 @@ class Group(Generic[T]):
     def _check(self, *given: object) -> Completions[T]:
         calls = self._open(*given)
         for call in given:
-            if current.get() is not None and not isinstance(call, Awaitable):
+            if in_run() and not isinstance(call, Awaitable):
                 raise UsageError(f"hw.group().add takes one call, got {type(call).__name__}")
             check_calls("group().add", (call,))
         return calls

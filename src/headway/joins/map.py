@@ -6,14 +6,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Generator, Iterable, Sized
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.tasks.options import is_number
-from headway.engine.waiting.until import cancel_and_drain, until
+from headway.engine.waiting.until import until
 from headway.errors import ForeignHandle, UsageError
-from headway.joins.base import Settled, check_awaitables, check_calls, make_settled
+from headway.joins.base import Settled, check_awaitables, check_calls, in_run, make_settled
 from headway.joins.branches import Branch, Branches, sort_signals
-from headway.joins.completed import Completions
+from headway.joins.completed import Completions, stop_calls
 from headway.task import Task
 
 A = TypeVar("A")
@@ -190,7 +189,7 @@ class _InOrder(Generic[R]):
 
     def add(self, call: Awaitable[R]) -> None:
         part: Any = check_awaitables("map", (call,))[0]
-        if current.get() is None or not isinstance(part, Handle):
+        if not in_run() or not isinstance(part, Handle):
             self._branches = self._branches or Branches("map", given=(part,))
             part = self._branches.begin(part, self._added)
         self._line.append(part)
@@ -214,8 +213,8 @@ class _InOrder(Generic[R]):
     async def stop(self, reason: str) -> None:
         """Cancel and drain what was not handed out."""
         left = list(self._line)
-        if calls := [part._call for part in left if isinstance(part, Handle)]:
-            await cancel_and_drain(calls, reason)
+        if calls := [part for part in left if isinstance(part, Handle)]:
+            await stop_calls(calls, reason)
         if self._branches is not None:
             branches = [part for part in left if isinstance(part, Branch)]
             try:

@@ -9,9 +9,10 @@ from headway.engine.call import MISSING
 from headway.engine.tasks.callables import check_function, yes_or_no
 from headway.engine.waiting.until import Awaited, until
 from headway.errors import NoWinner, UsageError
-from headway.joins.base import Join, check_awaitables
+from headway.joins.base import Join, check_awaitables, close_coroutines
 from headway.joins.joined import Joined
 from headway.journal.decisions import Winner
+from headway.relay.client import Client, asking
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -74,6 +75,8 @@ def race(
         check_function(accept, "hw.race(accept", "make the check a task that gives its result or raises, and race that")
 
     async def run() -> Any:
+        if (client := asking()) is not None:
+            return await _race_in_worker(client, given, accept, with_index, default)
         found = await _race(given, accept)
         if isinstance(found, tuple):
             return found if with_index else found[1]
@@ -82,6 +85,21 @@ def race(
         raise found
 
     return Join(run)
+
+
+async def _race_in_worker(
+    client: Client, given: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None, with_index: bool, default: Any
+) -> Any:
+    if accept is not None:
+        close_coroutines(given)
+        raise UsageError(
+            "hw.race(accept=…) in a worker process: the driver runs the race, and can't look at results with a function that the "
+            "worker has. Make the check a task that gives its result or raises, and race that"
+        )
+    found = await client.join("race", given, may_lose=default is not MISSING)
+    if found is None:
+        return default
+    return found if with_index else found[1]
 
 
 async def _race(given: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any] | BaseException:

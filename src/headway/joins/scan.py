@@ -30,11 +30,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
-from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.tasks.callables import name_of
 from headway.errors import UsageError
-from headway.joins.base import Join, close_coroutines
+from headway.joins.base import Join, close_coroutines, in_run
 from headway.joins.branches import Branch, Branches
 from headway.joins.gather import gather
 from headway.task import Task
@@ -113,7 +112,7 @@ class Scan(Generic[T]):
 
     def _begin_outside(self, made: Awaitable[T]) -> Branch[T]:
         """A coroutine of an async function, outside of a run."""
-        if current.get() is not None:
+        if in_run():
             close_coroutines((made,))
             raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
         self._outside = self._outside or Branches("scan")

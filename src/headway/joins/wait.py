@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from headway.engine.call import current
 from headway.errors import UsageError
 from headway.joins.branches import contain_exit
+from headway.relay.client import asking
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -20,12 +21,12 @@ T = TypeVar("T")
 
 
 def wait(awaitable: Awaitable[T]) -> T:
-    """Wait for a call or a join inside a plain `def` task that runs in a thread.
+    """Wait for a call or a join inside a plain `def` task that runs in a thread or a process.
 
-    While the thread waits, its slot in the pool is lent to others, so nested waits can't starve.
+    While it waits, its slot in the pool is lent to others, so nested waits can't starve.
 
     Args:
-        awaitable: a call, a join, or a coroutine, which runs on the event loop.
+        awaitable: a call, a join, or a coroutine, which runs on the event loop (in a process on one of its own).
 
     Returns:
         Its result.
@@ -46,6 +47,8 @@ def wait(awaitable: Awaitable[T]) -> T:
     """
     frame = current.get()
     if frame is None:
+        if (client := asking()) is not None:
+            return client.wait(awaitable)  # type: ignore[no-any-return]  # the driver's answer
         return asyncio.run(_await(awaitable)) if inspect.isawaitable(awaitable) else awaitable
     engine: Engine = frame.call.engine
     if threading.get_ident() == engine.thread:

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from headway.errors import UsageError
 from headway.journal.codec.codec import Encoded
 from headway.journal.records import Amounts
+from headway.journal.store import Buffer
 
 Cancel = Literal["cooperative", "killed", "abandoned"]
 
@@ -37,6 +38,8 @@ class Traits:
     """The code gets copies of the arguments, which must be picklable, and what it changes in them nobody sees."""
     asks: bool = False
     """The code runs in `Job.context`, in this process: it may make calls, wait for them, and open budgets and deadlines."""
+    relays: bool = False
+    """The code runs elsewhere and may make calls all the same: the pool passes on what it asks of its run (`Job.on_ask`)."""
     lends: bool = False
     """A job that waits for other calls lends its slot to them (`FullPool.lend`)."""
     cancel: Cancel = "abandoned"
@@ -103,6 +106,10 @@ class Demand:
 
 A_SLOT = Demand()
 
+Word = Callable[[bytes, Sequence[Buffer]], None]
+"""Takes a message between the code of a job and its run: a head, and the large buffers that it refers to. What it says is no matter
+of the pool's (`headway.relay`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionRef:
@@ -159,7 +166,8 @@ class CallFacts:
 class Job:
     """One attempt of one call (or of a batch), to be run once.
 
-    A pool calls `on_done` when the code has ended, and `on_charge` when it hears that the code has spent something.
+    A pool calls `on_done` when the code has ended, and `on_charge` when it hears that the code has spent something. Where its
+    traits say `relays` it calls `on_ask` with each message in which the code asks something of its run.
 
     Attributes:
         fn: the function.
@@ -176,6 +184,8 @@ class Job:
         on_left: set for a job that is abandoned: called when its code has ended after all.
         around: what the function runs inside of, in its worker: it is called with the facts and with a function that runs the
             job's.
+        on_ask: to be called with a message of the code's, with what takes messages to the code, and with what says by its name
+            whether the code may ask for a task (None where it may ask for all). None where the job can't ask.
     """
 
     fn: Callable[..., Any]
@@ -191,6 +201,14 @@ class Job:
     items: int | None = None
     on_left: Callable[[], None] | None = None
     around: FunctionRef | None = None
+    on_ask: OnAsk | None = None
+
+
+class OnAsk(Protocol):
+    """Takes what the code of a job asks of its run. Called on the loop's thread, in the order in which the code asked."""
+
+    def __call__(self, head: bytes, buffers: Sequence[Buffer], reply: Word, allow: Callable[[str], bool] | None = None, /) -> None:
+        """Take one message. `reply` and `allow` count as the first message had them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +220,14 @@ class Answer:
         error: what it raised.
         encoded: the value in its encoding, where the pool had to encode it anyway.
         cancelled: whether it was stopped.
+        origins: the numbers, as the run gave them to the code, of errors that the error is or was raised because of.
     """
 
     value: Any = None
     error: BaseException | None = None
     encoded: Encoded | None = None
     cancelled: bool = False
+    origins: tuple[int, ...] = ()
 
 
 class Pool(Protocol):

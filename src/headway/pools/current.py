@@ -6,15 +6,40 @@ belong to it as well. Outside of a worker there is never one. Only the worker's 
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import multiprocessing
-from collections.abc import Callable, Iterator
-from typing import Protocol
+import os
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from headway.events import AnyEvent
 from headway.journal.records import Amounts
-from headway.pools.base import CallFacts
+from headway.journal.store import Buffer
+from headway.pools.base import CallFacts, Word
 from headway.pools.logs import Entry
+
+T = TypeVar("T")
+
+
+class Line(Protocol):
+    """The way from a call's code in a worker to its run, and back (`headway.relay`)."""
+
+    on_word: Word
+    """Takes what the run says, on any thread. Set by whoever uses the line, before the first `send`."""
+
+    def send(self, head: bytes, buffers: Sequence[Buffer], /) -> None:
+        """Say something to the run. Messages arrive in the order in which they were sent."""
+
+    def wait(self, future: concurrent.futures.Future[T], /) -> T:
+        """Block until what the run says has ended the future."""
+
+
+class Asker(Protocol):
+    """Asks the run in the name of a call's code."""
+
+    def find_origins(self, error: BaseException) -> list[int]:
+        """The numbers of errors told by the run that this error is, or was raised because of."""
 
 
 class WorkerCall(Protocol):
@@ -47,6 +72,16 @@ class WorkerCall(Protocol):
     def remaining(self) -> Amounts:
         """What is left of each bounded unit: the allowance at the start minus own charges, never below 0."""
 
+    @property
+    def line(self) -> Line | None:
+        """The way to the run; None where this code has none."""
+
+    asker: Asker | None
+    """Who uses the line; None until the code asks something."""
+
+    def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end on an event loop of its own, in the context of whoever asks."""
+
 
 _current: WorkerCall | None = None
 
@@ -60,6 +95,22 @@ def set_worker_call(call: WorkerCall | None) -> None:
     """Say which call runs now. For the worker's loop only."""
     global _current
     _current = call
+
+
+_fork = False
+
+
+def _note_fork() -> None:
+    global _fork
+    _fork = _current is not None
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def is_forked() -> bool:
+    """Whether a worker's call has forked this process, which must not speak for the call."""
+    return _fork
 
 
 _ending = False

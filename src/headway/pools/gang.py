@@ -32,7 +32,17 @@ def _whole(value: Any) -> str:
     return "" if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else "a whole number, at least 1"
 
 
-GANG = Traits(imports=True, copies=True, cancel="killed", members=PROCESSES, batches=False, attempts=3, needs={PROCESSES: _whole})
+GANG = Traits(
+    imports=True,
+    copies=True,
+    relays=True,
+    lends=True,
+    cancel="killed",
+    members=PROCESSES,
+    batches=False,
+    attempts=3,
+    needs={PROCESSES: _whole},
+)
 """A gang that lost a process is begun again, from its own checkpoints: so its tasks have more than one attempt."""
 
 _HEARSAY_S = 0.2
@@ -48,11 +58,12 @@ class GangPool:
         self.size = size
         self._running: dict[Job, _Gang] = {}
         self._hired = 0
+        self._lent = 0
         self._on_free: Callable[[], None] = lambda: None
         self._emit: Callable[[Any], None] | None = None
 
     def free(self, need: Demand, /) -> int:
-        return max(0, self.size - len(self._running))
+        return max(0, self.size + self._lent - len(self._running))
 
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
         self._on_free, self._emit = on_free, emit
@@ -73,7 +84,10 @@ class GangPool:
             gang.announce_end()
 
     def lend(self, slots: int, /) -> None:
-        """Nothing: a job in other processes can't wait for other jobs."""
+        """Let others use the slots of gangs whose rank 0 only waits for other jobs; take them back with a negative number."""
+        self._lent += slots
+        if slots > 0:
+            self._on_free()
 
     async def close(self) -> None:
         """End all gangs; their jobs are answered as cancelled."""
@@ -139,7 +153,8 @@ class _Gang:
             for rank, worker in enumerate(self._workers):
                 seat = Seat(rank, len(self._workers), str(self._folder / "meeting"))
                 facts = dataclasses.replace(self._job.facts, seat=seat)
-                worker.assign(dataclasses.replace(self._job, facts=facts, around=MEMBER))
+                asks = self._job.on_ask if rank == 0 else None  # calls are made once, by the member whose result counts
+                worker.assign(dataclasses.replace(self._job, facts=facts, around=MEMBER, on_ask=asks))
         except Exception as error:  # arguments that can't be sent
             self.stop(Answer(error=error))
 

@@ -68,6 +68,8 @@ class Guarded:
         charge = job.on_charge
         job.on_done = lambda answer: self._soon(self._take_answer, job, answer)
         job.on_charge = lambda amounts, item: self._soon(_charge, charge, amounts, item)
+        if (ask := job.on_ask) is not None:
+            job.on_ask = lambda head, buffers, reply, allow=None: self._soon(ask, head, buffers, reply, allow)
         try:
             self._pool.submit(job)
         except Exception as error:

@@ -18,8 +18,8 @@ import pickle
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -30,8 +30,10 @@ from headway.pools import logs
 from headway.pools.arguments import pickle_arguments
 from headway.pools.base import Answer, CallFacts, FunctionRef, Job
 from headway.pools.carrying import context_with, encode_carried
-from headway.pools.current import set_worker_call, worker_call
+from headway.pools.current import Asker, Line, set_worker_call, worker_call
 from headway.pools.program import function_ref, resolve
+
+T = TypeVar("T")
 
 
 class _Parcel(msgspec.Struct, frozen=True, array_like=True):
@@ -166,6 +168,8 @@ def unpack(job: Job, reply: bytes, emit: Callable[[Any], None] | None = None) ->
 class ParcelCall:
     """A call whose code runs without a connection: what it reports is kept until it ends."""
 
+    line: Line | None = None
+
     def __init__(self, facts: CallFacts, items: int | None) -> None:
         self.facts, self.items = facts, items
         self.charges: list[tuple[Amounts, int | None]] = []
@@ -175,6 +179,10 @@ class ParcelCall:
         self._ends = math.inf if facts.deadline is None else time.monotonic() + facts.deadline - time.time()
         self._lock = threading.Lock()
         self._asked: Counter[str] = Counter()
+        self.asker: Asker | None = None
+
+    def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run(coroutine)
 
     @property
     def left_s(self) -> float:

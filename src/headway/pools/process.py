@@ -19,7 +19,7 @@ from headway.errors import WorkerDied
 from headway.pools.base import Answer, Demand, Job, Traits
 from headway.pools.workers.worker_process import RemoteWorker
 
-PROCESS = Traits(imports=True, copies=True, cancel="killed")
+PROCESS = Traits(imports=True, copies=True, relays=True, lends=True, cancel="killed", takes_async=True)
 _START_ATTEMPTS = 3
 _START_PAUSE_S = 10.0
 
@@ -36,6 +36,7 @@ class ProcessPool:
     def __init__(self, size: int) -> None:
         self.size = size
         self._hired = 0
+        self._lent = 0
         self._workers: set[RemoteWorker] = set()
         self._idle: list[RemoteWorker] = []
         self._running: dict[Job, RemoteWorker | Answer] = {}  # an answer where the job could not be sent
@@ -46,7 +47,7 @@ class ProcessPool:
         self._emit: Callable[[Any], None] | None = None
 
     def free(self, need: Demand, /) -> int:
-        return max(0, self.size - len(self._running))
+        return max(0, self.size + self._lent - len(self._running))
 
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
         self._loop = asyncio.get_running_loop()
@@ -80,7 +81,11 @@ class ProcessPool:
             worker.announce_end()
 
     def lend(self, slots: int, /) -> None:
-        """Nothing: a job in another process can't wait for other jobs."""
+        """Let others use the slots of jobs that only wait for other jobs; take them back with a negative number. A process more
+        works meanwhile, for one that waits keeps its own."""
+        self._lent += slots
+        if slots > 0:
+            self._on_free()
 
     async def close(self) -> None:
         """End all workers: idle ones leave, busy ones are killed and their jobs answered as cancelled."""
@@ -117,7 +122,9 @@ class ProcessPool:
         if worker.ready:
             self._failed_starts.clear()
         del self._running[job]
-        if not worker.ended.done():
+        if len(self._workers) > max(self.size, self.size + self._lent):
+            worker.dismiss()  # it worked in a slot that was lent
+        elif not worker.ended.done():
             self._idle.append(worker)
         job.on_done(answer)
         self._on_free()

@@ -145,9 +145,10 @@ def _check_is_pool(name: str, pool: object) -> None:
         )
     if not isinstance(traits := getattr(pool, "traits", None), Traits):
         raise UsageError(f"pools[{name!r}].traits is {traits!r:.100}: give a headway.pools.Traits(…)")
-    if (traits.asks and traits.copies) or (traits.lends and not traits.asks):
-        wrong = "asks and copies" if traits.copies else "lends and does not ask"
-        raise UsageError(f"pools[{name!r}].traits {wrong}: code with copies can't reach the run, and only what can waits for calls")
+    asks = traits.asks or traits.relays
+    if (traits.asks and traits.copies) or (traits.lends and not asks):
+        wrong = "asks and copies" if traits.copies and traits.asks else "lends and does not ask"
+        raise UsageError(f"pools[{name!r}].traits {wrong}: code with copies is elsewhere, and only what can ask waits for calls")
     if traits.cancel not in get_args(Cancel):
         raise UsageError(f"pools[{name!r}].traits.cancel is {traits.cancel!r}: {', '.join(map(repr, get_args(Cancel)))}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import TracebackType
 from typing import overload
 
 from headway.engine.call import current
@@ -12,6 +13,8 @@ from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError
 from headway.journal.records import Amounts
 from headway.pools.current import worker_call
+from headway.relay import wire
+from headway.relay.client import asking
 from headway.scopes.opened import ASKED_ELSEWHERE, BOUND_ELSEWHERE, Opened
 
 CHARGED_ELSEWHERE = "charge it in the code of a task"
@@ -31,28 +34,36 @@ class Budget(Opened):
 
         For reports. It is not recorded, so plan by `hw.remaining` instead.
         """
+        if self._block is not None:
+            return dict(self._block.look()[0])
         return dict.fromkeys(self.limits, 0.0) | (self._account.spent if self._account else {})
 
     @property
     def remaining(self) -> Amounts:
         """What this budget has left, after what is spent and reserved. For reports, as `spent`."""
+        if self._block is not None:
+            return dict(self._block.look()[1])
         return self._account.remaining if self._account else dict(self.limits)
 
     @property
     def closed(self) -> bool:
         """Whether more was spent than allowed; nothing starts inside any more."""
+        if self._block is not None:
+            return bool(self._block.look()[2])
         return self._account.closed if self._account else False
 
     def __enter__(self) -> Budget:
         if (frame := current.get()) is not None:
             self._account = frame.call.engine.on_loop(frame.call.engine.scopes.open_budget, frame, self.limits, b"", self._wait)
             self._enter(frame, frame.scope._replace(account=self._account))
-        else:
+        elif not self._open_in_worker(wire.OpenBudget(dict(self.limits), self._wait)):
             refuse_outside("hw.budget was opened", BOUND_ELSEWHERE)
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._leave()
+        if self._block is not None:
+            self._block.leave(error, waits=False)
         if self._account is not None:
             warn_of_units(self.limits, self._account.spent)
 
@@ -147,8 +158,8 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
 
     In async code the answer is recorded, because a program plans calls by it: a replay returns the recorded value, adjusted if a
     budget's amount has changed since, and less what the call itself has charged in an attempt that failed. Code that does work
-    itself (a thread, a batch, a call with `cost=`) gets the present value. A process gets what was left when its call started, less
-    what the call has charged since.
+    itself (a plain function, a batch, a call with `cost=`) gets the present value. In a batch in a process, and in all of a gang
+    but rank 0, that is what was left when the call started, less what it has charged since.
 
     Args:
         unit: the unit to ask about, such as "tokens". Without it, all units that are bounded.
@@ -164,7 +175,10 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
         >>> hw.run(program, store=None)
         (1000.0, inf)
     """
-    if (worker := worker_call()) is not None:
+    left: Amounts
+    if (client := asking()) is not None:
+        left = client.ask(wire.Remaining(unit or ""))
+    elif (worker := worker_call()) is not None:
         left = worker.remaining()
     else:
         frame = current.get()
@@ -176,5 +190,7 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
 
 def bounds(unit: str) -> bool:
     """Whether an enclosing budget bounds this unit."""
+    if (client := asking()) is not None:
+        return unit in client.ask(wire.Remaining(""))
     frame = current.get()
     return frame is not None and frame.scope.account is not None and unit in frame.scope.account.units

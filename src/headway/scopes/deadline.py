@@ -16,6 +16,8 @@ from headway.engine.stopping.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
 from headway.journal.decisions import TimeLeft
 from headway.pools.current import worker_call
+from headway.relay import wire
+from headway.relay.client import Block, asking
 from headway.scopes.opened import ASKED_ELSEWHERE, BOUND_ELSEWHERE, Opened
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class DeadlineScope(Opened):
         if (frame := current.get()) is not None:
             deadline = frame.call.engine.on_loop(self._open, frame)
             self._enter(frame, frame.scope._replace(deadline=deadline))
-        else:
+        elif not self._open_in_worker(wire.OpenDeadline(self._seconds, self._at, self._raises)):
             refuse_outside("hw.deadline was opened", BOUND_ELSEWHERE)
         return self
 
@@ -93,6 +95,19 @@ class DeadlineScope(Opened):
         self._patience = deadline.begin_patience(functools.partial(_fail_call, deadline))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if self._block is not None:
+            return self._leave_in_worker(self._block, error)
+        deadline = self._deadline
+        if not self.leave(error) or deadline is None:
+            return False
+        frame = current.get()
+        assert frame is not None
+        if self._task is None and deadline.stopping:
+            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(self.wait_until_stopped(), frame.call.engine.loop))
+        return self.swallows(error)
+
+    def leave(self, error: BaseException | None) -> bool:
+        """Leave the block with this error; whether it had begun."""
         self._leave()
         deadline = self._deadline
         if deadline is None:
@@ -101,8 +116,24 @@ class DeadlineScope(Opened):
         assert frame is not None
         self._expired = deadline.expired or deadline.left_s <= 0
         frame.call.engine.on_loop(self._close, frame, deadline, error)
-        if self._task is None and deadline.stopping:
-            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_wait_until_stopped(deadline), frame.call.engine.loop))
+        return True
+
+    async def wait_until_stopped(self) -> None:
+        """After `leave`, wait until everything that the deadline stops has ended."""
+        if self._deadline is not None and self._deadline.stopping:
+            await self._deadline.stopped()
+
+    def _leave_in_worker(self, block: Block, error: BaseException | None) -> bool:
+        if error is not None and not isinstance(error, Exception | asyncio.CancelledError):
+            block.leave(error, waits=False)  # the code is killed, or leaves for another reason of its own
+            return False
+        self._expired, swallows = block.leave(error, waits=True)
+        return bool(swallows)
+
+    def swallows(self, error: BaseException | None) -> bool:
+        """After all that, whether the block ends without this error. Raises DeadlineExceeded where the block ends with that."""
+        deadline = self._deadline
+        assert deadline is not None
         if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:
             return False  # somebody else wants this call to stop too
         if self._interrupted and isinstance(error, asyncio.CancelledError):
@@ -125,11 +156,6 @@ def _fail_call(deadline: Deadline) -> None:
     if deadline.open and (call := deadline.call) is not None:
         error = deadline.error(f"{call.describe()} did not leave the block of its deadline and")
         call.engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
-
-
-async def _wait_until_stopped(deadline: Deadline) -> None:
-    if deadline.stopping:
-        await deadline.stopped()
 
 
 def _says_deadline(error: BaseException | None) -> bool:
@@ -206,6 +232,8 @@ def time_left() -> float:
         >>> hw.testing.run(program, store=None)  # on a clock that jumps
         45
     """
+    if (client := asking()) is not None:
+        return float(client.ask(wire.TimeLeft()))
     if (worker := worker_call()) is not None:
         return worker.left_s
     frame = current.get()

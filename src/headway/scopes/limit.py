@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import TracebackType
 
 from headway.engine.call import current
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.tasks.options import is_number
 from headway.errors import UsageError
+from headway.relay import wire
 from headway.scopes.opened import BOUND_ELSEWHERE, Opened
 
 
@@ -28,12 +30,14 @@ class LimitScope(Opened):
             found = frame.call.engine.on_loop(scopes.open_limit, frame, *self.numbers)
             limits = frame.scope.limits if found in frame.scope.limits else (*frame.scope.limits, found)
             self._enter(frame, frame.scope._replace(limits=limits))
-        else:
+        elif not self._open_in_worker(wire.OpenLimit(*self.numbers)):
             refuse_outside("hw.limit was opened", BOUND_ELSEWHERE)
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._leave()
+        if self._block is not None:
+            self._block.leave(error, waits=False)
 
 
 def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0, name: str = "") -> LimitScope:

@@ -22,10 +22,8 @@ from headway.errors import WorkerDied
 from headway.journal.codec.codec import add_note
 from headway.pools.base import Answer, Job, Pool, Seat
 from headway.pools.current import set_worker_call
-from headway.pools.parcel import ParcelCall
-from headway.sim.pools import Sent, SimPool
-from headway.sim.stage import Stage
-from headway.sim.thread import SimThread
+from headway.sim.pools import Sent, SimCall, SimPool
+from headway.sim.stage import Play, Stage
 
 if TYPE_CHECKING:
     from headway.sim.group import Meeting
@@ -80,7 +78,16 @@ class _MemberGroup:
         self.job = job
         self._pool, self._process, self._universe = pool, process, process.universe
         size = int(job.need.get(pool.traits.members, 1))
-        self._sent = [Sent(replace(job, facts=replace(job.facts, seat=Seat(rank, size, "simulated")))) for rank in range(size)]
+        self._sent = [
+            Sent(
+                replace(
+                    job,
+                    facts=replace(job.facts, seat=Seat(rank, size, "simulated")),
+                    on_ask=job.on_ask if rank == 0 else None,
+                )
+            )
+            for rank in range(size)
+        ]
         self._there: set[int] = set()
         self._members: dict[int, _Member] = {}
         self._answers: dict[int, Answer] = {}
@@ -154,9 +161,9 @@ class _Member:
         facts = sent.job.facts
         assert facts.seat is not None
         self.seat: Seat = facts.seat
-        self._call: ParcelCall = sent.call(process, pool.emit)
+        self._call: SimCall = sent.call(process, pool.emit)
         self._own = _Own(self.seat)
-        self._thread: SimThread | None = None
+        self._thread: Play | None = None
 
     def begin(self, ended: Any) -> None:
         """Run the code until it ends or waits for another member."""
@@ -165,7 +172,7 @@ class _Member:
         def work() -> None:
             if self._meeting is not None:
                 self._meeting.join(self.seat.rank)
-            answer = self._sent.answer(encode=self.seat.rank == 0)
+            answer = self._sent.answer(encode=self.seat.rank == 0, call=self._call)
             if self._meeting is not None and answer.error is None:  # after an error the others are ended
                 self._meeting.leave(self.seat.rank)
             answers.append(answer)
@@ -178,6 +185,8 @@ class _Member:
 
     def kill(self) -> None:
         """Unwind the code where it waits."""
+        if self._call.line is not None:
+            self._call.line.cut()
         if self._thread is not None:
             self._pool.stage.kill(self._thread, self._here)
 

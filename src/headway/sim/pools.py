@@ -7,13 +7,16 @@ is cancelled. Nothing of the real pool runs: it is only asked for its traits, an
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import contextvars
+import inspect
 import math
 import pickle
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.errors import WorkerDied
 from headway.events import AnyEvent
@@ -22,12 +25,15 @@ from headway.pools.base import A_SLOT, Answer, CallFacts, Demand, Job, Pool, Tra
 from headway.pools.carrying import encode_carried, put_into
 from headway.pools.current import set_worker_call
 from headway.pools.parcel import ParcelCall
+from headway.sim.line import SimLine
 from headway.sim.loop import Killed
-from headway.sim.stage import Stage
-from headway.sim.thread import SimThread
+from headway.sim.stage import Play, Stage
 
 if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
+
+
+T = TypeVar("T")
 
 
 def simulate_pool(process: SimLoop, real: Pool) -> SimPool:
@@ -113,7 +119,7 @@ class SimShared(SimPool):
     def __init__(self, process: SimLoop, real: Pool) -> None:
         super().__init__(process, real)
         self._stage = Stage(process)
-        self._running: dict[Job, SimThread | None] = {}  # what is not answered; None before its code begins
+        self._running: dict[Job, Play | None] = {}  # what is not answered; None before its code begins
         self._stopping: set[Job] = set()
 
     def submit(self, job: Job, /) -> None:
@@ -192,11 +198,13 @@ class SimShared(SimPool):
 
 
 class SimApart(SimPool):
-    """Code somewhere else, with copies of its arguments: worker processes, or what is like them. A worker may die."""
+    """Code somewhere else, with copies of its arguments: worker processes, or what is like them. A worker may die, also while its
+    code waits for calls that it has made."""
 
     def __init__(self, process: SimLoop, real: Pool) -> None:
         super().__init__(process, real)
-        self._running: set[Job] = set()
+        self._stage = Stage(process)
+        self._running: dict[Job, _Apart | None] = {}  # with its code, where that has begun and waits
         self._cancelled: set[Job] = set()
         self._abandoned: set[Job] = set()
 
@@ -204,15 +212,19 @@ class SimApart(SimPool):
         """Answer after a drawn time. Raises what sending the arguments raises."""
         universe = self._process.universe
         sent = Sent(job)
-        self._running.add(job)
+        self._running[job] = None
         self._take(job)
         runs_in, answers_in = self._half(), self._half()
         if universe.config.worker_dies and universe.draw() < universe.config.worker_dies:
-            if universe.draw() < 0.5:  # after its code ran: what it did outside is done
-                self._process.call_later(runs_in, self._run, job, sent)
+            if universe.draw() < 0.5:  # after its code ran, or wherever it is then: what it did outside is done
+                self._process.call_later(runs_in, self._run, job, sent, lambda _: None)
             self._process.call_later(runs_in + answers_in, self._answer, job, Answer(error=WorkerDied("its simulated worker died")))
             return
-        self._process.call_later(runs_in, lambda: self._process.call_later(answers_in, self._answer, job, self._run(job, sent)))
+
+        def then(answer: Answer) -> None:
+            self._process.call_later(answers_in, self._answer, job, answer)
+
+        self._process.call_later(runs_in, self._run, job, sent, then)
 
     def cancel(self, job: Job, /) -> bool:
         if job in self._abandoned:
@@ -233,23 +245,27 @@ class SimApart(SimPool):
         for job in list(self._running):
             self._answer(job, Answer(cancelled=True))
 
-    def _run(self, job: Job, sent: Sent) -> Answer:
+    def abandon(self) -> None:
+        for code in self._running.values():
+            if code is not None:
+                code.kill()
+        self._stage.kill_all()
+
+    def _run(self, job: Job, sent: Sent, then: Callable[[Answer], None]) -> None:
         """Do what the worker would do, unless it was killed before."""
         if job not in self._running or (job in self._cancelled and self.traits.cancel != "abandoned"):
-            return Answer(cancelled=True)
-        call = sent.call(self._process, self._emit)
-        set_worker_call(call)
-        try:
-            return sent.answer()
-        finally:
-            set_worker_call(None)
-            sent.book(self._process, call)
+            then(Answer(cancelled=True))
+            return
+        code = self._running[job] = _Apart(self._process, self._stage, sent, self._emit)
+        code.begin(then)
 
     def _answer(self, job: Job, answer: Answer) -> None:
         """Answer a job that has none yet. One that was cancelled is answered as cancelled, whatever its worker still does."""
         if job not in self._running:
             return
-        self._running.discard(job)
+        code = self._running.pop(job)
+        if code is not None:
+            code.kill()
         self._give(job)
         if job in self._abandoned:
             self._abandoned.discard(job)
@@ -261,6 +277,43 @@ class SimApart(SimPool):
         self._on_free()
 
 
+class _Apart:
+    """The code of one job, while it runs."""
+
+    def __init__(self, process: SimLoop, stage: Stage, sent: Sent, tell: Callable[[Any], None]) -> None:
+        self._process, self._stage, self._sent = process, stage, sent
+        self._call = sent.call(process, tell)
+        self._thread: Play | None = None
+
+    def begin(self, ended: Callable[[Answer], None]) -> None:
+        answers: list[Answer] = []
+
+        def work() -> None:
+            answers.append(self._sent.answer(call=self._call))
+
+        def then() -> None:
+            self._sent.book(self._process, self._call)
+            ended(answers[0] if answers else Answer(cancelled=True))
+
+        self._thread = self._stage.begin(work, then, self._here)
+
+    def kill(self) -> None:
+        """End the code where it waits, as SIGKILL would: what it does while it is unwound nobody hears."""
+        if self._call.line is not None:
+            self._call.line.cut()
+        if self._thread is not None:
+            self._stage.kill(self._thread, self._here)
+
+    @contextlib.contextmanager
+    def _here(self) -> Iterator[None]:
+        """While the code runs."""
+        set_worker_call(self._call)
+        try:
+            yield
+        finally:
+            set_worker_call(None)
+
+
 class Sent:
     """A job as it is after it was sent somewhere else: with copies of its arguments, and no way back but its answer."""
 
@@ -269,19 +322,22 @@ class Sent:
         self._sent = pickle.dumps((job.args, job.kwargs))
         self._carried = encode_carried(job.context, job.facts.task)
 
-    def call(self, process: SimLoop, tell: Callable[[Any], None]) -> ParcelCall:
+    def call(self, process: SimLoop, tell: Callable[[Any], None]) -> SimCall:
         """The call as its code may ask about it."""
         due = self.job.facts.deadline
-        return SimCall(self.job.facts, self.job.items, math.inf if due is None else due - process.world.wall(), tell)
+        call = SimCall(self.job.facts, self.job.items, math.inf if due is None else due - process.world.wall(), tell)
+        if self.job.on_ask is not None:
+            call.line = SimLine(process, self.job, lambda: self.book(process, call))
+        return call
 
-    def answer(self, encode: bool = True) -> Answer:
-        """Run the code here and now."""
+    def answer(self, encode: bool = True, *, call: SimCall) -> Answer:
+        """Run the code, in the thread that this is called in."""
         job = self.job
         try:
             args, kwargs = pickle.loads(self._sent)
             context = contextvars.Context()
             put_into(context, self._carried)
-            value = context.run(job.fn, *args, **kwargs)
+            value = context.run(_run, call, job.fn, args, kwargs)
             if not encode:
                 return Answer()
             encoded = codec.encode(value, where=f"the result of {job.facts.task}", pickle=job.pickled)
@@ -289,7 +345,8 @@ class Sent:
         except Killed:
             raise
         except BaseException as error:
-            return Answer(error=codec.decode_error(codec.encode_error(error), remote=True))
+            origins = call.asker.find_origins(error) if call.asker is not None else ()
+            return Answer(error=codec.decode_error(codec.encode_error(error), remote=True), origins=tuple(origins))
 
     def book(self, process: SimLoop, call: ParcelCall) -> None:
         """Tell the run what the code has charged."""
@@ -298,12 +355,22 @@ class Sent:
         call.charges.clear()
 
 
+def _run(call: SimCall, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    value = function(*args, **kwargs)
+    return call.run_async(value) if inspect.iscoroutine(value) else value
+
+
 class SimCall(ParcelCall):
-    """A call whose code says at once what it has to say, and has all its time: none passes while it runs."""
+    """A call whose code says at once what it has to say, and has all its time: none passes while it runs, but for what it waits for
+    in its run."""
 
     def __init__(self, facts: CallFacts, items: int | None, left_s: float, tell: Callable[[Any], None]) -> None:
         super().__init__(facts, items)
+        self.line: SimLine | None = None
         self._left_s, self._tell = left_s, tell
+
+    def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run(coroutine) if self.line is None else self.line.run_async(coroutine)
 
     @property
     def left_s(self) -> float:

@@ -17,21 +17,28 @@ Here = Callable[[], AbstractContextManager[Any]]
 """What holds while a thread runs, and not while others do."""
 
 
+class Play:
+    """The run of one piece of code in a thread. The thread may be used for something else when it has ended."""
+
+    def __init__(self, thread: SimThread) -> None:
+        self.thread = thread
+
+
 class Stage:
     """The threads of one pool."""
 
     def __init__(self, process: SimLoop) -> None:
         self._process = process
-        self._plays: dict[SimThread, object] = {}  # what each thread is busy with; one that ended may be used for something else
+        self._plays: dict[SimThread, Play] = {}  # what each thread is busy with
 
-    def begin(self, work: Callable[[], None], then: Callable[[], None], here: Here = contextlib.nullcontext) -> SimThread:
+    def begin(self, work: Callable[[], None], then: Callable[[], None], here: Here = contextlib.nullcontext) -> Play:
         """Let `work`, which must not raise, run until it ends or waits. `then` is called when it has ended."""
         mine = take_thread()
-        self._plays[mine] = play = object()
+        self._plays[mine] = play = Play(mine)
         self._go_on(mine, play, functools.partial(mine.begin, work), then, here)
-        return mine
+        return play
 
-    def _go_on(self, mine: SimThread, play: object, resume: Callable[[], None], then: Callable[[], None], here: Here) -> None:
+    def _go_on(self, mine: SimThread, play: Play, resume: Callable[[], None], then: Callable[[], None], here: Here) -> None:
         if self._plays.get(mine) is not play:
             return  # it was killed
         world = self._process.world
@@ -48,9 +55,13 @@ class Stage:
             del self._plays[mine]
             then()
 
-    def kill(self, mine: SimThread, here: Here = contextlib.nullcontext) -> None:
+    def kill(self, play: Play, here: Here = contextlib.nullcontext) -> None:
         """Unwind code that waits; it is not told, and `then` is not called. Nothing where it has ended."""
-        if self._plays.pop(mine, None) is None or mine.ended:
+        mine = play.thread
+        if self._plays.get(mine) is not play:
+            return
+        del self._plays[mine]
+        if mine.ended:
             return
         world, before = self._process.world, self._process.world.sim_thread
         world.sim_thread = mine
@@ -61,5 +72,5 @@ class Stage:
 
     def kill_all(self) -> None:
         """Unwind everything that waits."""
-        for mine in list(self._plays):
-            self.kill(mine)
+        for play in list(self._plays.values()):
+            self.kill(play)

@@ -53,15 +53,16 @@ def in_a_thread(function: Any, *args: Any) -> Any:
         return threads.submit(function, *args).result()
 
 
-@hw.task(pool="process")
-def refused() -> dict[str, str]:
+@hw.task(pool="process", batch=2)
+def refused(items: list[int]) -> list[dict[str, str]]:
+    """A batch works for several calls at once, so none of them could own what it calls."""
     said = {}
     for what, do in REFUSED.items():
         try:
             said[what] = f"went through: {do()!r}"
         except hw.UsageError as error:
             said[what] = str(error)
-    return said
+    return [said for _ in items]
 
 
 @hw.task(pool="process")
@@ -76,10 +77,10 @@ def plain() -> int:
 
 @hw.task
 async def in_processes() -> tuple[dict[str, str], list[float], list[float], int]:
-    return await hw.gather(refused(), draw(), draw(), plain())
+    return await hw.gather(refused(1), draw(), draw(), plain())
 
 
-def test_what_a_worker_process_asks_of_the_run_is_refused_in_a_sentence(go):
+def test_what_a_batch_in_a_process_asks_of_the_run_is_refused_in_a_sentence(go):
     said, one, other, value = go(in_processes)
     for what, sentence in said.items():
         assert "refused" in sentence or "can't start inside a call" in sentence, f"{what}: {sentence}"

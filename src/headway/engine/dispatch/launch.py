@@ -11,7 +11,7 @@ import contextvars
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headway import events
@@ -20,7 +20,7 @@ from headway.engine.dispatch.ready import Ready
 from headway.engine.handle import Handle
 from headway.engine.identity.argument_changes import UNCHANGING, note_input
 from headway.engine.identity.inputs import replace_handles
-from headway.engine.ports import Batching, Ends, Streaming
+from headway.engine.ports import Batching, Ends, Host, Hosts, Streaming
 from headway.engine.replay.shared import EFFECT, Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Accounting, check_item
@@ -28,7 +28,8 @@ from headway.engine.stopping.stops import Stops
 from headway.engine.tasks.callables import is_async, name_of
 from headway.engine.transitions import OK, RUNNING, STARTING
 from headway.errors import UsageError
-from headway.pools.base import Answer, CallFacts, Job
+from headway.journal.store import Buffer
+from headway.pools.base import Answer, CallFacts, Job, Word
 
 _new_frame = functools.partial(tuple.__new__, Frame)  # as `Frame(…)`, in half the time
 
@@ -105,6 +106,7 @@ class Launcher:
         self._value_of = value_of
         self.batches: Batching  # set by the engine, which makes both
         self.streams: Streaming  # and this
+        self.hosts: Hosts  # set by the driver: what answers code in workers is above the engine
         factory = run.loop.get_task_factory()
         self._make_task: Callable[..., asyncio.Task[None]] = asyncio.Task if factory is None else _from(factory)
 
@@ -248,16 +250,28 @@ class Launcher:
         args, kwargs = self.arguments(call)
         attempt = call.attempt
 
+        context = own_context(call)
+        hosts: list[Host] = []  # one, where the code asks something
+
+        def ask(head: bytes, buffers: Sequence[Buffer], reply: Word, allow: Callable[[str], bool] | None = None, /) -> None:
+            if not hosts:
+                hosts.append(self.hosts(call, context, reply, allow))
+            hosts[0].hear(head, buffers)
+
         def done(answer: Answer) -> None:
             self._ready.in_pools -= 1
+            error = asyncio.CancelledError() if answer.cancelled else answer.error
+            for host in hosts:
+                if error is not None:
+                    error = host.trace(error, answer.origins)
+                host.close()
             if call.attempt == attempt and call.state == RUNNING:
-                error = asyncio.CancelledError() if answer.cancelled else answer.error
                 try:
                     self._ends.body_ended(call, answer.value, error, answer.encoded)
                 except Exception as fault:  # a pool could do nothing about it, and the run would wait for ever
                     run.broken(fault)
 
-        context = own_context(call)
+        pool = run.pools[spec.pool]
         job = Job(
             fn=spec.fn,
             args=args,
@@ -269,9 +283,10 @@ class Launcher:
             context=context,
             pickled=spec.pickled,
             need=spec.need,
+            on_ask=ask if pool.traits.relays else None,
         )
         call.extra().job = job
-        run.pools[spec.pool].submit(job)
+        pool.submit(job)
         self._ready.in_pools += 1
 
     def book_charge(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:

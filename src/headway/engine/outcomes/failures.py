@@ -9,7 +9,7 @@ import asyncio
 
 from headway.engine.call import Call
 from headway.engine.tasks.callables import describe_error
-from headway.errors import CallExited, HeadwayError
+from headway.errors import CallExited, HeadwayError, WorkerDied
 from headway.journal.codec.codec import text_of
 
 
@@ -32,8 +32,9 @@ def as_exception(call: Call, error: BaseException, *, closing: bool) -> BaseExce
 
 def is_own_failure(error: BaseException, child_errors: list[BaseException]) -> bool:
     """Whether a call failed for a reason of its own, so that it may fail again with what its children gave. An error of the world
-    outside (a connection, a file, a time that passed) says nothing against that, and neither does a child's."""
-    outside = issubclass(type(error), OSError) and not issubclass(type(error), HeadwayError)
+    outside (a connection, a file, a time that passed, a worker that died) says nothing against that, and neither does a child's."""
+    kind = type(error)
+    outside = issubclass(kind, WorkerDied) or (issubclass(kind, OSError) and not issubclass(kind, HeadwayError))
     return not outside and not _because_of(error, child_errors)
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from headway.engine.call import current
 from headway.errors import UsageError
-from headway.pools.current import worker_call
+from headway.pools.current import WorkerCall, is_forked, worker_call
 
 _driven: dict[int, tuple[str, int]] = {}  # the runs that go on in this process: id of the driver -> (run, thread of its engine)
 _warned: set[str] = set()
@@ -31,14 +31,26 @@ def refuse_outside(what: str, instead: str, name: str = "") -> None:
     run goes on beside it.
     """
     if (worker := worker_call()) is not None:
-        where = f"in the worker process of {worker.facts.task}"
+        where = _describe_worker(worker)
     elif _forked_by:
-        where = f"in a process that {_forked_by} forked"
+        where = f"in a process that {_forked_by} forked, which can't reach the run"
     else:
         if _driven:
             _warn_bare_thread(what.format(name), instead)
         return
-    raise UsageError(f"{what.format(name)} {where}, which can't reach the run: {instead}")
+    raise UsageError(f"{what.format(name)} {where}: {instead}")
+
+
+def _describe_worker(worker: WorkerCall) -> str:
+    """Where the code is, and why it can't do that there."""
+    task, seat = worker.facts.task, worker.facts.seat
+    if is_forked():
+        return f"in a process that {task} forked, which can't reach the run"
+    if seat is not None and seat.rank > 0:
+        return f"on rank {seat.rank} of the gang of {task}, of which only rank 0 can reach the run"
+    if worker.line is None:
+        return f"in the worker process of {task}, which can't reach the run"
+    return f"in the worker process of {task}, where that can't be done"
 
 
 def _warn_bare_thread(what: str, instead: str) -> None:

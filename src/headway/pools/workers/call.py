@@ -6,24 +6,30 @@ import math
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.events import AnyEvent
 from headway.journal.records import Amounts
 from headway.pools.base import CallFacts
+from headway.pools.current import Asker
 from headway.pools.logs import Counted, Entry
+from headway.pools.workers.line import WorkerLine
 
 if TYPE_CHECKING:
     from headway.pools.workers.worker import Worker
 
+T = TypeVar("T")
 CHARGE_INTERVAL_S = 0.05
 
 
 class RunningCall:
     """The call that runs now, as the program sees it."""
 
-    def __init__(self, worker: Worker, number: int, facts: CallFacts, items: int | None) -> None:
+    def __init__(self, worker: Worker, number: int, facts: CallFacts, items: int | None, *, asks: bool) -> None:
         self.facts, self.items = facts, items
+        self.line = WorkerLine(worker, number, self.flush) if asks else None
+        self.asker: Asker | None = None
         self._ends = math.inf if facts.deadline is None else time.monotonic() + facts.deadline - time.time()
         self._worker = worker
         self._number = number
@@ -64,6 +70,9 @@ class RunningCall:
             self._worker.tell(event)
         finally:
             self._worker.hold_interrupt(False)
+
+    def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._worker.loops.run(coroutine)
 
     def _send_entry(self, entry: Entry) -> None:
         self._worker.hold_interrupt(True)

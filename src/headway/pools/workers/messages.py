@@ -42,6 +42,7 @@ class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
     around: FunctionRef | None = None
     carried: bytes = b""  # values of context variables
     levels: dict[str, int] = {}  # of the loggers in the program
+    asks: bool = False  # whether the function may ask something of its run
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
@@ -78,6 +79,21 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
     number: int
     error: Error
+    origins: list[int] = []  # errors that the run had told it
+
+
+class Asked(msgspec.Struct, frozen=True, array_like=True, tag="asked"):
+    """The function asks something of its run."""
+
+    number: int
+    payload: Payload
+
+
+class Heard(msgspec.Struct, frozen=True, array_like=True, tag="heard"):
+    """The run says something to the function."""
+
+    number: int
+    payload: Payload
 
 
 class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
@@ -86,7 +102,7 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     number: int
 
 
-Message = Work | Ready | Charged | Told | Logged | Done | Failed | Stopped
+Message = Work | Ready | Charged | Told | Logged | Asked | Heard | Done | Failed | Stopped
 
 
 def pack(head: bytes, buffers: Sequence[bytes | bytearray | memoryview]) -> tuple[Payload, int | None]:

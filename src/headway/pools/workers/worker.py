@@ -15,7 +15,6 @@ sent.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import inspect
@@ -46,6 +45,7 @@ from headway.pools.logs import Entry, Forwarding
 from headway.pools.workers import messages
 from headway.pools.workers.call import CHARGE_INTERVAL_S, RunningCall
 from headway.pools.workers.lifeline import die_with_parent, hear_sigterm, open_process
+from headway.pools.workers.line import Loops
 
 INTERRUPT_SIGNAL = signal.SIGUSR1
 NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to interrupt, or `ENDING`
@@ -75,6 +75,7 @@ class Worker:
     """One worker process: what it runs now, and how that is interrupted."""
 
     def __init__(self, jobs: socket.socket, control: socket.socket, parent_pid: int) -> None:
+        self._jobs = jobs
         self._inbox = messages.Inbox(jobs)
         self._outbox = messages.Outbox(jobs)
         self._control = control
@@ -88,6 +89,9 @@ class Worker:
         self._call: RunningCall | None = None
         self._functions: dict[FunctionRef, Callable[..., Any]] = {}  # finding one takes longer than a short call
         self._logs = Forwarding()
+        self.loops = Loops()
+        self._reading = threading.Lock()
+        self._listening = False  # the second thread reads what comes for the call that runs
         signal.signal(INTERRUPT_SIGNAL, self._on_interrupt)
         threading.Thread(target=self._watch, args=(parent_pid,), name="headway-watch", daemon=True).start()
 
@@ -102,12 +106,14 @@ class Worker:
                 message, fd = received.pop(0)
                 if isinstance(message, messages.Work):
                     self._run(message, fd)
+                elif fd is not None:  # a word for a call that has ended
+                    os.close(fd)
                 del message
 
     # --- one call -----------------------------------------------------------------------------------------------------
 
     def _run(self, work: messages.Work, fd: int | None) -> None:
-        call = RunningCall(self, work.number, work.facts, work.items)
+        call = RunningCall(self, work.number, work.facts, work.items, asks=work.asks)
         self._call, self._number = call, work.number
         current.set_worker_call(call)
         try:
@@ -117,6 +123,7 @@ class Worker:
         finally:
             self._armed = _IDLE
         current.set_worker_call(None)
+        self._stop_listening()
         self._flush_stdio()
         call.flush()
         self._number, self._call = _IDLE, None
@@ -126,18 +133,21 @@ class Worker:
         try:
             args, kwargs = _arguments(work, fd)
             function, around = self._function(work.ref), self._function(work.around) if work.around is not None else None
-            body = functools.partial(self._interruptible, work.number, context_with(work.carried), function, args, kwargs)
             assert self._call is not None
+            code = functools.partial(_run, self._call, function, args, kwargs)
+            body = functools.partial(self._interruptible, work.number, context_with(work.carried), code)
             with self._logs.telling(work.levels, self._call.log):
                 value = body() if around is None else around(work.facts, body)
             self._call.log.end()
-            del args, kwargs, body
+            del args, kwargs, body, code
             return _encode_result(value, work)
         except Interrupted:
             raise
         except BaseException as error:
             _trim(error)
-            return messages.Failed(work.number, codec.encode_error(error)), None
+            asker = self._call.asker if self._call is not None else None
+            origins = asker.find_origins(error) if asker is not None else []
+            return messages.Failed(work.number, codec.encode_error(error), origins), None
 
     def _function(self, ref: FunctionRef) -> Callable[..., Any]:
         function = self._functions.get(ref)
@@ -146,14 +156,12 @@ class Worker:
             self._logs.note_handlers()
         return function
 
-    def _interruptible(
-        self, number: int, context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Any:
+    def _interruptible(self, number: int, context: contextvars.Context, code: Callable[[], Any]) -> Any:
         try:
             self._armed = number
             if self._cancelled == number:  # asked for before the function ran
                 raise Interrupted
-            return context.run(_run, function, args, kwargs)
+            return context.run(code)
         finally:
             self._armed = _IDLE
 
@@ -162,10 +170,12 @@ class Worker:
     def _on_interrupt(self, signum: int, frame: object) -> None:
         if self._armed != _IDLE and self._armed == self._cancelled and not self._holding:
             self._armed = _IDLE
-            raise Interrupted
+            if not self.loops.cancel():
+                raise Interrupted
 
     def _watch(self, parent_pid: int) -> None:
-        """The second thread: interrupts on request, sends charges held back, leaves when the pool is gone.
+        """The second thread: interrupts on request, sends charges held back, reads for a call that has asked something, leaves when
+        the pool is gone.
 
         A signal that comes just before a system call does not end it: the main thread hears of it when the call returns, which may
         be never. So it is sent until it was heard."""
@@ -176,12 +186,18 @@ class Worker:
         if parent is not None:
             poll.register(parent, select.POLLIN)
         flush_at = signal_at = math.inf
+        reads = False
         while True:
+            if reads is not self._listening:
+                reads = self._listening
+                poll.register(self._jobs, select.POLLIN) if reads else poll.unregister(self._jobs)
             next_at = min(flush_at, signal_at)
             for fd, _ in poll.poll(None if next_at == math.inf else max(0.0, next_at - time.monotonic()) * 1000):
                 if fd == self._alarm_r.fileno():
                     self._alarm_r.recv(4096)
                     flush_at = min(flush_at, time.monotonic() + CHARGE_INTERVAL_S)
+                elif fd == self._jobs.fileno():
+                    self._hear_run()
                 elif fd == parent or not self._hear():
                     self._leave()
                 else:
@@ -207,6 +223,26 @@ class Worker:
         self._cancelled = number
         return True
 
+    def _hear_run(self) -> None:
+        """Read what the run says to the call that runs."""
+        with self._reading:
+            if not self._listening:
+                return  # the main thread reads again
+            try:
+                received = self._inbox.receive()
+            except (EOFError, OSError):
+                self._leave()
+        line = self._call.line if self._call is not None else None
+        for message, fd in received:
+            if isinstance(message, messages.Heard) and message.number == self._number and line is not None:
+                try:
+                    head, buffers = messages.unpack_private(message.payload, fd)
+                    line.on_word(bytes(head), buffers)
+                except OSError:
+                    os._exit(1)  # no memory for what it waits for
+            if fd is not None:
+                os.close(fd)
+
     def _interrupt(self) -> bool:
         """Signal the main thread when it runs what is to be interrupted; False when it does not."""
         if self._armed == _IDLE or self._armed != self._cancelled or self._main is None:
@@ -231,6 +267,17 @@ class Worker:
         """Have the second thread send the charges a little later."""
         self._alarm_w.send(b"!")
 
+    def listen(self) -> None:
+        """Have the second thread read for the call that runs, until the call ends."""
+        if not self._listening:
+            self._listening = True
+            self.wake()
+
+    def _stop_listening(self) -> None:
+        if self._listening:
+            with self._reading:
+                self._listening = False
+
     def hold_interrupt(self, on: bool) -> None:
         """Hold back interrupts of the main thread, or let them through again, with one that came meanwhile."""
         if threading.get_ident() != self._main:
@@ -238,13 +285,17 @@ class Worker:
         self._holding = on
         if not on and self._armed != _IDLE and self._armed == self._cancelled:
             self._armed = _IDLE
-            raise Interrupted
+            if not self.loops.cancel():
+                raise Interrupted
 
     def send_charge(self, number: int, amounts: Amounts, item: int | None) -> None:
         self._send(messages.Charged(number, amounts, item))
 
     def tell(self, event: AnyEvent) -> None:
         self._send(messages.Told(event))
+
+    def send_question(self, asked: messages.Asked, block: int | None) -> None:
+        self._send(asked, block)
 
     def send_entry(self, facts: CallFacts, entry: Entry) -> None:
         self._send(messages.Logged(facts.key, facts.task, entry))
@@ -264,9 +315,9 @@ class Worker:
                 stream.flush()
 
 
-def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def _run(call: RunningCall, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     value = function(*args, **kwargs)
-    return asyncio.run(value) if inspect.iscoroutine(value) else value
+    return call.run_async(value) if inspect.iscoroutine(value) else value
 
 
 def _arguments(work: messages.Work, fd: int | None) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +28,7 @@ from headway import events
 from headway.errors import WorkerDied
 from headway.ipc.beside import Beside
 from headway.journal.codec import codec
+from headway.journal.store import Buffer
 from headway.pools import logs
 from headway.pools.arguments import pickle_arguments
 from headway.pools.base import Answer, Job
@@ -158,6 +159,7 @@ class RemoteWorker:
             around=job.around,
             carried=carried,
             levels=logs.levels_here(),
+            asks=job.on_ask is not None,
         )
         if self.ready:
             self._send(work, fd)
@@ -185,9 +187,9 @@ class RemoteWorker:
         with suppress(OSError):  # then it ends already
             self._control.send(worker.NUMBER.pack(worker.ENDING))
 
-    def _send(self, work: messages.Work, fd: int | None) -> None:
+    def _send(self, message: messages.Message, fd: int | None) -> None:
         try:
-            self._outbox.send(work, fd)
+            self._outbox.send(message, fd)
         except OSError:
             return  # the process is ending; `_on_exit` answers the job
         if self._outbox.pending:
@@ -244,6 +246,8 @@ class RemoteWorker:
             case messages.Charged():
                 if self.job is not None and message.number == self._serial:
                     self.job.on_charge(message.amounts, message.item)
+            case messages.Asked():
+                self._pass_on(message, fd)
             case messages.Logged():
                 logs.tell(message.entry, message.key, message.task)
             case messages.Told():
@@ -252,9 +256,28 @@ class RemoteWorker:
             case messages.Done():
                 self._answer(message.number, self._value(message, fd))
             case messages.Failed():
-                self._answer(message.number, Answer(error=self._error(message)))
+                self._answer(message.number, Answer(error=self._error(message), origins=tuple(message.origins)))
             case messages.Stopped():
                 self._answer(message.number, Answer(cancelled=True))
+
+    def _pass_on(self, asked: messages.Asked, fd: int | None) -> None:
+        """Pass on to the run what the job's code asks."""
+        job, number = self.job, asked.number
+        if job is None or job.on_ask is None or number != self._serial:
+            return
+
+        def reply(head: bytes, buffers: Sequence[Buffer]) -> None:
+            if self.job is job and self._serial == number:
+                payload, block = messages.pack(head, buffers)
+                self._send(messages.Heard(number, payload), block)
+
+        try:
+            head, buffers = messages.unpack_private(asked.payload, fd)
+        except OSError as error:  # no memory for the block
+            self._answer(number, Answer(error=error))
+            self.kill()
+            return
+        job.on_ask(bytes(head), buffers, reply)
 
     def _value(self, done: messages.Done, fd: int | None) -> Answer:
         if self._cancelled or self.job is None:
