@@ -65,6 +65,13 @@ class RunningCall:
         finally:
             self._worker.hold_interrupt(False)
 
+    def open_meeting(self, address: str) -> None:
+        self._worker.hold_interrupt(True)
+        try:
+            self._worker.open_meeting(self._number, address)
+        finally:
+            self._worker.hold_interrupt(False)
+
     def _send_entry(self, entry: Entry) -> None:
         self._worker.hold_interrupt(True)
         try:

@@ -246,6 +246,9 @@ class Worker:
     def tell(self, event: AnyEvent) -> None:
         self._send(messages.Told(event))
 
+    def open_meeting(self, number: int, address: str) -> None:
+        self._send(messages.Opened(number, address))
+
     def send_entry(self, facts: CallFacts, entry: Entry) -> None:
         self._send(messages.Logged(facts.key, facts.task, entry))
 
