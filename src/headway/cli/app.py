@@ -12,6 +12,7 @@ from headway.cli.commands.mcp import mcp
 from headway.cli.options import (
     Events,
     Gantt,
+    Hire,
     Json,
     Keywords,
     NewRunId,
@@ -66,6 +67,7 @@ def run(
     deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="The most seconds to take.")] = None,
     workers: Workers = None,
     pool: Pools = None,
+    hire: Hire = None,
     order: Order = None,
     take_over: TakeOver = False,
     progress: Progress = None,
@@ -91,6 +93,7 @@ def run(
         take_over=take_over,
         workers=workers,
         pools=pool or [],
+        hire=hire or [],
         order=order,
     )
     run_program(program, args or [], kw or [], run_id, budget or [], deadline, options)
@@ -115,6 +118,7 @@ def resume(
     ] = None,
     workers: Workers = None,
     pool: Pools = None,
+    hire: Hire = None,
     order: Order = None,
     take_over: TakeOver = False,
     progress: Progress = None,
@@ -141,6 +145,7 @@ def resume(
         take_over=take_over,
         workers=workers,
         pools=pool or [],
+        hire=hire or [],
         order=order,
     )
     resume_run(run_id, on_change, budget or [], deadline, options, retry_failed=retry_failed)

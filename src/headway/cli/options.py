@@ -22,6 +22,14 @@ Pools = Annotated[
     list[str] | None,
     typer.Option("--pool", metavar="NAME=SIZE|FILE:CLASS", help="A pool's size, or a pool of the program's own; repeatable."),
 ]
+Hire = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hire",
+        metavar="WHERE",
+        help="Run process and gang tasks on agents: local:2x2cpu, ray:8cpu, ray://HOST:PORT/8cpu or 'cmd:ssh HOST …'; repeatable.",
+    ),
+]
 Order = Annotated[
     str | None,
     typer.Option(

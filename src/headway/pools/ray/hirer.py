@@ -132,6 +132,7 @@ def connect(cluster: str) -> Any:
     if ray.is_initialized():
         return ray
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    logging.getLogger("ray").setLevel(logging.ERROR)  # what it says of itself is nothing for the user of a run
     os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", str(CONNECT_S))
     try:
         if cluster:

@@ -1,10 +1,15 @@
-"""A process of this machine that is an agent, or that brings one: started with an invitation, watched, ended."""
+"""A process of this machine that is an agent, or that brings one: started with an invitation, watched, ended.
+
+What its workers print comes out where the driver prints. What goes to standard error does as well, and its end is kept: where
+the agent does not come, that says why.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
-import tempfile
+import threading
 from collections.abc import Sequence
 from typing import IO
 
@@ -13,10 +18,14 @@ _TAIL_BYTES = 4096
 
 
 class Spawned:
-    """A process that was started with an invitation on its standard input, which stays open until it is dismissed."""
+    """A process with an invitation on its standard input, which stays open until it is dismissed."""
 
-    def __init__(self, command: Sequence[str], process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
-        self._command, self._process, self._said = command, process, said
+    def __init__(self, command: Sequence[str], process: subprocess.Popen[bytes]) -> None:
+        self._command, self._process = command, process
+        self._tail = b""
+        assert process.stderr is not None
+        self._reader = threading.Thread(target=self._read, args=(process.stderr,), name="headway-agent-errors", daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -31,8 +40,10 @@ class Spawned:
         code = self._process.poll()
         if code is None:
             return ""
-        said = self._last_line()
-        return f"{' '.join(self._command)!r:.200} ended with exit code {code}" + (f": {said}" if said else "")
+        self._reader.join(1.0)
+        lines = [line for line in self._tail.decode(errors="replace").splitlines() if line.strip()]
+        said = f": {lines[-1].strip().removeprefix('headway agent: ')}" if lines else ""
+        return f"{' '.join(self._command)!r:.200} ended with exit code {code}{said}"
 
     def waits_for(self) -> str:
         return ""
@@ -47,28 +58,20 @@ class Spawned:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._said.close()
 
-    def _last_line(self) -> str:
-        try:
-            self._said.seek(max(0, self._said.seek(0, 2) - _TAIL_BYTES))
-            lines = [line for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
-        except ValueError:  # it was dismissed
-            return ""
-        return lines[-1].strip().removeprefix("headway agent: ") if lines else ""
+    def _read(self, errors: IO[bytes]) -> None:
+        with errors, contextlib.suppress(OSError, ValueError):
+            while data := os.read(errors.fileno(), _TAIL_BYTES):
+                self._tail = (self._tail + data)[-_TAIL_BYTES:]
+                with contextlib.suppress(OSError):  # nobody reads ours
+                    os.write(2, data)
 
 
 def spawn_agent(command: Sequence[str], invitation: str) -> Spawned:
-    """Start a command and hand it the invitation. Its standard output and error go into a file, whose end `trouble` quotes. Raises
-    OSError where there is no such command."""
-    said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=subprocess.STDOUT)
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended, and `trouble` says how
-            process.stdin.write(invitation.encode() + b"\n")
-            process.stdin.flush()
-    except BaseException:
-        said.close()
-        raise
-    return Spawned(command, process, said)
+    """Start a command and hand it the invitation. Raises OSError where there is no such command."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it has ended, and `trouble` says how
+        process.stdin.write(invitation.encode() + b"\n")
+        process.stdin.flush()
+    return Spawned(command, process)
