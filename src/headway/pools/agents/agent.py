@@ -5,7 +5,8 @@ when the connection ends, when the driver gives no sign of life, or when its sta
 that the place is needed. Then it kills its workers with all that they have started, and leaves. If it is killed itself, the kernel
 does that for it (`workers/lifeline`).
 
-One thread, one loop, nothing that waits for a single worker.
+One loop, nothing in it that waits for a single worker. Starting a process takes long on a busy machine, so that has a thread of its
+own: an agent must not seem dead because it is at work.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import sys
 import sysconfig
 import time
 import types
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from headway.ipc.beside import Beside
 from headway.pools.agents.child import Child
 from headway.pools.agents.wire import frames
 from headway.pools.agents.wire.certificate import connect_pinned
@@ -35,6 +38,8 @@ from headway.pools.program import FOLDER_OF_DRIVER
 from headway.pools.workers.lifeline import hear_sigterm
 
 DIAL_S = 20.0
+END_S = 5.0
+_starts = Beside("headway-starts", one_at_a_time=True)
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
 
 
@@ -103,6 +108,9 @@ class Agent:
     def __init__(self, link: Link, told: Welcome, hirer: int | None) -> None:
         self._link, self._told, self._hirer = link, told, hirer
         self._children: dict[int, Child] = {}
+        self._starting: dict[int, Future[Child]] = {}
+        self._killed_early: set[int] = set()
+        self._wake_r, self._wake_w = os.pipe()
         self._selector = selectors.DefaultSelector()
         self._writes: dict[int, bool] = {}  # of descriptors, whether we wait for room
         self._over = ""
@@ -110,6 +118,7 @@ class Agent:
     def serve(self) -> str:
         """Work until the end, and say what it was. No worker is left then."""
         self._watch(self._link.fileno(), self._on_link)
+        self._watch(self._wake_r, self._on_started)
         if self._hirer is not None:
             self._watch(self._hirer, self._on_hirer)
         try:
@@ -156,9 +165,11 @@ class Agent:
             self._over = "dismissed"
             return
         child = self._children.get(frame.worker)
-        if child is None:  # it has just ended
+        if child is None:  # it has just ended, or is about to begin
             if frame.fd is not None:
                 os.close(frame.fd)
+            if frame.kind in (frames.LEAVE, frames.KILL) and frame.worker in self._starting:
+                self._killed_early.add(frame.worker)
         elif frame.kind == frames.MESSAGE:
             child.pass_on(frame.body, frame.fd)
             self._note_room(child.jobs.fileno(), child.pending, lambda events: self._on_child(child, events))
@@ -172,15 +183,29 @@ class Agent:
     # --- workers ------------------------------------------------------------------------------------------------------
 
     def _start(self, number: int) -> None:
-        try:
-            child = Child(number)
-        except Exception as error:  # no process, no descriptor, no forkserver: the driver is told
-            self._link.send(frames.REFUSED, number, f"{type(error).__name__}: {error}".encode())
-            return
-        self._children[number] = child
+        self._starting[number] = future = _starts.submit(Child, number)
+        future.add_done_callback(lambda _: os.write(self._wake_w, b"!"))
+
+    def _on_started(self, _: int) -> None:
+        """Take in the workers that have begun."""
+        os.read(self._wake_r, 4096)
+        for number, future in list(self._starting.items()):
+            if not future.done():
+                continue
+            del self._starting[number]
+            if (error := future.exception()) is not None:  # no process, no descriptor, no forkserver
+                self._link.send(frames.REFUSED, number, f"{type(error).__name__}: {error}".encode())
+            else:
+                self._take_in(future.result())
+
+    def _take_in(self, child: Child) -> None:
+        self._children[child.number] = child
         self._watch(child.jobs.fileno(), lambda events: self._on_child(child, events))
         self._watch(child.sentinel, lambda _: self._on_exit(child))
-        self._link.send(frames.STARTED, number, str(child.pid).encode())
+        self._link.send(frames.STARTED, child.number, str(child.pid).encode())
+        if child.number in self._killed_early:
+            self._killed_early.discard(child.number)
+            child.kill()
 
     def _on_child(self, child: Child, events: int) -> None:
         if events & selectors.EVENT_WRITE:
@@ -227,10 +252,14 @@ class Agent:
         del self._children[child.number]
 
     def _end_all(self) -> None:
+        for future in self._starting.values():
+            with suppress(Exception):  # it did not begin
+                child = future.result(END_S)
+                self._children[child.number] = child
         for child in self._children.values():
             child.kill()
         for child in self._children.values():
-            child.process.join(1.0)
+            child.process.join(END_S)
         self._link.close()
 
     # --- what the loop watches ----------------------------------------------------------------------------------------
