@@ -15,10 +15,13 @@ import contextlib
 import logging
 import os
 import queue
+import socket
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+import headway
 from headway.errors import HeadwayError
 from headway.extras import explain_missing
 from headway.pools.agents.hirer import Bundle, Offer
@@ -26,8 +29,8 @@ from headway.pools.agents.hirers.command import own_address
 from headway.pools.agents.wire.invitation import is_loopback
 
 T = TypeVar("T")
-CONNECT_S = 30
-"""How long Ray may take to find its cluster."""
+CONNECT_S = 5.0
+"""How long a cluster may take to answer the first word."""
 
 
 class RayFailed(HeadwayError):
@@ -133,27 +136,41 @@ def connect(cluster: str) -> Any:
         return ray
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     logging.getLogger("ray").setLevel(logging.ERROR)  # what it says of itself is nothing for the user of a run
-    os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", str(CONNECT_S))
+    where = cluster or os.environ.get("RAY_ADDRESS", "")
+    _check_listens(where)
     try:
-        if cluster:
-            os.environ.setdefault("RAY_CLIENT_MAX_CONNECT_ATTEMPTS", "3")
-            ray.init(cluster, **quiet)
+        if where:
+            ray.init(where, **quiet)
             return ray
         try:
             ray.init("auto", **quiet)
         except ConnectionError:
-            if os.environ.get("RAY_ADDRESS"):
-                raise
             ray.init(include_dashboard=False, **quiet)
     except Exception as error:
-        where = cluster or os.environ.get("RAY_ADDRESS") or "this machine"
-        if "version" in str(error).lower() and "mismatch" in str(error).lower():
-            raise RayFailed(f"the Ray cluster at {where} has another version: {' '.join(str(error).split())}") from error
-        raise RayFailed(
-            f"there is no Ray cluster at {where} that can be used ({_first_line(error)}): start one with `ray start --head`, "
-            "or name none, and one is started on this machine"
-        ) from error
+        place = where or "on this machine"
+        if "mismatch" in str(error).lower():
+            raise RayFailed(f"the Ray cluster {place} has another version than this driver: {' '.join(str(error).split())}") from error
+        if "ray[client]" in str(error):
+            raise RayFailed(
+                f"{where} is an address of Ray Client, which is missing: pip install 'ray[client]', or run the program on a machine "
+                "of the cluster, where ray:8cpu finds it"
+            ) from error
+        raise RayFailed(f"the Ray cluster {place} can't be used: {_first_line(error)}") from error
     return ray
+
+
+def _check_listens(where: str) -> None:
+    """Raise RayFailed where nobody is at an address. Ray itself tries for minutes."""
+    host, colon, port = where.removeprefix("ray://").partition("?")[0].rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except OSError as error:
+        raise RayFailed(
+            f"there is no Ray cluster at {where} ({error.strerror or error}): start one with `ray start --head`, or name none, and one "
+            "is started on this machine"
+        ) from error
 
 
 def _as_resources(bundle: Bundle) -> dict[str, float]:
@@ -194,7 +211,7 @@ class _Hand:
             scheduling_strategy=strategy,
         )
         self._actor = actor.remote()
-        self._started = self._actor.start.remote(offer.invitation, os.getcwd())  # noqa: PTH109 - a text, for another machine
+        self._started = self._actor.start.remote(offer.invitation, str(Path.cwd()), str(Path(headway.__file__).parents[1]))
         self.is_over = False
 
     def trouble(self) -> str:
@@ -255,7 +272,7 @@ def _actor_class() -> type:
     class Placed:
         """Holds an agent's process."""
 
-        def start(self, invitation: str, folder: str) -> int:
+        def start(self, invitation: str, folder: str, headway: str) -> int:
             import os
             import subprocess
             import sys
@@ -263,19 +280,21 @@ def _actor_class() -> type:
 
             self.said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
             there = os.path.isdir(folder)  # noqa: PTH112 - nothing of the driver's imports is here
+            found = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH", ""), headway)))
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "headway.pools.agents"],
                 stdin=subprocess.PIPE,
                 stdout=self.said,
                 stderr=subprocess.STDOUT,
                 cwd=folder if there else None,
+                env={**os.environ, "PYTHONPATH": found},
             )
             assert self.process.stdin is not None
             try:
                 self.process.stdin.write(invitation.encode() + b"\n")
                 self.process.stdin.flush()
             except BrokenPipeError:
-                pass
+                return 0  # it has ended, and `trouble` says how
             return self.process.pid
 
         def trouble(self) -> str:

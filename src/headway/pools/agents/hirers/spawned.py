@@ -10,8 +10,11 @@ import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
+
+import headway
 
 END_S = 2.0
 _TAIL_BYTES = 4096
@@ -67,9 +70,15 @@ class Spawned:
                     os.write(2, data)
 
 
+def with_headway(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which Python finds this Headway, wherever it was imported from."""
+    found = str(Path(headway.__file__).parents[1])
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, (environment.get("PYTHONPATH", ""), found)))}
+
+
 def spawn_agent(command: Sequence[str], invitation: str) -> Spawned:
     """Start a command and hand it the invitation. Raises OSError where there is no such command."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=with_headway(os.environ))
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it has ended, and `trouble` says how
         process.stdin.write(invitation.encode() + b"\n")
