@@ -20,6 +20,7 @@ NAMES = [
     "Group",
     "Handle",
     "Happened",
+    "Hired",
     "MemoryStore",
     "Order",
     "PlannedCall",

@@ -10,11 +10,14 @@ from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
 from headway.cli.commands.mcp import mcp
 from headway.cli.options import (
+    Budget,
     Events,
     Gantt,
     Hire,
     Json,
     Keywords,
+    NewBudget,
+    NewDeadline,
     NewRunId,
     Order,
     Pools,
@@ -60,10 +63,7 @@ def run(
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments. Put `--` before one like -3.")] = None,
     kw: Keywords = None,
     run_id: NewRunId = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option("--budget", metavar="UNIT=AMOUNT", help="The most that it may spend, such as tokens=1000; repeatable."),
-    ] = None,
+    budget: Budget = None,
     deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="The most seconds to take.")] = None,
     workers: Workers = None,
     pool: Pools = None,
@@ -109,13 +109,8 @@ def resume(
     ] = False,
     reuse: Reuse = None,
     rerun: Rerun = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option("--budget", metavar="UNIT=AMOUNT", help="A new bound for the run; what it has spent counts. Repeatable."),
-    ] = None,
-    deadline: Annotated[
-        float | None, typer.Option("--deadline", metavar="SECONDS", help="A new deadline for the run, counted from now.")
-    ] = None,
+    budget: NewBudget = None,
+    deadline: NewDeadline = None,
     workers: Workers = None,
     pool: Pools = None,
     hire: Hire = None,

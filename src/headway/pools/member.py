@@ -52,9 +52,7 @@ def join_gang(seat: Seat | None) -> Iterator[None]:
         dist.init_process_group(backend, store=store, rank=seat.rank, world_size=seat.size, timeout=COLLECTIVE_TIMEOUT)
     else:
         method = f"file://{seat.meeting}"
-        dist.init_process_group(
-            backend, init_method=method, rank=seat.rank, world_size=seat.size, timeout=COLLECTIVE_TIMEOUT
-        )
+        dist.init_process_group(backend, init_method=method, rank=seat.rank, world_size=seat.size, timeout=COLLECTIVE_TIMEOUT)
     yield
     # Not after an error: the others would fail for want of this one, and whose fault it was would be a race.
     if dist.is_initialized():  # a function written for torchrun leaves by itself
@@ -64,7 +62,7 @@ def join_gang(seat: Seat | None) -> Iterator[None]:
 def _meet(seat: Seat) -> Any:
     """The store by which members on several machines find each other. Rank 0 opens it on a port that the system picks, and says
     which: a port that was free a moment ago may be taken."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public, by torch's own docs
 
     host, _, port = seat.meeting.removeprefix(TCP).rpartition(":") if seat.rank else (seat.meeting.removeprefix(TCP), "", "0")
     is_first = seat.rank == 0

@@ -18,7 +18,9 @@ from headway.pools.base import Demand
 
 def test_a_gang_across_two_agents_that_lost_a_rank_is_begun_again_whole(tmp_path):
     hired = Hired("local:2x1cpu")
-    again = doomed.meet_across.options(retry=hw.Retry(attempts=2, delay_s=0.01, on=(hw.WorkerDied,)))  # the other rank's error is no such
+    again = doomed.meet_across.options(
+        retry=hw.Retry(attempts=2, delay_s=0.01, on=(hw.WorkerDied,))
+    )  # the other rank's error is no such
     first, second = hw.run(again, str(tmp_path), 1, store=None, pools={"process": hired, "gang": hired})
     assert first[:4] == ["0", "2", "0", "1"]
     assert second[:4] == ["1", "2", "0", "1"]

@@ -48,7 +48,9 @@ def test_a_killed_worker_takes_one_call_with_it_and_its_agent_goes_on(tmp_path):
         _, future, pid = await napping(b, tmp_path / "a")
         _, other, other_pid = await napping(b, tmp_path / "b")
         os.kill(pid, signal.SIGKILL)
-        assert f"the worker process {pid} that ran task nap was killed by SIGKILL; only this call is lost" in died(await within(future))
+        assert f"the worker process {pid} that ran task nap was killed by SIGKILL; only this call is lost" in died(
+            await within(future)
+        )
         assert not other.done()
         assert await b.value("noop") is None
         assert alive(other_pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 from crew import family, run
@@ -43,9 +44,8 @@ def agents():
     """The processes of agents below Ray's."""
     found = []
     for pid in family(os.getpid()):
-        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - of a process
-            if b"headway.pools.agents" in file.read():
-                found.append(pid)
+        if b"headway.pools.agents" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            found.append(pid)
     return found
 
 
@@ -75,8 +75,7 @@ def test_a_killed_actor_takes_its_agent_and_its_call_along_and_another_is_hired(
         await until(lambda: (tmp_path / "a").exists() and (tmp_path / "a").read_text())
         pid = int((tmp_path / "a").read_text())
         (agent,) = agents()
-        with open(f"/proc/{agent}/stat") as file:  # noqa: PTH123 - of a process
-            actor = int(file.read().rsplit(")", 1)[1].split()[1])
+        actor = int(Path(f"/proc/{agent}/stat").read_text().rsplit(")", 1)[1].split()[1])
         os.kill(actor, signal.SIGKILL)
         error = (await within(future)).error
         assert isinstance(error, WorkerDied)
@@ -163,5 +162,3 @@ def test_a_killed_machine_of_the_cluster_takes_its_agents_along_and_others_are_h
     finally:
         ray.shutdown()
         cluster.shutdown()
-
-

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import threading
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -254,12 +255,12 @@ def test_what_no_agent_sends_breaks_the_line(data):
 def test_a_closed_line_keeps_no_descriptor():
     here, there = socket.socketpair()
     one, other = Link(here), Link(there)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     one.send(frames.MESSAGE, 1, b"large", block(bytes(20 << 20)))
     other.receive()
     one.close()
     other.close()
-    assert len(os.listdir("/proc/self/fd")) == before - 2
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 2
     assert Frame(0, 0, b"").fd is None
 
 

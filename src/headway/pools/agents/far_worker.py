@@ -206,5 +206,3 @@ class FarWorker(RemoteWorker):
 
     def _close_sockets(self) -> None:
         self._drop_waiting()
-
-

@@ -47,7 +47,8 @@ class RayHirer:
     """
 
     def __init__(self, bundles: Sequence[Bundle], cluster: str = "", address: str = "") -> None:
-        self.bundles, self._cluster, self._address = bundles, cluster, address
+        self.bundles: Sequence[Bundle] = bundles
+        self._cluster, self._address = cluster, address
         self._ray: Any = None
         self._hands: list[_Hand] = []
 
@@ -149,11 +150,13 @@ def connect(cluster: str) -> Any:
     except Exception as error:
         place = where or "on this machine"
         if "mismatch" in str(error).lower():
-            raise RayFailed(f"the Ray cluster {place} has another version than this driver: {' '.join(str(error).split())}") from error
+            raise RayFailed(
+                f"the Ray cluster {place} has another version than this driver: {' '.join(str(error).split())}"
+            ) from error
         if "ray[client]" in str(error):
             raise RayFailed(
-                f"{where} is an address of Ray Client, which is missing: pip install 'ray[client]', or run the program on a machine "
-                "of the cluster, where ray:8cpu finds it"
+                f"{where} is an address of Ray Client, which is missing: pip install 'ray[client]', or run the program on a "
+                "machine of the cluster, where ray:8cpu finds it"
             ) from error
         raise RayFailed(f"the Ray cluster {place} can't be used: {_first_line(error)}") from error
     return ray
@@ -168,8 +171,8 @@ def _check_listens(where: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
     except OSError as error:
         raise RayFailed(
-            f"there is no Ray cluster at {where} ({error.strerror or error}): start one with `ray start --head`, or name none, and one "
-            "is started on this machine"
+            f"there is no Ray cluster at {where} ({error.strerror or error}): start one with `ray start --head`, or name none, "
+            "and one is started on this machine"
         ) from error
 
 

@@ -51,7 +51,7 @@ class CommandHirer:
 
     def __init__(self, command: Sequence[str], bundle: Bundle, address: str = "") -> None:
         self._command, self._address = command, address
-        self.bundles = [bundle]
+        self.bundles: Sequence[Bundle] = [bundle]
         self._started: list[Spawned] = []
 
     def reach(self) -> str:

@@ -15,7 +15,7 @@ class LocalHirer:
     """Starts `python -m headway.pools.agents` with this Python."""
 
     def __init__(self, bundles: Sequence[Bundle]) -> None:
-        self.bundles = bundles
+        self.bundles: Sequence[Bundle] = bundles
         self._started: list[Spawned] = []
 
     def reach(self) -> str:

@@ -166,7 +166,9 @@ def refused(hirer, **options):
 
 def test_a_command_that_ends_is_quoted_with_its_last_words():
     command = ["sh", "-c", "echo 'Host key verification failed.' >&2; exit 255"]
-    assert refused(CommandHirer(command, Bundle(1), "127.0.0.1")).endswith("ended with exit code 255: Host key verification failed.")
+    assert refused(CommandHirer(command, Bundle(1), "127.0.0.1")).endswith(
+        "ended with exit code 255: Host key verification failed."
+    )
 
 
 def test_an_agent_that_never_comes_is_given_up():
@@ -270,5 +272,3 @@ def test_without_the_library_for_certificates_the_pip_line_is_said(monkeypatch):
         return str(answer.error)
 
     assert "An agent on another machine needs cryptography: pip install 'headway[machines]'" in asyncio.run(scenario())
-
-
