@@ -137,7 +137,8 @@ def make_pool(name: str, given: Given, staff: Staff | None = None) -> FullPool:
 def real_pool(name: str, given: Given, staff: Staff | None = None) -> Pool:
     """The pool behind a name as it was given, made where it is not there yet."""
     if isinstance(given, Hired):
-        from headway.pools.agents.pools import FarGangPool, FarProcessPool
+        from headway.pools.agents.gang import FarGangPool
+        from headway.pools.agents.process import FarProcessPool
 
         staff = staff or given.make_staff()
         return FarProcessPool(staff) if name == "process" else FarGangPool(staff)

@@ -12,7 +12,7 @@ from poolbench import Bench
 
 from headway.pools.agents.hirer import Bundle
 from headway.pools.agents.hirers.local import LocalHirer
-from headway.pools.agents.pools import FarProcessPool
+from headway.pools.agents.process import FarProcessPool
 from headway.pools.agents.staff import Staff
 
 AGENT = f"{sys.executable} -m headway.pools.agents"

@@ -11,8 +11,8 @@ from poolbench import Bench, within
 
 import headway as hw
 from headway.errors import UsageError
+from headway.pools.agents.gang import FarGangPool
 from headway.pools.agents.hired import Hired
-from headway.pools.agents.pools import FarGangPool
 from headway.pools.base import Demand
 
 

@@ -18,7 +18,7 @@ from headway.journal.codec import codec
 from headway.pools.agents.hired import Hired
 from headway.pools.agents.hirer import Bundle
 from headway.pools.agents.hirers.command import CommandHirer, own_address, split_command
-from headway.pools.agents.pools import FarProcessPool
+from headway.pools.agents.process import FarProcessPool
 from headway.pools.agents.wire.invitation import is_loopback
 from headway.pools.base import A_SLOT, FunctionRef
 from headway.testing.check_pool import check_pool

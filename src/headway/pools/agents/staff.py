@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from headway.errors import UsageError
 from headway.ipc.beside import Beside
 from headway.pools.agents.hirer import Hand, Hirer, Offer
 from headway.pools.agents.post import Post
@@ -297,10 +296,3 @@ async def _aside(function: Callable[..., T], *args: object) -> T:
 async def _end_quietly(hand: Hand) -> None:
     with contextlib.suppress(Exception):  # it is gone already, or the place where it was
         await _aside(hand.dismiss)
-
-
-def check_gang(staff: Staff, count: int, task: str) -> None:
-    """Raises UsageError for a gang that can never find room."""
-    total = staff.count_slots()
-    if total is not None and count > total:
-        raise UsageError(f"{task} wants {count} processes at once, and the agents of this run have {total} slots in all: hire more")

@@ -1,4 +1,8 @@
-"""The process pool and the gang pool on agents: the same rules as on this machine, with workers at posts."""
+"""Gangs on agents: the rules of those on this machine, with members at posts, on one machine where they fit on one.
+
+Members on several machines have no file in common. So rank 0 gets its job first, opens the meeting on a port that its system picks,
+and says which; then the others get theirs.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +11,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from headway.errors import UsageError
 from headway.pools.agents.far_worker import FarWorker
 from headway.pools.agents.post import Post
-from headway.pools.agents.staff import Staff, check_gang
+from headway.pools.agents.staff import Staff
 from headway.pools.base import Answer, Demand, Job, Seat
 from headway.pools.gang import PROCESSES, Gang, GangPool, size_of
 from headway.pools.member import TCP
-from headway.pools.process import ProcessPool
 from headway.pools.workers.worker_process import RemoteWorker
-
-
-class FarProcessPool(ProcessPool):
-    """Worker processes on agents, each running one job at a time."""
-
-    def __init__(self, staff: Staff) -> None:
-        super().__init__(len(staff.posts))
-        self._staff = staff
-
-    def free(self, need: Demand, /) -> int:
-        return self._staff.free()
-
-    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
-        super().start(on_free, emit)
-        self._staff.open(on_free)
-
-    async def close(self) -> None:
-        """End all workers, and the agents with them unless another pool uses them."""
-        await super().close()
-        await self._staff.close()
-
-    def _waiting_worker(self) -> RemoteWorker:
-        waiting = {worker.post: worker for worker in self._idle if isinstance(worker, FarWorker) and worker.alive}
-        post = self._staff.pick(waiting)
-        if (worker := waiting.get(post)) is not None:
-            self._idle.remove(worker)
-            return worker
-        made = FarWorker(post, self._staff.next_number(), self._on_answer, self._on_end, self._emit)
-        self._workers.add(made)
-        return made
 
 
 class FarGangPool(GangPool):
@@ -66,7 +40,7 @@ class FarGangPool(GangPool):
         self._staff.open(self._note_room)
 
     def submit(self, job: Job, /) -> None:
-        check_gang(self._staff, size_of(job), job.facts.task)
+        self._check(job)
         self._waiting.append(job)
         self._begin_those_that_fit()
 
@@ -112,10 +86,18 @@ class FarGangPool(GangPool):
             numbers = [self._staff.next_number() for _ in posts]
             self._running[job] = FarGang(job, numbers, posts, self._emit, self._note_end)
 
+    def _check(self, job: Job) -> None:
+        """Raises UsageError for a gang that can never find room."""
+        count, total = size_of(job), self._staff.count_slots()
+        if total is not None and count > total:
+            raise UsageError(
+                f"{job.facts.task} wants {count} processes at once, and the agents of this run have {total} slots in all: hire more"
+            )
+
     def _refuse_if_too_large(self, job: Job) -> None:
         try:
-            check_gang(self._staff, size_of(job), job.facts.task)
-        except Exception as error:
+            self._check(job)
+        except UsageError as error:
             self._waiting.remove(job)
             asyncio.get_running_loop().call_soon(job.on_done, Answer(error=error))
 
