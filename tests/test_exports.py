@@ -24,6 +24,7 @@ NAMES = [
     "Group",
     "Handle",
     "Happened",
+    "Hired",
     "MemoryStore",
     "Order",
     "PostgresStore",

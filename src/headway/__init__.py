@@ -92,6 +92,7 @@ from headway.joins.wait import wait as wait
 from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
 from headway.journal.sqlite.store import SqliteStore as SqliteStore
+from headway.pools.agents.hired import Hired as Hired
 from headway.pools.carrying import carry as carry
 from headway.resume import aresume as aresume
 from headway.resume import aresume_all as aresume_all

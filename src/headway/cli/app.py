@@ -11,10 +11,14 @@ from headway.cli.commands.bench import bench
 from headway.cli.commands.mcp import mcp
 from headway.cli.commands.store import store as stores
 from headway.cli.options import (
+    Budget,
     Events,
     Gantt,
+    Hire,
     Json,
     Keywords,
+    NewBudget,
+    NewDeadline,
     NewRunId,
     Order,
     Pools,
@@ -63,13 +67,11 @@ def run(
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments. Put `--` before one like -3.")] = None,
     kw: Keywords = None,
     run_id: NewRunId = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option("--budget", metavar="UNIT=AMOUNT", help="The most that it may spend, such as tokens=1000; repeatable."),
-    ] = None,
+    budget: Budget = None,
     deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="The most seconds to take.")] = None,
     workers: Workers = None,
     pool: Pools = None,
+    hire: Hire = None,
     order: Order = None,
     take_over: TakeOver = False,
     progress: Progress = None,
@@ -95,6 +97,7 @@ def run(
         take_over=take_over,
         workers=workers,
         pools=pool or [],
+        hire=hire or [],
         order=order,
     )
     run_program(program, args or [], kw or [], run_id, budget or [], deadline, options)
@@ -110,15 +113,11 @@ def resume(
     ] = False,
     reuse: Reuse = None,
     rerun: Rerun = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option("--budget", metavar="UNIT=AMOUNT", help="A new bound for the run; what it has spent counts. Repeatable."),
-    ] = None,
-    deadline: Annotated[
-        float | None, typer.Option("--deadline", metavar="SECONDS", help="A new deadline for the run, counted from now.")
-    ] = None,
+    budget: NewBudget = None,
+    deadline: NewDeadline = None,
     workers: Workers = None,
     pool: Pools = None,
+    hire: Hire = None,
     order: Order = None,
     take_over: TakeOver = False,
     progress: Progress = None,
@@ -145,6 +144,7 @@ def resume(
         take_over=take_over,
         workers=workers,
         pools=pool or [],
+        hire=hire or [],
         order=order,
     )
     resume_run(run_id, on_change, budget or [], deadline, options, retry_failed=retry_failed)

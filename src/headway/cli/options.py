@@ -16,6 +16,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for
 Trace = Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `headway ls` shows it.")]
 NewRunId = Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")]
+Budget = Annotated[
+    list[str] | None,
+    typer.Option("--budget", metavar="UNIT=AMOUNT", help="The most that it may spend, such as tokens=1000; repeatable."),
+]
+NewBudget = Annotated[
+    list[str] | None,
+    typer.Option("--budget", metavar="UNIT=AMOUNT", help="A new bound for the run; what it has spent counts. Repeatable."),
+]
+NewDeadline = Annotated[
+    float | None, typer.Option("--deadline", metavar="SECONDS", help="A new deadline for the run, counted from now.")
+]
 Progress = Annotated[
     bool | None, typer.Option("--progress/--no-progress", help="Show progress on stderr.  [default: if a terminal]")
 ]
@@ -26,6 +37,14 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes
 Pools = Annotated[
     list[str] | None,
     typer.Option("--pool", metavar="NAME=SIZE|FILE:CLASS", help="A pool's size, or a pool of the program's own; repeatable."),
+]
+Hire = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hire",
+        metavar="WHERE",
+        help="Run process and gang tasks on agents: local:2x2cpu, ray:8cpu, ray://HOST:PORT/8cpu or 'cmd:ssh HOST …'; repeatable.",
+    ),
 ]
 Order = Annotated[
     str | None,

@@ -6,21 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from headway.errors import UsageError
+from headway.pools.agents.hired import Hired
 from headway.pools.program import load_object
-from headway.pools.registry import BUILT_IN, check_given
+from headway.pools.registry import BUILT_IN, HIRED, check_given
 
 
-def parse_pools(texts: Sequence[str], workers: int | None = None) -> dict[str, Any] | None:
+def parse_pools(texts: Sequence[str], workers: int | None = None, hire: Sequence[str] = ()) -> dict[str, Any] | None:
     """Turn texts like "thread=4" and "box=program.py:Box" into the `pools=` of a run; None where there are none. `workers` is the
-    size of the process pool, from `--workers`.
+    size of the process pool, from `--workers`, and `hire` says where its processes are hired instead.
 
     Raises UsageError.
     """
-    found: dict[str, Any] = {"process": workers} if workers else {}
+    if workers and hire:
+        raise UsageError(f"--workers {workers} and --hire {hire[0]} both say where process tasks run: give one of them")
+    found: dict[str, Any] = {"process": workers} if workers else dict.fromkeys(HIRED, Hired(*hire)) if hire else {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
             raise _make_refusal(text)
+        if hire and name in HIRED:
+            raise UsageError(f"--pool {text} and --hire {hire[0]} both say where {name} tasks run: give one of them")
         if name in found:
             raise UsageError(f"--pool {text}: the size of {name!r} was given twice")
         if not value.isdecimal() and ":" not in value:

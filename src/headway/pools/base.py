@@ -119,20 +119,34 @@ class FunctionRef:
         module: the module's name.
         qualname: the qualified name in it.
         path: the program's file, where the module is a program.
+        digest: of the code of its file, where the other process is on another machine and must have the same.
     """
 
     module: str
     qualname: str
     path: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A member's place among those that run one call together, and the file by which they find each other."""
+    """A member's place among those that run one call together, and how they find each other.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many there are.
+        meeting: the file by which they find each other, or "tcp://host:port" of rank 0; "tcp://host" tells rank 0 to open that.
+        local_rank: its number among those on its machine; -1 where that is its rank.
+        local_size: how many there are on its machine; 0 where all are.
+        gpus: the names of the graphics processors that its machine has for this gang.
+    """
 
     rank: int
     size: int
     meeting: str
+    local_rank: int = -1
+    local_size: int = 0
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,9 @@ class WorkerCall(Protocol):
     def log(self) -> Callable[[Entry], None]:
         """Pass a record to the program's logging."""
 
+    def open_meeting(self, address: str) -> None:
+        """Say where the other members of this gang find this one."""
+
     def remaining(self) -> Amounts:
         """What is left of each bounded unit: the allowance at the start minus own charges, never below 0."""
 

@@ -14,7 +14,7 @@ import asyncio
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class GangPool:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._running: dict[Job, _Gang] = {}
+        self._running: dict[Job, Gang] = {}
         self._hired = 0
         self._lent = 0
         self._on_free: Callable[[], None] = lambda: None
@@ -70,7 +70,7 @@ class GangPool:
 
     def submit(self, job: Job, /) -> None:
         first, self._hired = self._hired + 1, self._hired + size_of(job)
-        self._running[job] = _Gang(job, first, self._emit, self._note_end)
+        self._running[job] = Gang(job, range(first, first + size_of(job)), self._emit, self._note_end)
 
     def cancel(self, job: Job, /) -> bool:
         """Interrupt all processes, or kill them. The job is answered when the last has ended."""
@@ -108,27 +108,34 @@ def size_of(job: Job) -> int:
     return int(job.need.get(PROCESSES, 1))
 
 
-class _Gang:
+class Gang:
     """The processes of one job."""
 
-    def __init__(self, job: Job, first: int, emit: Callable[[Any], None] | None, on_end: Callable[[Job, Answer], None]) -> None:
+    hearsay_s = _HEARSAY_S
+
+    def __init__(
+        self, job: Job, numbers: Sequence[int], emit: Callable[[Any], None] | None, on_end: Callable[[Job, Answer], None]
+    ) -> None:
         self._job = job
-        self._on_end = on_end
+        self._emit, self._on_end = emit, on_end
         self._answers: dict[int, Answer] = {}  # by rank
         self._outcome: Answer | None = None  # of the first that failed
         self._folder = Path(tempfile.mkdtemp(prefix="headway-gang-"))
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._workers: list[RemoteWorker] = []
         self._present = 0
-        ready = self._begin_when_all_are_there
         try:
-            for number in range(first, first + size_of(job)):
-                self._workers.append(RemoteWorker(number, self._take_answer, self._note_exit, emit, pool="gang", on_ready=ready))
+            for rank, number in enumerate(numbers):
+                self._workers.append(self._hire(rank, number))
                 self._present += 1
         except OSError as error:  # there is nothing left to make another one of
             self.stop(Answer(error=error))
             if not self._workers:
                 asyncio.get_running_loop().call_soon(self._finish)
+
+    def _hire(self, rank: int, number: int) -> RemoteWorker:
+        ready = self._begin_when_all_are_there
+        return RemoteWorker(number, self._take_answer, self._note_exit, self._emit, pool="gang", on_ready=ready)
 
     def announce_end(self) -> None:
         """Tell all processes that the run ends soon."""
@@ -149,12 +156,19 @@ class _Gang:
     def _begin_when_all_are_there(self) -> None:
         if self._outcome is not None or not all(worker.ready for worker in self._workers):
             return
+        self._begin()
+
+    def _begin(self) -> None:
+        for rank in range(len(self._workers)):
+            self._assign(Seat(rank, len(self._workers), str(self._folder / "meeting")))
+
+    def _assign(self, seat: Seat) -> None:
+        if self._outcome is not None:
+            return
         try:
-            for rank, worker in enumerate(self._workers):
-                seat = Seat(rank, len(self._workers), str(self._folder / "meeting"))
-                facts = dataclasses.replace(self._job.facts, seat=seat)
-                asks = self._job.on_ask if rank == 0 else None  # calls are made once, by the member whose result counts
-                worker.assign(dataclasses.replace(self._job, facts=facts, around=MEMBER, on_ask=asks))
+            facts = dataclasses.replace(self._job.facts, seat=seat)
+            asks = self._job.on_ask if seat.rank == 0 else None  # calls are made once, by the member whose result counts
+            self._workers[seat.rank].assign(dataclasses.replace(self._job, facts=facts, around=MEMBER, on_ask=asks))
         except Exception as error:  # arguments that can't be sent
             self.stop(Answer(error=error))
 
@@ -166,7 +180,7 @@ class _Gang:
         elif answer.error is not None and self._outcome is None:
             # This process stays until then: if it ended, the others would fail as well, and whose fault it was would be a race.
             add_note(answer.error, f"on rank {rank} of a gang of {len(self._workers)}")
-            asyncio.get_running_loop().call_later(_HEARSAY_S, self.stop, answer)
+            asyncio.get_running_loop().call_later(self.hearsay_s, self.stop, answer)
             return
         if not worker.ended.done():
             worker.dismiss()

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from headway.errors import UsageError
 from headway.events import AnyEvent
 from headway.journal.codec import codec
 from headway.journal.records import Amounts, Error
@@ -200,6 +201,9 @@ class ParcelCall:
     def tell(self, event: AnyEvent) -> None:
         with self._lock:
             self.told.append(event)
+
+    def open_meeting(self, address: str) -> None:
+        raise UsageError("a gang across machines can't run where code has no connection to its pool")
 
     def remaining(self) -> Amounts:
         left = dict(self.facts.allowance)

@@ -11,8 +11,12 @@ where it looked.
 from __future__ import annotations
 
 import difflib
+import functools
+import hashlib
 import importlib
 import importlib.util
+import os
+import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +28,13 @@ from headway.pools.base import FunctionRef
 from headway.pools.current import loading_program
 
 _MAIN = ("__main__", "__mp_main__")
+FOLDER_OF_DRIVER = "HEADWAY_FOLDER_OF_DRIVER"
+"""Where the driver works, in the environment of workers on other machines: programs may lie under another folder there."""
 
 
 def load_program(path: str | Path) -> ModuleType:
     """The module of a program file, loaded once. Raises UsageError for a missing, broken or shadowed file."""
-    file = Path(path).resolve()
+    file = _find_file(path)
     if not file.is_file():
         raise UsageError(f"there is no program file {str(path)!r} (looked for {file})")
     if is_file_of(sys.modules.get("__main__"), file):
@@ -45,6 +51,14 @@ def load_program(path: str | Path) -> ModuleType:
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))
     return _execute(name, file)
+
+
+def _find_file(path: str | Path) -> Path:
+    """Where a program is: at its path, or, on another machine than the driver's, at the same place under the working folder."""
+    file, folder = Path(path).resolve(), os.environ.get(FOLDER_OF_DRIVER)
+    if folder and not file.is_file() and file.is_relative_to(folder) and (here := Path.cwd() / file.relative_to(folder)).is_file():
+        return here
+    return file
 
 
 def load_object(target: str) -> Any:
@@ -106,7 +120,29 @@ def resolve(ref: FunctionRef) -> Callable[..., Any]:
     found = plain_function(find(ref))
     if not callable(found):
         raise UsageError(f"{ref.qualname!r} in {ref.path or ref.module} is {type(found).__name__}, not a function")
+    if ref.digest and (here := code_digest(ref)) != ref.digest:
+        file = getattr(sys.modules.get(ref.module), "__file__", None) or ref.path or ref.module
+        raise UsageError(
+            f"{file} on {platform.node()} is not the file that the driver has (its digest here is {here[:12] or 'unknown'}, there "
+            f"{ref.digest[:12]}): copy the program to that machine again"
+        )
     return found  # type: ignore[no-any-return]  # callable, as the test says
+
+
+def code_digest(ref: FunctionRef) -> str:
+    """The digest of the file that has the function, hexadecimal; empty where its module has no file of Python."""
+    file = getattr(sys.modules.get(ref.module), "__file__", None) or ref.path
+    if not file or not file.endswith(".py"):
+        return ""
+    try:
+        return _file_digest(file, Path(file).stat().st_mtime_ns)
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _file_digest(file: str, changed_ns: int) -> str:
+    return hashlib.blake2b(Path(file).read_bytes(), digest_size=16).hexdigest()
 
 
 def plain_function(found: Any) -> Any:
@@ -130,7 +166,7 @@ def _module(ref: FunctionRef) -> ModuleType:
     loaded = sys.modules.get(ref.module)
     if not ref.path:
         return loaded or importlib.import_module(ref.module)
-    if loaded is not None and (is_file_of(loaded, Path(ref.path)) or hasattr(loaded, ref.qualname.partition(".")[0])):
+    if loaded is not None and (is_file_of(loaded, _find_file(ref.path)) or hasattr(loaded, ref.qualname.partition(".")[0])):
         return loaded
     return load_program(ref.path)
 

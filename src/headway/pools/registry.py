@@ -13,10 +13,11 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, get_args
 
 from headway.errors import PoolFailed, UsageError
 from headway.near import near_misses, near_sentence
+from headway.pools.agents.hired import Hired
 from headway.pools.base import Cancel, Demand, FullPool, FunctionRef, Pool, Traits
 from headway.pools.gang import GANG, GangPool
 from headway.pools.guard import Guarded
@@ -24,12 +25,18 @@ from headway.pools.process import PROCESS, ProcessPool
 from headway.pools.program import check_importable, function_ref
 from headway.pools.thread import THREAD, ThreadPool
 
+if TYPE_CHECKING:
+    from headway.pools.agents.staff import Staff
+
 MOST_FITTED = 1024  # tasks that are remembered as their pools need them
 LOOP = "inline"
 """Where `async def` runs: no pool, but the event loop itself. Its slots are `max_active` of the run."""
 
-Given = int | Pool | Callable[[], Pool]
-"""What a run says of a pool: how many slots one of ours has, or somebody's own pool, or what makes one."""
+Given = int | Hired | Pool | Callable[[], Pool]
+"""What a run says of a pool: how many slots one of ours has, where its processes are hired, somebody's own, or what makes one."""
+
+HIRED = ("process", "gang")
+"""The pools whose processes may be on other machines."""
 
 
 class BuiltIn(NamedTuple):
@@ -95,7 +102,10 @@ def check_given(given: Mapping[Any, Any]) -> dict[str, Given]:
         if name == LOOP:
             raise UsageError(f"pools= has no {LOOP!r}: that is the event loop, and max_active= says how many calls run on it")
         is_number = isinstance(value, int | float)
-        if name in BUILT_IN:
+        if isinstance(value, Hired):
+            if name not in HIRED:
+                raise UsageError(f"pools[{name!r}] = {value!r}: can be hired only for {' and '.join(map(repr, HIRED))}")
+        elif name in BUILT_IN:
             if not is_number:
                 raise UsageError(f"pools[{name!r}] = {value!r:.100}: that is a pool of Headway's own; give a size, or another name")
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -113,17 +123,25 @@ def check_given(given: Mapping[Any, Any]) -> dict[str, Given]:
 def make_pools(given: Mapping[str, Given]) -> dict[str, FullPool]:
     """Make the pools of a run, without starting them. Raises UsageError for a value that turns out not to be a pool, or that works
     already."""
-    return {name: make_pool(name, value) for name, value in check_given(given).items()}
+    checked = check_given(given)
+    staffs = {id(value): value.make_staff() for value in checked.values() if isinstance(value, Hired)}
+    return {name: make_pool(name, value, staffs.get(id(value))) for name, value in checked.items()}
 
 
-def make_pool(name: str, given: Given) -> FullPool:
-    """The pool behind a name, as the engine works with it."""
-    pool = real_pool(name, given)
+def make_pool(name: str, given: Given, staff: Staff | None = None) -> FullPool:
+    """The pool behind a name, as the engine works with it. Pools that were given the same `Hired` share its agents."""
+    pool = real_pool(name, given, staff)
     return pool if isinstance(pool, ThreadPool | ProcessPool | GangPool) else Guarded(name, pool)
 
 
-def real_pool(name: str, given: Given) -> Pool:
+def real_pool(name: str, given: Given, staff: Staff | None = None) -> Pool:
     """The pool behind a name as it was given, made where it is not there yet."""
+    if isinstance(given, Hired):
+        from headway.pools.agents.gang import FarGangPool
+        from headway.pools.agents.process import FarProcessPool
+
+        staff = staff or given.make_staff()
+        return FarProcessPool(staff) if name == "process" else FarGangPool(staff)
     if isinstance(given, int):
         return BUILT_IN[name].make(given)
     made: Any = given

@@ -48,13 +48,14 @@ class Options(NamedTuple):
     workers: int | None
     pools: Sequence[str] = ()
     order: str | None = None
+    hire: Sequence[str] = ()
 
     def common(self) -> dict[str, Any]:
         return {
             "store": self.store,
             "progress": self.progress,
             "events": self.events,
-            "pools": parse_pools(self.pools, self.workers),
+            "pools": parse_pools(self.pools, self.workers, self.hire),
             "take_over": self.take_over,
             "order": load_order(self.order) if self.order is not None else None,
         }

@@ -74,6 +74,13 @@ class RunningCall:
     def run_async(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._worker.loops.run(coroutine)
 
+    def open_meeting(self, address: str) -> None:
+        self._worker.hold_interrupt(True)
+        try:
+            self._worker.open_meeting(self._number, address)
+        finally:
+            self._worker.hold_interrupt(False)
+
     def _send_entry(self, entry: Entry) -> None:
         self._worker.hold_interrupt(True)
         try:

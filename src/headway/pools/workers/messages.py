@@ -69,6 +69,13 @@ class Logged(msgspec.Struct, frozen=True, array_like=True, tag="logged"):
     entry: Entry
 
 
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
+    """Rank 0 of a gang waits for the other members at this address."""
+
+    number: int
+    address: str
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
     """The function returned; the payload is the value, encoded."""
 
@@ -102,7 +109,7 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     number: int
 
 
-Message = Work | Ready | Charged | Told | Logged | Asked | Heard | Done | Failed | Stopped
+Message = Work | Ready | Charged | Told | Logged | Asked | Heard | Opened | Done | Failed | Stopped
 
 
 def pack(head: bytes, buffers: Sequence[bytes | bytearray | memoryview]) -> tuple[Payload, int | None]:

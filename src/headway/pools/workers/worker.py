@@ -297,6 +297,9 @@ class Worker:
     def send_question(self, asked: messages.Asked, block: int | None) -> None:
         self._send(asked, block)
 
+    def open_meeting(self, number: int, address: str) -> None:
+        self._send(messages.Opened(number, address))
+
     def send_entry(self, facts: CallFacts, entry: Entry) -> None:
         self._send(messages.Logged(facts.key, facts.task, entry))
 

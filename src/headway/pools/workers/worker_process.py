@@ -31,7 +31,7 @@ from headway.journal.codec import codec
 from headway.journal.store import Buffer
 from headway.pools import logs
 from headway.pools.arguments import pickle_arguments
-from headway.pools.base import Answer, Job
+from headway.pools.base import Answer, FunctionRef, Job
 from headway.pools.carrying import encode_carried
 from headway.pools.program import function_ref
 from headway.pools.workers import messages, worker
@@ -78,9 +78,10 @@ class RemoteWorker:
         *,
         pool: str = "process",
         on_ready: Callable[[], None] | None = None,
+        on_meeting: Callable[[str], None] | None = None,
     ) -> None:
         self.number = number
-        self._pool, self._when_ready = pool, on_ready
+        self._pool, self._when_ready, self._when_meeting = pool, on_ready, on_meeting
         self.ready = False
         self.job: Job | None = None
         self._serial = 0  # tells this worker's jobs apart
@@ -143,7 +144,7 @@ class RemoteWorker:
 
     def assign(self, job: Job) -> None:
         """Send the job, at once or when the worker is ready. Raises what makes it impossible to send."""
-        ref = job.ref or function_ref(job.fn)
+        ref = self._refer(job)
         carried = encode_carried(job.context, job.facts.task)
         head, buffers = pickle_arguments(job)
         payload, fd = messages.pack(head, buffers)
@@ -165,6 +166,9 @@ class RemoteWorker:
             self._send(work, fd)
         else:
             self._waiting = work, fd
+
+    def _refer(self, job: Job) -> FunctionRef:
+        return job.ref or function_ref(job.fn)
 
     def cancel(self) -> None:
         """Stop the job: not send it, or interrupt it, or kill the process when that takes too long."""
@@ -253,6 +257,9 @@ class RemoteWorker:
             case messages.Told():
                 if self._emit is not None:
                     self._emit(message.event)
+            case messages.Opened():
+                if self._when_meeting is not None and self.job is not None and message.number == self._serial:
+                    self._when_meeting(message.address)
             case messages.Done():
                 self._answer(message.number, self._value(message, fd))
             case messages.Failed():
@@ -354,7 +361,7 @@ class RemoteWorker:
     def _finish(self, why: str, cause: BaseException | None) -> None:
         if self._killer is not None:
             self._killer.cancel()
-        died = None if self.ready else start_failure(why, cause)
+        died = None if self.ready else self._explain_start(why, cause)
         if self._emit is not None and self.ready:
             self._emit(events.WorkerEnded(at=time.time(), pool=self._pool, worker=self.number, pid=self._pid, why=why))
         if not self.ended.done():
@@ -362,6 +369,9 @@ class RemoteWorker:
         self._on_end(self, died)
         if self.job is not None:
             self._answer(self._serial, Answer(error=died or death(self.job, self._pid, why)))
+
+    def _explain_start(self, why: str, cause: BaseException | None) -> WorkerDied:
+        return start_failure(why, cause)
 
     def _drop_waiting(self) -> None:
         if self._waiting is not None and self._waiting[1] is not None:
