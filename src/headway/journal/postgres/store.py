@@ -132,6 +132,9 @@ class PostgresStore(Runs, SharedLimits, SharedCollections, SharedClaims):
             run = self._find(connection, "uid=?", group.lease.uid, "FOR UPDATE")
             query = "SELECT seq, crc FROM record WHERE run=? AND seq BETWEEN ? AND ? ORDER BY seq"  # after the lock, never with it
             there = connection.execute(query, (group.lease.uid, group.first_seq, group.last_seq)).fetchall()
+            if is_unknown:  # this session is another than before, and has to be known before it can hang in the next try
+                query = "UPDATE run SET backend=?, backend_start=? WHERE uid=? AND fence=? AND owner=?"
+                connection.execute(query, (*connection.session, group.lease.uid, group.lease.fence, group.lease.owner))
         stored = there if is_unknown else None
         return commits.look(group, columns.crcs, run, stored, self._told.rows(group.lease), self.url)
 
