@@ -19,6 +19,7 @@ from postgres_server import PATIENCE_S, Server, free_port, install
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "16MB", "max_connections": "60"}
 LOOK_S = 0.01
+NOTICES_S = 5.0  # within which a backend notices that its postmaster is gone
 
 
 class WoundedServer(Server):
@@ -58,17 +59,30 @@ class WoundedServer(Server):
         return False
 
     def kill_postmaster(self) -> None:
-        """SIGKILL the postmaster; its children end by themselves when they notice. Then start it again."""
+        """SIGKILL the postmaster, and start it again when its children are gone. They end by themselves when they notice, but for
+        one that waits for a lock in memory whose holder has ended: that is killed, as an administrator does."""
         assert self.process is not None
-        left = self.children()
         self.process.kill()
         self.process.wait()
-        until = time.monotonic() + PATIENCE_S
-        while any(Path(f"/proc/{pid}").exists() for pid in left):  # they hold its shared memory
-            assert time.monotonic() < until, "backends outlive their postmaster"
-            time.sleep(LOOK_S)
         self.process = None
+        began = time.monotonic()
+        while left := self.survivors():
+            assert time.monotonic() < began + PATIENCE_S, "backends outlive their postmaster"
+            if time.monotonic() > began + NOTICES_S:
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(LOOK_S)
         self.start()
+
+    def survivors(self) -> list[int]:
+        """All processes that work in its folder."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (process / "cwd").readlink() == self.data:
+                    found.append(int(process.name))
+        return found
 
     def crash(self) -> None:
         """`pg_ctl stop -m immediate`, and start it again."""
