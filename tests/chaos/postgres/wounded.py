@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from postgres_server import PATIENCE_S, Server, free_port, install
+from postgres_server import PATIENCE_S, Server
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "16MB", "max_connections": "60"}
 LOOK_S = 0.01
@@ -131,59 +129,6 @@ class WoundedServer(Server):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-
-class Pooler:
-    """pgbouncer in transaction mode in front of a server. Debian's is installed where there is none."""
-
-    def __init__(self, server: Server) -> None:
-        self.killed = 0
-        self.port = free_port()
-        self._server = server
-        self._process: subprocess.Popen[bytes] | None = None
-        self._file = server.folder / f"pgbouncer-{self.port}.ini"
-        self._file.write_text(
-            f"[databases]\npostgres = host=127.0.0.1 port={server.port} user=headway\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-            f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 5\n"
-            "server_login_retry = 0.1\n"
-        )
-        self._file.chmod(0o644)
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://headway@127.0.0.1:{self.port}/postgres"
-
-    def start(self) -> None:
-        with (self._server.folder / "pgbouncer.log").open("ab") as log:
-            command = [find_pgbouncer(), str(self._file)]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._server._as_user())
-        until = time.monotonic() + PATIENCE_S
-        while not answers(self.url):
-            assert time.monotonic() < until and self._process.poll() is None, "pgbouncer does not start"  # noqa: PT018
-            time.sleep(LOOK_S)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self.killed += 1
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
-@functools.cache
-def find_pgbouncer() -> str:
-    """The program; Debian's is installed where there is none and this is root."""
-    where = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
-    if shutil.which("pgbouncer", path=where) is None:
-        install("pgbouncer")
-    found = shutil.which("pgbouncer", path=where)
-    if found is None:
-        raise RuntimeError("tests of a pooler need one: apt-get install pgbouncer, or put pgbouncer on the PATH")
-    return found
 
 
 def answers(url: str) -> bool:
