@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -83,7 +84,7 @@ def test_who_forgets_to_say_that_there_is_a_pooler_is_told_so(pooler, url, opene
 
 
 def ask(pooler, query):
-    with psycopg.connect(pooler.url, autocommit=True) as connection:
+    with contextlib.suppress(psycopg.errors.AdminShutdown), psycopg.connect(pooler.url, autocommit=True) as connection:
         return connection.execute(query).fetchone()
 
 
