@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from appenders import Appender, check_register
-from pooler import Pooler
-from postgres_server import shared_server
 from test_partitions import wait_for_more
 from test_replies import end
 from victims import often
+
+from pooler import Pooler
+from postgres_server import shared_server
 
 
 @pytest.fixture

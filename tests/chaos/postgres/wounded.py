@@ -130,7 +130,6 @@ class WoundedServer(Server):
                     os.kill(pid, signal.SIGCONT)
 
 
-
 def answers(url: str) -> bool:
     try:
         psycopg.connect(url).close()

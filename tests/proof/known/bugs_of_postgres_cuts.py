@@ -1,4 +1,4 @@
-"""Seeded bugs of a store in Postgres whose connections break, whose server goes back and whose clock is another."""
+"""Seeded bugs of a store in Postgres whose connections break, whose server goes back or whose standby is gone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from seeded import Bug, Edit, bug
 _REPLIES = "chaos/postgres/test_replies.py::test_commits_that_are_cut_at_each_place_are_there_once_or_never"
 _PARTITIONS = "chaos/postgres/test_partitions.py"
 _STANDBYS = "chaos/postgres/test_standbys.py"
-_DRIVERS = "chaos/postgres/test_drivers.py"
 
 OF_POSTGRES_CUTS: tuple[Bug, ...] = (
     bug(
@@ -59,14 +58,5 @@ OF_POSTGRES_CUTS: tuple[Bug, ...] = (
         "self._writer.check_replicated(self.url)",
         "",
         tests=f"{_STANDBYS}::test_a_commit_that_no_longer_waits_for_its_standby_is_not_reported_as_durable",
-    ),
-    bug(
-        "a lease follows this machine's clock when that is set",
-        "ServerClock.note",
-        "server - (began + ended) / 2",
-        "server - (began + ended) / 2 + time.monotonic() - self._wall()",
-        Edit("ServerClock.ahead_s", "self._ahead_of_monotonic + time.monotonic() - self._wall()", "self._ahead_of_monotonic"),
-        Edit("Runs.renew", "abs(self._ahead_s - ahead_s) < OFF_S", "True"),
-        tests=f"{_DRIVERS}::test_a_driver_whose_clock_is_set_keeps_its_run",
     ),
 )
