@@ -36,21 +36,14 @@ PATIENCE_S = 60.0
 def binaries() -> Path:
     """The folder of initdb and postgres; Debian's are installed where there are none."""
     found = _find()
-    if found is None:
-        install("postgresql")
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-yq", "--no-install-recommends", "postgresql"]):
+            subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
         found = _find()
     if found is None:
         raise RuntimeError("tests of the Postgres store need a server: apt-get install postgresql, or put initdb on the PATH")
     return found
-
-
-def install(package: str) -> None:
-    """Install one of Debian's packages, where this is Debian and root."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-yq", "--no-install-recommends", package]):
-        subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
 
 
 def _find() -> Path | None:
@@ -77,7 +70,7 @@ class Server:
         if self._user:
             shutil.chown(self.folder, self._user, self._user)
         self.settings = {**SETTINGS, **settings}
-        self.port = free_port()
+        self.port = _free_port()
 
     @property
     def url(self) -> str:
@@ -127,7 +120,7 @@ class Server:
         return {"user": self._user, "group": self._user, "extra_groups": []} if self._user else {}
 
 
-def free_port() -> int:
+def _free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

@@ -317,6 +317,9 @@ def main() -> None:
         try:
             arena.go(options.kills)
             arena.check()
+        except BaseException:
+            print(arena.describe(), flush=True)
+            raise
         finally:
             arena.close()
         print(f"seed {options.seed}, {options.drivers} drivers at a time, {time.monotonic() - began:.0f} s\n")

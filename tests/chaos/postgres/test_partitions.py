@@ -6,7 +6,7 @@ import time
 
 from appenders import Appender, check_register
 from test_replies import append_through, end, wait_for
-from victims import often
+from victims import LIMIT_S, often
 from wire import Fault, Proxy, Statement
 from wounded import WoundedServer
 
@@ -22,9 +22,9 @@ def appended(crowd: list[Appender]) -> int:
     return sum(one.appended for one in crowd)
 
 
-def wait_for_more(crowd: list[Appender], rows: int = 20) -> None:
+def wait_for_more(crowd: list[Appender], rows: int = 20, limit_s: float = LIMIT_S) -> None:
     before = appended(crowd)
-    wait_for(lambda: appended(crowd) > before + rows, "that somebody appends")
+    wait_for(lambda: appended(crowd) > before + rows, "that somebody appends", limit_s)
 
 
 def test_slow_commits_are_just_slow(server, schema, notes, crowd):
@@ -116,7 +116,7 @@ def test_a_driver_takes_over_from_one_that_is_gone_whose_session_still_holds_the
         assert server.backends("state='active' AND wait_event='ClientRead'"), "no session is left"
         heir = Appender(f"{server.url}?{schema}", notes, "heir", 6, lease_s=5.0).start()
         crowd.append(heir)
-        wait_for_more([heir])
+        wait_for_more([heir], limit_s=SOON_S)
         heir.stop()
         assert not server.backends("state='active' AND wait_event='ClientRead'"), "it was left alone"
     check_register(f"{server.url}?{schema}", notes)

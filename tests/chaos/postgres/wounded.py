@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +13,11 @@ from typing import Any
 
 import psycopg
 
-from postgres_server import PATIENCE_S, Server, free_port, install
+from postgres_server import PATIENCE_S, Server
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "16MB", "max_connections": "60"}
 LOOK_S = 0.01
+NOTICES_S = 5.0  # within which a backend notices that its postmaster is gone
 
 
 class WoundedServer(Server):
@@ -58,17 +57,30 @@ class WoundedServer(Server):
         return False
 
     def kill_postmaster(self) -> None:
-        """SIGKILL the postmaster; its children end by themselves when they notice. Then start it again."""
+        """SIGKILL the postmaster, and start it again when its children are gone. They end by themselves when they notice, but for
+        one that waits for a lock in memory whose holder has ended: that is killed, as an administrator does."""
         assert self.process is not None
-        left = self.children()
         self.process.kill()
         self.process.wait()
-        until = time.monotonic() + PATIENCE_S
-        while any(Path(f"/proc/{pid}").exists() for pid in left):  # they hold its shared memory
-            assert time.monotonic() < until, "backends outlive their postmaster"
-            time.sleep(LOOK_S)
         self.process = None
+        began = time.monotonic()
+        while left := self.survivors():
+            assert time.monotonic() < began + PATIENCE_S, "backends outlive their postmaster"
+            if time.monotonic() > began + NOTICES_S:
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(LOOK_S)
         self.start()
+
+    def survivors(self) -> list[int]:
+        """All processes that work in its folder."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (process / "cwd").readlink() == self.data:
+                    found.append(int(process.name))
+        return found
 
     def crash(self) -> None:
         """`pg_ctl stop -m immediate`, and start it again."""
@@ -116,60 +128,6 @@ class WoundedServer(Server):
             for pid in stopped:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
-
-
-class Pooler:
-    """pgbouncer in transaction mode in front of a server. Debian's is installed where there is none."""
-
-    def __init__(self, server: Server) -> None:
-        self.killed = 0
-        self.port = free_port()
-        self._server = server
-        self._process: subprocess.Popen[bytes] | None = None
-        self._file = server.folder / f"pgbouncer-{self.port}.ini"
-        self._file.write_text(
-            f"[databases]\npostgres = host=127.0.0.1 port={server.port} user=headway\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-            f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 5\n"
-            "server_login_retry = 0.1\n"
-        )
-        self._file.chmod(0o644)
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://headway@127.0.0.1:{self.port}/postgres"
-
-    def start(self) -> None:
-        with (self._server.folder / "pgbouncer.log").open("ab") as log:
-            command = [find_pgbouncer(), str(self._file)]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._server._as_user())
-        until = time.monotonic() + PATIENCE_S
-        while not answers(self.url):
-            assert time.monotonic() < until and self._process.poll() is None, "pgbouncer does not start"  # noqa: PT018
-            time.sleep(LOOK_S)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self.killed += 1
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
-@functools.cache
-def find_pgbouncer() -> str:
-    """The program; Debian's is installed where there is none and this is root."""
-    where = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
-    if shutil.which("pgbouncer", path=where) is None:
-        install("pgbouncer")
-    found = shutil.which("pgbouncer", path=where)
-    if found is None:
-        raise RuntimeError("tests of a pooler need one: apt-get install pgbouncer, or put pgbouncer on the PATH")
-    return found
 
 
 def answers(url: str) -> bool:

@@ -146,12 +146,14 @@ class Runs(PostgresDatabase):
         """Create a run, unless its id is taken. Return the run of this id, and whether it is new."""
         names = ["run_id", "spec", "crc", "status", *columns]
         values = (*checked_rows.encode_run(spec), RunStatus.RUNNING.value, *columns.values())
+        # A run that is there is not even tried: its row may be locked by a driver that is gone, who is to be taken over from.
         query = (
-            f"INSERT INTO run ({', '.join(names)}) VALUES ({', '.join('?' * len(values))}) ON CONFLICT (run_id) DO NOTHING "
-            f"RETURNING {checked_rows.RUN_COLUMNS}"
+            f"INSERT INTO run ({', '.join(names)}) SELECT {', '.join('?' * len(values))} "
+            "WHERE NOT EXISTS (SELECT FROM run WHERE run_id=?) "
+            f"ON CONFLICT (run_id) DO NOTHING RETURNING {checked_rows.RUN_COLUMNS}"
         )
         while True:
-            if (made := connection.execute(query, values).fetchone()) is not None:
+            if (made := connection.execute(query, (*values, spec.run_id)).fetchone()) is not None:
                 return checked_rows.decode_run(made, self.url), True
             if (run := self._find(connection, "run_id=?", spec.run_id)) is not None:  # unless it was deleted in between
                 return run, False

@@ -165,6 +165,9 @@ class PostgresStore(Runs, PostgresQueues, PagedRuns, Arrivals, SharedLimits, Sha
             run = self._find(connection, "uid=?", group.lease.uid, "FOR UPDATE")
             query = "SELECT seq, crc FROM record WHERE run=? AND seq BETWEEN ? AND ? ORDER BY seq"  # after the lock, never with it
             there = connection.execute(query, (group.lease.uid, group.first_seq, group.last_seq)).fetchall()
+            # this session may be another than before, and has to be known before it can hang in the next try
+            query = "UPDATE run SET backend=?, backend_start=? WHERE uid=? AND fence=? AND owner=?"
+            connection.execute(query, (*connection.session, group.lease.uid, group.lease.fence, group.lease.owner))
         return outcome.Found(run, there)
 
     def _reject(self, group: commits.Group) -> None:
