@@ -7,6 +7,8 @@ outlives its process has no such excuse, and a test says so. Tests must never as
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from headway.journal.memory import MemoryStore
@@ -50,6 +53,10 @@ class Subject:
     """Make a closed store look like one of a newer schema; `(its schema, ours)`."""
     contents: Callable[[str], object] | None = None
     """All that a closed store has written anywhere, to be compared."""
+    empty: Callable[[Store], None] | None = None
+    """Make a store as it was when it was new, where that costs less than a new one."""
+    effort: float = 1.0
+    """How much of a long search it is given: less where each step asks a server."""
 
     def __str__(self) -> str:
         return self.name
@@ -138,13 +145,19 @@ def _make_in_postgres(path: Path) -> Store:
     return open_store(f"{shared_server().url}?schema={schema}&blobs={path}")
 
 
-def _in_postgres(url: str, query: str, *values: object) -> list[Any]:
-    import psycopg
+@functools.cache
+def _beside() -> psycopg.Connection[Any]:
+    """A connection that is no store's."""
+    made = psycopg.connect(shared_server().url, autocommit=True)
+    atexit.register(made.close)
+    return made
 
-    address = parse_address(url)
-    with psycopg.connect(address.conninfo, autocommit=True, options=f"-csearch_path={address.schema}") as connection:
-        done = connection.execute(query, values or None)
-        return done.fetchall() if done.description else []
+
+def _in_postgres(url: str, query: str, *values: object) -> list[Any]:
+    connection = _beside()
+    connection.execute(f"SET search_path TO {parse_address(url).schema}")
+    done = connection.execute(query, values or None, prepare=False)
+    return done.fetchall() if done.description else []
 
 
 def _rejected_in_postgres(store: Store, uid: int) -> list[tuple[int, int, Row]]:
@@ -167,7 +180,7 @@ def _damage_row_in_postgres(url: str, uid: int, seq: int) -> None:
 
 
 def _write_newer_postgres(url: str) -> tuple[int, int]:
-    _in_postgres(url, "UPDATE version SET number=%s", postgres_schema.VERSION + 1)
+    _in_postgres(url, "UPDATE version SET number=%s, least=%s", *[postgres_schema.VERSION + 1] * 2)  # ours can't go on with
     return postgres_schema.VERSION + 1, postgres_schema.VERSION
 
 
@@ -175,6 +188,11 @@ def _tables(url: str) -> object:
     schema = parse_address(url).schema
     names = _in_postgres(url, "SELECT tablename FROM pg_tables WHERE schemaname=%s ORDER BY 1", schema)
     return {name: _in_postgres(url, f"SELECT * FROM {name} ORDER BY 1, 2") for (name,) in names}
+
+
+def _empty_tables(store: Store) -> None:
+    names = [name for name in postgres_schema.TABLES if name != "version"]
+    _in_postgres(store.url, f"TRUNCATE {', '.join(names)} RESTART IDENTITY")
 
 
 SUBJECTS.append(
@@ -187,6 +205,8 @@ SUBJECTS.append(
         damage_row=_damage_row_in_postgres,
         write_newer=_write_newer_postgres,
         contents=_tables,
+        empty=_empty_tables,
+        effort=0.3,
     )
 )
 

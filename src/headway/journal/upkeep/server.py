@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from headway.journal.postgres.database import Statements
+from headway.journal.postgres.link import Statements
 from headway.journal.sql.database import Connection
 from headway.journal.upkeep.findings import Finding
 
