@@ -10,6 +10,7 @@ from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
 from headway.cli.commands.mcp import mcp
 from headway.cli.commands.store import store as stores
+from headway.cli.commands.upkeep import doctor, gc
 from headway.cli.options import (
     Budget,
     Events,
@@ -386,36 +387,5 @@ def serve(
     serve_model(model, host, port)
 
 
-@app.command()
-@handle_errors
-def gc(
-    delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Delete this run first; repeatable.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    vacuum: Annotated[
-        bool, typer.Option("--vacuum", help="Give the space of deleted records back: to the disk, or in a database to new records.")
-    ] = False,
-    store: Store = ".headway",
-    json: Json = False,
-    traceback: Trace = False,
-) -> None:
-    """Remove from a store what no run needs."""
-    from headway.cli.commands.upkeep import collect
-
-    collect(store, delete or [], dry_run=dry_run, vacuum=vacuum, as_json=json)
-
-
-@app.command()
-@handle_errors
-def doctor(
-    repair: Annotated[bool, typer.Option("--repair", help="Rebuild the store from what can be read; keeps a backup.")] = False,
-    store: Store = ".headway",
-    json: Json = False,
-    traceback: Trace = False,
-) -> None:
-    """Check every record and blob of a store.
-
-    Exits with 3 if something is wrong.
-    """
-    from headway.cli.commands.upkeep import examine_store
-
-    examine_store(store, repair=repair, as_json=json)
+app.command()(gc)
+app.command()(doctor)

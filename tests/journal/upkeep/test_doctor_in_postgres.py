@@ -169,7 +169,7 @@ def test_a_repair_is_refused_with_what_to_do_instead(built):
 
 
 def test_a_newer_schema_is_not_called_damage(built):
-    change(built, f"UPDATE version SET number={schema.VERSION + 1}")
+    change(built, f"UPDATE version SET number={schema.VERSION + 1}, least={schema.VERSION + 1}")
     answer = CliRunner().invoke(app, ["doctor", "--store", built])
     assert (answer.exit_code, "upgrade headway" in answer.stderr) == (3, True)
 

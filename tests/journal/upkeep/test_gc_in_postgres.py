@@ -12,6 +12,7 @@ import pytest
 import headway as hw
 from headway.errors import RunOwned, StoreDamaged, UnknownRun
 from headway.journal.owner import this_process
+from headway.journal.postgres import runs as postgres_runs
 from headway.journal.postgres import store as postgres_store
 from headway.journal.postgres.store import PostgresStore
 from headway.journal.records import Kind, Lease, Outcome, Row, RunSpec, RunStatus
@@ -147,7 +148,7 @@ def test_a_run_goes_with_its_records_signals_and_checkpoints_and_a_live_one_does
 
 
 def test_what_an_interrupted_deletion_left_is_said_and_removed_in_batches(database, url, monkeypatch):
-    monkeypatch.setattr(postgres_store, "DELETED_ROWS", 3)
+    monkeypatch.setattr(postgres_runs, "DELETED_ROWS", 3)
     lease = drive(database, "sky", *[outcome(number) for number in range(10)])
     drive(database, "sea", outcome(1))
     database.release(lease, RunStatus.DONE, 2.0)
@@ -155,7 +156,7 @@ def test_what_an_interrupted_deletion_left_is_said_and_removed_in_batches(databa
     with pytest.raises(ZeroDivisionError):
         gc(database, now=LATER, delete_runs=["sky"])
     monkeypatch.undo()
-    monkeypatch.setattr(postgres_store, "DELETED_ROWS", 3)
+    monkeypatch.setattr(postgres_runs, "DELETED_ROWS", 3)
     assert any("a deleted run has records left" in finding.what for finding in examine(url).findings)
     assert gc(database, now=LATER, dry_run=True).rows == 10
     assert gc(database, now=LATER).rows == 10

@@ -274,6 +274,7 @@ async def cheaper(index: int) -> int:
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.on_postgres
 def test_the_same_are_left_out_when_a_failed_program_is_taken_up(go, wrapped):
     @hw.task
     async def program() -> list[int]:
@@ -375,6 +376,7 @@ def test_an_error_that_came_after_the_recorded_end_changes_nothing(go):
 
 
 @pytest.mark.parametrize("late", [False, True])
+@pytest.mark.on_postgres
 def test_a_large_answer_is_there_after_a_resume_that_has_no_time_to_come_to_it(go, late):
     @hw.task
     async def program() -> tuple[str, dict[str, int]]:

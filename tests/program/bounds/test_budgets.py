@@ -21,6 +21,7 @@ class Dying(hw.MemoryStore):
         super().commit(*args, **kwargs)
 
 
+@pytest.mark.on_postgres
 def test_parallel_children_never_pass_the_same_stale_check(go):
     @hw.task
     async def program() -> tuple[list[bool], dict[str, float]]:
@@ -44,6 +45,7 @@ def test_what_was_reserved_and_not_charged_is_free_again(go):
     assert go(program) == (95.0, 15.0)
 
 
+@pytest.mark.on_postgres
 def test_overspending_is_recorded_and_closes_the_scope(go):
     @hw.task
     async def program() -> tuple[float, bool]:
@@ -57,6 +59,7 @@ def test_overspending_is_recorded_and_closes_the_scope(go):
     assert RAN == [150]
 
 
+@pytest.mark.on_postgres
 def test_an_inner_budget_counts_in_the_outer_one(go):
     @hw.task
     async def program() -> tuple[Any, ...]:
@@ -169,6 +172,7 @@ def test_a_parent_that_waits_spends_no_seconds(go):
     assert go(program) == pytest.approx(20, abs=0.1)
 
 
+@pytest.mark.on_postgres
 def test_a_resume_never_counts_twice(go):
     @hw.task
     async def program() -> dict[str, float]:
@@ -186,6 +190,7 @@ def test_a_resume_never_counts_twice(go):
     assert go(program) == {"tokens": 16.0, "calls": 5.0}
 
 
+@pytest.mark.on_postgres
 def test_a_call_that_began_and_left_no_outcome_counts_at_its_reservation(go):
     store = Dying()
 
@@ -210,6 +215,7 @@ def test_a_call_that_began_and_left_no_outcome_counts_at_its_reservation(go):
     assert go(program, store=store) == {"tokens": 80.0}
 
 
+@pytest.mark.on_postgres
 def test_the_cost_of_a_cancelled_loser_is_booked(go):
     @hw.task
     async def slow() -> int:
@@ -232,6 +238,7 @@ def test_the_cost_of_a_cancelled_loser_is_booked(go):
     assert go(program) == (2, {"tokens": 7.0}, {"tokens": 7.0})
 
 
+@pytest.mark.on_postgres
 def test_a_body_that_runs_again_is_not_charged_twice(go):
     @hw.task
     async def parent() -> float:
@@ -302,6 +309,7 @@ async def die() -> None:
 
 @pytest.mark.parametrize("pays", [pay_itself, pay_by_a_call, pay_by_a_call_that_dies])
 @pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.on_postgres
 def test_a_call_that_used_a_budget_up_goes_on_after_a_crash_and_another_may_not_begin(go, pays, wait):
     @hw.task
     async def program() -> tuple[float, dict[str, float], str]:

@@ -13,6 +13,7 @@ from steps import rest, spend
 import headway as hw
 
 
+@pytest.mark.on_postgres
 def test_a_run_has_a_budget_and_a_deadline_of_its_own(go):
     @hw.task
     async def program() -> tuple[float, float]:
@@ -40,6 +41,7 @@ def test_a_timeout_is_an_error_of_that_one_call_and_can_be_retried(go):
     assert RAN == [1, 1]
 
 
+@pytest.mark.on_postgres
 def test_a_deadline_stops_everything_under_it(go):
     @hw.task
     async def program() -> tuple[bool, int]:
@@ -96,6 +98,7 @@ def test_a_process_has_no_more_time_than_at_its_start_though_the_clock_was_set_b
     assert 0 < hw.run(program, store=None) <= 600
 
 
+@pytest.mark.on_postgres
 def test_a_deadline_is_absolute_over_a_resume(go, clock):
     @hw.task
     async def program() -> float:

@@ -9,6 +9,7 @@ import pytest
 import headway as hw
 
 
+@pytest.mark.on_postgres
 def test_a_limit_bounds_concurrency_of_all_that_is_inside(go):
     high = [0, 0]
 
@@ -32,6 +33,7 @@ def test_a_limit_bounds_concurrency_of_all_that_is_inside(go):
     assert go(program) <= 3
 
 
+@pytest.mark.on_postgres
 def test_a_rate_spreads_starts_over_time(go, clock):
     @hw.task
     async def stamp() -> float:

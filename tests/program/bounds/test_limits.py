@@ -204,6 +204,7 @@ def test_a_fractional_rate_never_rounds_up(go, clock):
 
 
 @pytest.mark.parametrize("name", ["", "shared"])
+@pytest.mark.on_postgres
 def test_a_resumed_run_counts_what_began_before_it(go, clock, name):
     request = make(clock)
     until = [13]
@@ -224,6 +225,7 @@ def test_a_resumed_run_counts_what_began_before_it(go, clock, name):
     assert most_within(60.0) <= 10
 
 
+@pytest.mark.on_postgres
 def test_a_new_run_shares_the_window_of_a_named_rate_and_of_no_other(go, clock):
     request = make(clock)
 

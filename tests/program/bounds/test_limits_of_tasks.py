@@ -59,6 +59,7 @@ def test_calls_in_different_places_share_the_limit_of_their_task(go):
     assert max(MOST) == 2
 
 
+@pytest.mark.on_postgres
 def test_a_limit_with_a_name_is_that_of_blocks_with_its_name(go):
     @hw.task
     async def free(n: int) -> str:

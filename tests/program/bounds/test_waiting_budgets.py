@@ -18,6 +18,7 @@ def _forget() -> None:
     HANDLES.clear()
 
 
+@pytest.mark.on_postgres
 def test_a_call_waits_until_its_siblings_have_settled(go):
     @hw.task
     async def program() -> Any:
@@ -408,6 +409,7 @@ def test_equal_calls_wait_as_one(go):
 # --- after a crash ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.on_postgres
 def test_a_resumed_run_with_more_money_lets_go_what_it_had_refused(go):
     amount = [100]
 

@@ -28,6 +28,7 @@ async def asks_twice() -> int:
     ],
     ids=["reuse", "rerun", "ask", "ask and reuse", "ask and rerun"],
 )
+@pytest.mark.on_postgres
 def test_an_edited_task_follows_its_on_change(go, policy, answer, value, ran):
     @hw.task(name="edited_leaf", on_change=policy)
     async def leaf() -> int:
@@ -79,6 +80,7 @@ def test_a_finished_parent_runs_again_when_a_rerun_task_below_it_changed(go):
 
 
 @pytest.mark.parametrize(("value", "reused"), [(1, True), (2, False)])
+@pytest.mark.on_postgres
 def test_a_result_by_handle_is_reused_only_while_its_inputs_are_what_they_were(go, value, reused):
     @hw.task(name="input", on_change="rerun")
     async def source() -> int:

@@ -57,6 +57,7 @@ def test_items_come_back_in_order_with_their_types_in_another_run_and_outside(go
     assert list(hw.collection("archive", Candidate, store=tmp_path / "store").read()) == [Candidate("a", 1), Candidate("bb", 2)]
 
 
+@pytest.mark.on_postgres
 def test_a_resumed_run_sees_the_very_same_items_although_others_appended_since(go):
     @hw.task
     async def program() -> tuple[list[str], int]:
@@ -125,6 +126,7 @@ def test_a_fork_keeps_the_appends_that_it_copied_and_makes_the_others_itself(go,
     assert list(hw.collection("words", store=store).read()) == ["kept", "again", "again"]
 
 
+@pytest.mark.on_postgres
 def test_an_item_may_be_the_result_of_a_call_that_still_runs(go):
     @hw.task
     async def make() -> Candidate:
@@ -154,6 +156,7 @@ def test_large_items_are_kept_as_blobs_and_come_back_equal(go, tmp_path):
     assert any((tmp_path / "store" / "blobs").glob("??/*"))
 
 
+@pytest.mark.on_postgres
 def test_many_appends_at_once_each_get_a_number_of_their_own(go):
     @hw.task
     async def program() -> list[int]:
@@ -223,6 +226,7 @@ def test_an_append_that_is_stopped_while_it_writes_for_others_leaves_them_be(sto
     assert written == [f"word {n}" for n, end in enumerate(ends) if isinstance(end, int)], "what was stopped is not written"
 
 
+@pytest.mark.on_postgres
 def test_a_snapshot_as_an_argument_is_named_by_its_version(go):
     @hw.task
     async def count(seen: Any) -> int:

@@ -138,6 +138,7 @@ def test_an_error_in_the_block_cancels_and_drains_the_rest(go):
     assert go(program) == "cancelled"
 
 
+@pytest.mark.on_postgres
 def test_a_deadline_stops_what_a_group_waits_for(go):
     @hw.task
     async def program() -> tuple[list[int], str]:
@@ -177,6 +178,7 @@ async def drawn(number: int) -> int:
     return number
 
 
+@pytest.mark.on_postgres
 def test_the_order_is_told_again_to_a_resumed_program(go):
     FAIL.append(True)
     with pytest.raises(RuntimeError):

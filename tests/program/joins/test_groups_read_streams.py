@@ -214,6 +214,7 @@ async def grows(width: int) -> list[str]:
     return said
 
 
+@pytest.mark.on_postgres
 def test_the_order_of_items_and_calls_is_told_again(go):
     FAIL.append(True)
     with pytest.raises(RuntimeError):

@@ -68,6 +68,7 @@ def test_a_call_runs_without_being_awaited(go):
     assert RAN == [(1, 1)]
 
 
+@pytest.mark.on_postgres
 def test_gather_cancels_and_drains_the_rest_on_the_first_failure(go):
     @hw.task
     async def program() -> list[object]:
@@ -78,6 +79,7 @@ def test_gather_cancels_and_drains_the_rest_on_the_first_failure(go):
     assert ("cancelled", 50) in go(program)
 
 
+@pytest.mark.on_postgres
 def test_a_finished_sibling_survives_a_failed_gather(go):
     @hw.task
     async def program() -> int:
@@ -124,6 +126,7 @@ def test_a_call_ends_when_its_children_have_ended(go):
     assert go(program) == (7, [("rested", 40)])
 
 
+@pytest.mark.on_postgres
 def test_a_race_is_won_by_the_first_good_answer_and_the_rest_is_cancelled(go):
     @hw.task
     async def program() -> tuple[int, int]:
@@ -182,6 +185,7 @@ def test_a_race_where_nothing_is_accepted_says_so(go):
         go(program)
 
 
+@pytest.mark.on_postgres
 def test_as_completed_hands_out_in_order_of_completion(go):
     @hw.task
     async def program() -> list[int]:

@@ -25,6 +25,7 @@ class Stop(Exception):
     """What ends a life of a run in the middle."""
 
 
+@pytest.mark.on_postgres
 def test_a_resume_hands_out_the_recorded_items_before_the_task_runs_and_goes_on_after_them(go):
     lives: list[int] = []
 
@@ -72,6 +73,7 @@ def test_a_resume_of_a_loop_that_is_left_gets_the_same_items_although_the_task_w
     assert go(program) == lives[0]
 
 
+@pytest.mark.on_postgres
 def test_a_finished_stream_is_answered_from_the_journal_without_running(go):
     lives: list[int] = []
 
@@ -178,6 +180,7 @@ async def large_ones(count: int) -> AsyncIterator[Found]:
 
 
 @pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.on_postgres
 def test_large_items_come_back_as_they_were_yielded(go, stored):
     lives: list[int] = []
 
@@ -207,6 +210,7 @@ def test_large_items_come_back_as_they_were_yielded(go, stored):
 # --- trying again ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.on_postgres
 def test_a_retry_goes_on_after_the_items_that_were_handed_out(go):
     tries: list[int] = []
 

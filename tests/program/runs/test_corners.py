@@ -159,6 +159,7 @@ def test_a_retry_goes_on_with_what_its_budget_has_left(go):
     assert RAN[:2] == [0, 60]
 
 
+@pytest.mark.on_postgres
 def test_a_shared_limit_is_held_again_after_a_wait(go):
     high = [0, 0]
 
@@ -393,6 +394,7 @@ def test_the_bounds_of_a_run_and_those_its_root_opens_are_kept_apart(go, clock):
     assert time_left == pytest.approx(79, abs=1)
 
 
+@pytest.mark.on_postgres
 def test_a_raised_budget_lets_a_run_go_on(go):
     @hw.task
     async def program() -> float:

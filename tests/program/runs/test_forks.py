@@ -8,7 +8,8 @@ from notes import RAN
 import headway as hw
 
 
-def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, tmp_path):
+@pytest.mark.on_postgres
+def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, place):
     @hw.task(name="fork_step")
     async def step(x: int) -> int:
         RAN.append(x)
@@ -21,7 +22,7 @@ def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, tmp_path):
         return [handle.key for handle in handles]
 
     keys = go(program)
-    new = hw.fork("run", at=keys[1][:10], store=tmp_path / "store", new_id="other")
+    new = hw.fork("run", at=keys[1][:10], store=place, new_id="other")
     assert go(program, run_id=new) == keys
     assert RAN == [1, 2, 3, 2]
     assert go(program) == keys
@@ -29,7 +30,8 @@ def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, tmp_path):
 
 
 @pytest.mark.parametrize(("at", "runs_again"), [(0, [1, 2]), (1, [2])])
-def test_a_fork_goes_on_with_the_attempts_of_the_calls_above(go, tmp_path, at, runs_again):
+@pytest.mark.on_postgres
+def test_a_fork_goes_on_with_the_attempts_of_the_calls_above(go, place, at, runs_again):
     """The first attempt fails by itself, the second succeeds; later an attempt of the call above fails, because of another call."""
     keys: list[str] = []
     attempts: list[int] = []
@@ -69,7 +71,7 @@ def test_a_fork_goes_on_with_the_attempts_of_the_calls_above(go, tmp_path, at, r
     value = go(program)
     assert attempts == [1, 2]
     attempts.clear()
-    new = hw.fork("run", at=keys[at], store=tmp_path / "store", new_id="other")
+    new = hw.fork("run", at=keys[at], store=place, new_id="other")
     assert go(program, run_id=new) == value
     assert attempts == runs_again
     assert RAN == ["drawn"] * 3

@@ -53,6 +53,7 @@ async def fails() -> int:
     raise OSError("down")
 
 
+@pytest.mark.on_postgres
 def test_a_short_run_is_one_commit(go):
     store = Watched()
     assert go(on_the_loop, store=store) == 90
@@ -71,6 +72,7 @@ def test_a_run_with_workers_is_durable_before_they_are_ended(go):
     assert store.run("run").status == "done"
 
 
+@pytest.mark.on_postgres
 def test_a_failed_run_says_with_its_last_rows_which_failures_are_asked_again(go):
     store = Watched()
     with pytest.raises(OSError, match="down"):

@@ -16,6 +16,7 @@ import headway as hw
 from headway.engine.tasks.spec import TASKS
 
 
+@pytest.mark.on_postgres
 def test_a_second_run_answers_from_the_journal(go):
     @hw.task
     async def program() -> list[int]:
@@ -27,6 +28,7 @@ def test_a_second_run_answers_from_the_journal(go):
     assert len(RAN) == 5
 
 
+@pytest.mark.on_postgres
 def test_resuming_a_failed_run_asks_failed_calls_again_and_keeps_the_rest(go):
     @hw.task
     async def flaky(x: int) -> int:
@@ -48,6 +50,7 @@ def test_resuming_a_failed_run_asks_failed_calls_again_and_keeps_the_rest(go):
     assert RAN == [1, 2, ("flaky", 3), ("flaky", 3)]
 
 
+@pytest.mark.on_postgres
 def test_reordering_a_gather_and_adding_a_call_reuses_all_that_finished(go):
     @hw.task(name="reordered")
     async def program() -> list[int]:
@@ -64,6 +67,7 @@ def test_reordering_a_gather_and_adding_a_call_reuses_all_that_finished(go):
     assert RAN == [1, 2, 3, 9]
 
 
+@pytest.mark.on_postgres
 def test_equal_siblings_are_told_apart_by_their_place_among_equals(go):
     @hw.task
     async def draw(x: int) -> float:
@@ -105,6 +109,7 @@ def test_a_full_disk_ends_the_run_with_one_clear_error_and_loses_nothing_before(
     assert RAN.count(1) == 1
 
 
+@pytest.mark.on_postgres
 def test_values_of_many_types_come_back_equal(go):
     @dataclasses.dataclass
     class Point:
@@ -157,6 +162,7 @@ def test_what_a_reader_mutates_later_cannot_reach_the_journal(go):
     assert go(program) == ([1], 0.0)
 
 
+@pytest.mark.on_postgres
 def test_cache_forever_shares_results_between_runs_and_running_twins(go):
     @hw.task(cache="forever")
     async def costly(x: int) -> int:
@@ -196,6 +202,7 @@ def test_an_explicit_key_names_the_call_instead_of_its_arguments(go):
     assert go(program) == "WHY"
 
 
+@pytest.mark.on_postgres
 def test_an_exception_of_the_program_comes_back_as_its_own_class(go):
     class Refused(Exception):
         pass
@@ -226,6 +233,7 @@ def test_an_exception_of_the_program_comes_back_as_its_own_class(go):
     assert RAN.count("after") == 1
 
 
+@pytest.mark.on_postgres
 def test_the_same_id_with_other_arguments_is_refused(go):
     @hw.task
     async def program(x: int) -> int:

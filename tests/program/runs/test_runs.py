@@ -74,6 +74,7 @@ def test_a_call_says_how_far_it_is_wherever_it_runs(go, pool):
     assert _say_how_far() == "done"  # outside of a run nobody hears it
 
 
+@pytest.mark.on_postgres
 def test_an_effect_starts_only_when_all_it_depends_on_is_durable(go):
     @hw.task(effect=True)
     async def pay(amount: int) -> int:
@@ -91,6 +92,7 @@ def test_an_effect_starts_only_when_all_it_depends_on_is_durable(go):
     assert RAN[-1] == 11, "ten outcomes and the effect's own start"
 
 
+@pytest.mark.on_postgres
 def test_an_effect_that_may_have_happened_is_verified_and_not_repeated(go):
     class Dying(hw.MemoryStore):
         dead = False
@@ -125,6 +127,7 @@ def test_an_effect_that_may_have_happened_is_verified_and_not_repeated(go):
     assert RAN == [5]
 
 
+@pytest.mark.on_postgres
 def test_idempotency_keys_stay_over_attempts_and_differ_between_runs(go):
     @hw.task(retry=hw.Retry(attempts=2, delay_s=1))
     async def keyed() -> str:
@@ -142,6 +145,7 @@ def test_idempotency_keys_stay_over_attempts_and_differ_between_runs(go):
     assert go(program, run_id="other") != first
 
 
+@pytest.mark.on_postgres
 def test_a_durable_sleep_rests_only_for_what_is_left(go, clock):
     @hw.task
     async def program() -> None:
@@ -191,6 +195,7 @@ def test_a_signal_reaches_a_waiting_run_and_is_told_again(go, tmp_path):
     assert go(program, store=store) == [{"by": "ann"}, 2]
 
 
+@pytest.mark.on_postgres
 def test_waiting_for_an_event_can_time_out(go):
     @hw.task
     async def program() -> str:
@@ -202,6 +207,7 @@ def test_waiting_for_an_event_can_time_out(go):
     assert go(program) == "on"
 
 
+@pytest.mark.on_postgres
 def test_a_run_is_cancelled_from_outside_and_can_go_on(go):
     store = hw.MemoryStore()
 
@@ -221,6 +227,7 @@ def test_a_run_is_cancelled_from_outside_and_can_go_on(go):
     assert RAN == [1]
 
 
+@pytest.mark.on_postgres
 def test_a_run_that_another_driver_holds_is_refused_with_its_owner(go, clock):
     store = hw.MemoryStore()
     clock.start = time.time()
@@ -237,6 +244,7 @@ def test_a_run_that_another_driver_holds_is_refused_with_its_owner(go, clock):
     assert "take" in message
 
 
+@pytest.mark.on_postgres
 def test_a_driver_that_lost_its_lease_stops_and_its_rows_are_rejected(go):
     store = hw.MemoryStore()
 

@@ -16,6 +16,7 @@ from headway.journal.decisions import Remaining, is_told
 from headway.journal.records import Kind
 
 
+@pytest.mark.on_postgres
 def test_now_random_and_race_answer_as_they_did(go, clock):
     @hw.task
     async def rest(seconds: float) -> float:
@@ -57,6 +58,7 @@ def planner(name: str, plan: Any) -> Any:
     return program
 
 
+@pytest.mark.on_postgres
 def test_what_was_planned_by_what_a_budget_left_is_asked_for_again(go):
     program = planner("planner", lambda: hw.remaining("tokens"))
     with pytest.raises(RuntimeError):
@@ -342,6 +344,7 @@ def test_of_a_deadline_that_never_comes_all_time_is_left(go):
     assert go(program) == math.inf
 
 
+@pytest.mark.on_postgres
 def test_as_completed_replays_its_order(go):
     @hw.task
     async def rest(seconds: float) -> float:

@@ -242,6 +242,7 @@ def test_a_signal_goes_back_to_its_old_place():
     assert in_every_life(back_in_its_place, sent=sent) == [[1, 2, 3]]
 
 
+@pytest.mark.on_postgres
 def test_a_wait_that_is_stopped_as_it_is_handed_a_signal_leaves_it_to_the_next(go):
     store = hw.MemoryStore()
 

@@ -42,6 +42,7 @@ def test_what_was_sent_in_time_while_nothing_ran_counts_and_what_was_not_does_no
     assert told.run(approval) == said
 
 
+@pytest.mark.on_postgres
 def test_what_was_sent_in_the_last_moment_counts_though_nobody_has_seen_it_yet(go, clock):
     store = hw.MemoryStore()
 
@@ -169,6 +170,7 @@ def _until_it_waits(store: hw.SqliteStore) -> None:
     raise AssertionError("the child waits for nothing")
 
 
+@pytest.mark.on_postgres
 def test_every_wait_is_shown_with_what_it_was_told(go):
     seen: list[events.Event] = []
     store = hw.MemoryStore()

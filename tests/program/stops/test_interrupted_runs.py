@@ -34,6 +34,7 @@ def test_an_interrupted_run_waits_for_a_batch_on_the_loop(go):
 
 
 @pytest.mark.parametrize(("seconds", "ran"), [(9, [9, 1]), (11, [11, 11, 1])], ids=["drained", "stopped"])
+@pytest.mark.on_postgres
 def test_a_run_that_is_told_to_end_drains_for_ten_seconds(go, capsys, seconds, ran):
     @hw.task
     async def work(seconds: float) -> float:

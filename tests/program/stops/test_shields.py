@@ -84,6 +84,7 @@ ENDS = (cancelled, outlived_its_deadline, lost_its_race, waited_for_no_longer, s
 
 
 @pytest.mark.parametrize("end", ENDS)
+@pytest.mark.on_postgres
 def test_what_a_stopped_call_did_is_undone_whoever_stopped_it(go, clock, end):
     @hw.task
     async def program() -> float:
@@ -363,6 +364,7 @@ def test_so_does_the_next_attempt_of_a_call_that_took_too_long(go):
     assert RAN == ["book 7A", "cancel 7A", "book 7A"]
 
 
+@pytest.mark.on_postgres
 def test_a_run_that_stops_to_go_on_later_undoes_nothing(go):
     @hw.task
     async def program() -> None:

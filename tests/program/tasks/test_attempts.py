@@ -13,6 +13,7 @@ import headway as hw
 from headway.engine.call import current
 
 
+@pytest.mark.on_postgres
 def test_a_retry_after_a_childs_failure_keeps_the_children_that_succeeded(go):
     @hw.task
     async def flaky() -> int:
@@ -54,6 +55,7 @@ def test_a_retry_after_an_own_failure_asks_the_children_afresh(go):
     assert RAN == ["draw", "draw"]
 
 
+@pytest.mark.on_postgres
 def test_attempts_are_counted_over_a_crash(go, clock):
     @hw.task(retry=hw.Retry(attempts=3, delay_s=100, jitter=0))
     async def flaky() -> int:

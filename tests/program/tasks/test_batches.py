@@ -69,6 +69,7 @@ def test_concurrent_single_calls_are_handed_over_as_one_list(soon):
     assert len(RAN) == 3
 
 
+@pytest.mark.on_postgres
 def test_an_exception_among_a_batchs_results_fails_only_its_own_call(soon):
     @hw.task(batch=3, linger_s=0.005)
     def check(items: list[int]) -> list[int]:

@@ -20,6 +20,7 @@ from headway.cli import console
 from headway.cli.ckpt.roots import open_existing
 from headway.observe import words
 from headway.storage.backend import Backend
+from headway.storage.opening import open_backend
 
 
 class ListedDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,22 +91,30 @@ def _of_run(run_id: str, store: str) -> CkptLsRunDocument | None:
         tasks = {call.key.hex(): call.task for call in read_run(opened, run_id).calls.values()}
         root = opened.checkpoint_root(run_id)
     roots: list[CallRootDocument] = []
-    for folder in sorted(Path(root).iterdir()) if root is not None and Path(root).is_dir() else ():
-        for head in sorted(path.parent for path in folder.rglob(STEPS)):
-            if head != folder and any(part in PARTS for part in head.relative_to(folder).parts):
-                continue
-            found = _of_root(str(head))
-            roots.append(
-                CallRootDocument(
-                    key=folder.name,
-                    task=tasks.get(folder.name, ""),
-                    name=head.relative_to(folder).as_posix() if head != folder else "",
-                    root=str(head),
-                    checkpoints=found.checkpoints,
-                    unreadable=found.unreadable,
-                )
+    for key, name in _calls_in(root) if root is not None else ():
+        head = f"{root}/{key}/{name}".rstrip("/")
+        found = _of_root(head)
+        roots.append(
+            CallRootDocument(
+                key=key,
+                task=tasks.get(key, ""),
+                name=name,
+                root=head,
+                checkpoints=found.checkpoints,
+                unreadable=found.unreadable,
             )
+        )
     return CkptLsRunDocument(run=run_id, roots=roots)
+
+
+def _calls_in(root: str) -> list[tuple[str, str]]:
+    """Which calls have saved below the place of a run, and under which names."""
+    found = set()
+    for file, _ in open_backend(root).files(""):
+        key, *parts = file.split("/")
+        if STEPS in parts and not any(part in PARTS for part in parts[: parts.index(STEPS)]):
+            found.add((key, "/".join(parts[: parts.index(STEPS)])))
+    return sorted(found)
 
 
 def _tell_run(document: CkptLsRunDocument, *, as_json: bool) -> None:

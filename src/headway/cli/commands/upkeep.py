@@ -4,21 +4,51 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from headway.cli import console
-from headway.cli.trouble import PROBLEM
-from headway.journal.open import open_existing
+from headway.cli.options import Json, Store, Trace
+from headway.cli.trouble import PROBLEM, handle_errors
 from headway.journal.place import has_database, name_place, no_store
-from headway.observe import words
 
 _STYLES = {"error": "red", "risk": "yellow", "warning": "yellow", "unread": "yellow", "info": "dim"}
 
 
+@handle_errors
+def gc(
+    delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Delete this run first; repeatable.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="Give the space of deleted records back: to the disk, or in a database to new records.")
+    ] = False,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Remove from a store what no run needs."""
+    collect(store, delete or [], dry_run=dry_run, vacuum=vacuum, as_json=json)
+
+
+@handle_errors
+def doctor(
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild the store from what can be read; keeps a backup.")] = False,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Check every record and blob of a store.
+
+    Exits with 3 if something is wrong.
+    """
+    examine_store(store, repair=repair, as_json=json)
+
+
 def collect(store: str, delete: list[str], *, dry_run: bool, vacuum: bool, as_json: bool) -> None:
+    from headway.journal.open import open_existing
     from headway.journal.upkeep.gc import gc
+    from headway.observe import words
 
     opened = open_existing(store)
     try:
@@ -42,6 +72,7 @@ def collect(store: str, delete: list[str], *, dry_run: bool, vacuum: bool, as_js
 def examine_store(store: str, *, repair: bool, as_json: bool) -> None:
     """Raises typer.Exit where the store is not whole."""
     from headway.journal.upkeep.doctor import examine
+    from headway.observe import words
 
     place = name_place(store)
     if isinstance(place, Path) and not has_database(place):
@@ -66,6 +97,7 @@ def examine_store(store: str, *, repair: bool, as_json: bool) -> None:
 
 def _repair(store: str, *, as_json: bool) -> None:
     from headway.journal.upkeep.repair import repair
+    from headway.observe import words
 
     done = repair(store, now=time.time())
     if as_json:

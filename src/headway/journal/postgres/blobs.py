@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 TABLE_BYTES = 1 << 20
 """A blob up to this size is kept in the database."""
 
-NOW = "extract(epoch FROM clock_timestamp())::double precision"
-"""The time by the server's clock: all that ages is dated by one."""
-
 
 class LargeBlobs:
     """The place of large blobs. `place` is a folder or the URL of an object store; empty where none was named."""
@@ -94,7 +91,8 @@ class LargeBlobs:
 def put_row(connection: Connection, digest: bytes, nbytes: int, data: bytes | None) -> None:
     """Say that a blob is there, with its bytes where they are few, or that it was asked for again."""
     connection.execute(
-        f"INSERT INTO blob (digest, nbytes, data, at) VALUES (?, ?, ?, {NOW}) ON CONFLICT (digest) DO UPDATE SET at=excluded.at",
+        "INSERT INTO blob (digest, nbytes, data, at) VALUES (?, ?, ?, extract(epoch FROM clock_timestamp())) "
+        "ON CONFLICT (digest) DO UPDATE SET at=excluded.at",
         (digest, nbytes, data),
     )
 

@@ -189,8 +189,7 @@ class PostgresDatabase(Tables):
             return
         if found is None and (self.readonly or self._must_exist):
             raise no_tables(self.url)
-        if self.readonly:
-            assert found is not None
+        if self.readonly and found is not None:
             if found.number < schema.VERSION:
                 raise schema.is_older(found.number, self.url)
             return

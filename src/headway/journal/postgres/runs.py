@@ -22,13 +22,13 @@ from headway.errors import RunMismatch, RunOwned, StoreError
 from headway.journal.owner import check_takeover, make_lease_lost, unknown_run
 from headway.journal.postgres import commit as commits
 from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
-from headway.journal.postgres.schema import TABLES
 from headway.journal.postgres.troubles import is_locked
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus
 from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.claims import end_claims
 from headway.journal.sql.database import Connection
 from headway.journal.sql.jobs import Locks
+from headway.journal.sql.runs import PagedRuns
 from headway.journal.store import keep_row
 
 DELETED_ROWS = 20_000  # in one statement
@@ -40,7 +40,7 @@ _EVICT = """SELECT pg_terminate_backend(activity.pid, 5000) FROM run JOIN pg_sta
     WHERE run.uid=? AND run.fence=? AND activity.pid<>pg_backend_pid()"""
 
 
-class Runs(PostgresDatabase):
+class Runs(PostgresDatabase, PagedRuns):
     """The part of the store that keeps runs."""
 
     _locks: Locks
@@ -124,21 +124,6 @@ class Runs(PostgresDatabase):
             while deleted := statements.execute(query, (uid, uid, DELETED_ROWS)).rowcount:
                 count += deleted
         return count
-
-    def vacuum(self) -> None:
-        """Give the space of deleted rows to new ones, and tell the planner how large the tables are."""
-        with self.talking() as statements:
-            for table in TABLES:
-                statements.raw.execute(f"VACUUM (ANALYZE) {self.address.schema}.{table}")
-
-    def free_run(self, run_id: str, now: float) -> RunInfo:
-        run = self.run(run_id)
-        check_takeover(run, self.by_server(now))
-        return run
-
-    def by_server(self, at: float) -> float:
-        """A time of this machine, by the server's clock."""
-        return at + self._ahead_s
 
     # --- finding one -------------------------------------------------------------------------------------------------
 

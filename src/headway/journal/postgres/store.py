@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import quote
-
-import msgspec
 
 from headway.errors import StoreError
 from headway.journal.owner import make_lease_lost, unknown_run
 from headway.journal.postgres import blobs as blob_rows
 from headway.journal.postgres import commit as commits
 from headway.journal.postgres.address import Address, parse_address
+from headway.journal.postgres.arrivals import ArrivingRuns
 from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, again
 from headway.journal.postgres.queues import PostgresQueues
-from headway.journal.postgres.runs import Runs
 from headway.journal.postgres.troubles import may_pass
 from headway.journal.postgres.word import SHARED, Listener, Teller
-from headway.journal.records import After, Ending, Lease, Row, RunInfo, RunStatus, Signal
+from headway.journal.records import After, Ending, Lease, Row, RunStatus, Signal
 from headway.journal.shared import outcome
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
@@ -35,16 +33,13 @@ from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.shared.outcome import ConnectionLost
 from headway.journal.shared.queues import QUEUES
 from headway.journal.sql import checked_rows, jobs
-from headway.journal.sql.arrivals import Arrivals
 from headway.journal.sql.claims import SharedClaims
-from headway.journal.sql.database import Connection
 from headway.journal.sql.items import SharedCollections
 from headway.journal.sql.limits import SharedLimits
-from headway.journal.sql.runs import PagedRuns
 from headway.journal.store import Buffer
 
 
-class PostgresStore(Runs, PostgresQueues, PagedRuns, Arrivals, SharedLimits, SharedCollections, SharedClaims):
+class PostgresStore(ArrivingRuns, PostgresQueues, SharedLimits, SharedCollections, SharedClaims):
     """A store in Postgres. Opening makes its tables where there are none.
 
     Args:
@@ -252,13 +247,6 @@ class PostgresStore(Runs, PostgresQueues, PagedRuns, Arrivals, SharedLimits, Sha
         number: int = found[0][0]
         return number
 
-    def put_signals(self, connection: Connection, uid: int, signals: Sequence[Signal], heard: int) -> None:
-        query = "INSERT INTO signal (run, number, name, value, at, crc, token) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        for number, name, value, at in map(msgspec.structs.astuple, signals):
-            crc = checked_rows.signal_crc(uid, name, value, at)
-            connection.execute(query, (uid, number, name, value, at, crc, secrets.token_bytes(16)))
-        connection.execute("UPDATE run SET word=? WHERE uid=?", (heard, uid))
-
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
         return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
 
@@ -275,16 +263,6 @@ class PostgresStore(Runs, PostgresQueues, PagedRuns, Arrivals, SharedLimits, Sha
         if self._words.setdefault(uid, word) != word:
             self._words[uid] = word
             self._listener.note(str(uid))
-
-    @again
-    def put_run(
-        self, info: RunInfo, parts: Callable[[], Iterable[Sequence[Row]]], signals: Sequence[Signal], heard: int
-    ) -> RunInfo:
-        return super().put_run(info, parts, signals, heard)
-
-    @again
-    def put_cache(self, entries: Sequence[tuple[bytes, Row]]) -> int:
-        return super().put_cache(entries)
 
     # what runs share: each of these may be done twice. A start of a limit is then counted twice, which is safe.
 
