@@ -126,7 +126,7 @@ def list_queues(store: str, *, as_json: bool) -> None:
         table.add_row(
             Text(queue.name),
             count(queue.waiting),
-            words.duration(queue.oldest_s) if queue.oldest_s is not None else "",
+            words.seconds(queue.oldest_s) if queue.oldest_s is not None else "",
             count(queue.delayed),
             count(queue.running),
             count(queue.parked),
@@ -269,6 +269,6 @@ def list_workers(store: str, *, as_json: bool) -> None:
     for worker in found:
         style = {"working": "green", "draining": "yellow"}.get(worker.state, "red")
         busy, queues = f"{worker.busy} of {worker.slots}", ", ".join(worker.queues)
-        heard = f"{words.duration(worker.seen_s)} ago"
+        heard = words.age(worker.seen_s)
         table.add_row(Text(worker.name), Text(worker.program), Text(queues), busy, Text(worker.state, style=style), heard)
     console.out().print(table)
