@@ -268,7 +268,7 @@ class Worker:
         await self._until_empty(2 * stop_s, patient=not hurries)
         for running in list(self.running.values()):
             running.interrupt(0.0)
-        await self._until_empty(STOP_S, patient=False)
+        await self._until_empty(HURRY_S if hurries else STOP_S, patient=False)
         await asyncio.gather(*(self._world.aside(running.leave) for running in self.running.values()))
 
     async def _until_empty(self, seconds: float, *, patient: bool) -> None:

@@ -9,10 +9,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
+from headway.journal.postgres.borrowed import borrow
 from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
 from headway.journal.postgres.word import SHARED, Teller
 from headway.journal.records import Lease, RunInfo, RunSpec
-from headway.journal.shared.queues import QUEUES, Job, JobInfo, JobState, QueueInfo, QueueSettings, Swept, Taken, WorkerInfo
+from headway.journal.shared.queues import (
+    QUEUES,
+    Job,
+    JobInfo,
+    JobState,
+    QueueInfo,
+    QueueSettings,
+    Swept,
+    Taken,
+    WorkerInfo,
+    check_job,
+)
 from headway.journal.shared.schedules import Fired, Make, Schedule, ScheduleInfo
 from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.database import Connection
@@ -59,6 +71,13 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
         run = super().enqueue(spec, job, now + self._ahead_s)
         self._teller.tell(str(QUEUES))
         return run
+
+    def enqueue_in(self, conn: object, spec: RunSpec, job: Job, now: float) -> RunInfo:
+        """`enqueue` in the transaction of a connection that the caller lends. Nobody can be told of it before that commits, so it is
+        found at the next poll."""
+        check_job(job)
+        with borrow(conn, self.address.schema, self.url) as statements:
+            return self._enqueue(statements, spec, job, now + self._ahead_s)[0]
 
     def take_jobs(
         self,
