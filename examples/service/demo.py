@@ -37,7 +37,9 @@ def main() -> None:
         prepare(url)
         say(f"the database is ready; starting the web service and {WORKERS} workers")
         port = free_port()
-        web = stack.enter_context(running(sys.executable, "-m", "uvicorn", "web:app", "--port", str(port), "--log-level", "warning"))
+        web = stack.enter_context(
+            running(sys.executable, "-m", "uvicorn", "web:app", "--port", str(port), "--log-level", "warning")
+        )
         command = (sys.executable, "-m", "headway", "worker", "tasks.py", "--queue", "orders", "--slots", "2", "--grace", "5")
         workers = [stack.enter_context(running(*command)) for _ in range(WORKERS)]
         serve(f"http://127.0.0.1:{port}", url, web, workers)

@@ -45,9 +45,7 @@ def take_order(customer: str, item: str, amount: float) -> int:
     with psycopg.connect(DATABASE) as conn:
         query = "INSERT INTO orders (customer, item, amount) VALUES (%s, %s, %s) RETURNING id"
         (order,) = conn.execute(query, (customer, item, amount)).fetchone() or (0,)
-        hw.enqueue(
-            fulfil, order, item, amount, run_id=f"order-{order}", queue="orders", key=customer, store=store, conn=conn
-        )
+        hw.enqueue(fulfil, order, item, amount, run_id=f"order-{order}", queue="orders", key=customer, store=store, conn=conn)
     return int(order)
 
 

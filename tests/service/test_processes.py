@@ -98,9 +98,7 @@ def test_runs_of_a_killed_worker_go_on_with_others_and_nothing_recorded_is_done_
     opened.close()
 
 
-def test_a_worker_that_is_told_to_end_hands_its_run_over_and_another_goes_on_at_once(
-    store: str, notes: Path, start: Start
-) -> None:
+def test_a_worker_that_is_told_to_end_hands_its_run_over_and_another_goes_on_at_once(store: str, notes: Path, start: Start) -> None:
     hw.enqueue(shop.grind, 1, 4.0, run_id="long", store=store)
     first = start("--grace", "0.2")
     until(lambda: said(notes, "grinds", "1"), "the first worker's work")
@@ -118,9 +116,7 @@ def test_a_worker_that_is_told_to_end_hands_its_run_over_and_another_goes_on_at_
     assert second.poll() is None
 
 
-def test_a_worker_whose_run_blocks_its_loop_ends_all_the_same_and_hands_the_run_over(
-    store: str, notes: Path, start: Start
-) -> None:
+def test_a_worker_whose_run_blocks_its_loop_ends_all_the_same_and_hands_the_run_over(store: str, notes: Path, start: Start) -> None:
     hw.enqueue(shop.block, 7, run_id="blocked", store=store)
     first = start("--grace", "60")
     until(lambda: said(notes, "blocks", "7"), "the run that blocks")
