@@ -8,23 +8,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from headway.journal.postgres.borrowed import borrow
 from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
+from headway.journal.postgres.enqueue import aenqueue_in, enqueue_in
 from headway.journal.postgres.word import SHARED, Teller
-from headway.journal.records import Lease, RunInfo, RunSpec
-from headway.journal.shared.queues import (
-    QUEUES,
-    Job,
-    JobInfo,
-    JobState,
-    QueueInfo,
-    QueueSettings,
-    Swept,
-    Taken,
-    WorkerInfo,
-    check_job,
-)
+from headway.journal.records import Lease, RunInfo, RunSpec, RunStatus
+from headway.journal.shared.queues import QUEUES, Job, JobInfo, JobState, QueueInfo, QueueSettings, Room, Swept, Taken, WorkerInfo
 from headway.journal.shared.schedules import Fired, Make, Schedule, ScheduleInfo
 from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.database import Connection
@@ -32,6 +22,24 @@ from headway.journal.sql.jobs import Locks
 from headway.journal.sql.queue_views import QueueViews
 from headway.journal.sql.queues import Taker
 from headway.journal.sql.schedules import Schedules
+
+if TYPE_CHECKING:
+    import psycopg
+
+_LINE = """SELECT run FROM job WHERE queue=? AND state='waiting' {where}
+    ORDER BY priority DESC, vtime, run LIMIT {most} FOR UPDATE SKIP LOCKED"""
+_TAKE = """WITH line AS MATERIALIZED ({line}),
+    mine AS MATERIALIZED (
+        SELECT uid AS number FROM run WHERE uid=ANY(ARRAY(SELECT run FROM line)) AND owner='' FOR UPDATE SKIP LOCKED),
+    noted AS (UPDATE job SET state='taken', at=?, owner=?, token=? WHERE run=ANY(ARRAY(SELECT number FROM mine))
+        RETURNING run, key, priority, not_before, weight, version, vtime),
+    owned AS (UPDATE run SET fence=fence+1, owner=?, owned_since=?, lease_until=?, status=?, ended=0, {backend}
+        WHERE uid=ANY(ARRAY(SELECT number FROM mine)) RETURNING {columns}),
+    dropped AS (DELETE FROM claim WHERE run=ANY(ARRAY(SELECT number FROM mine))),
+    moved AS (UPDATE queue SET vtime=(SELECT MAX(vtime) FROM noted) WHERE name IN (
+        SELECT name FROM queue WHERE name=? AND vtime<(SELECT MAX(vtime) FROM noted) FOR UPDATE SKIP LOCKED))
+    SELECT {columns}, noted.key, noted.priority, noted.not_before, noted.weight, noted.version
+    FROM owned JOIN noted ON noted.run=owned.uid ORDER BY noted.priority DESC, noted.vtime, noted.run"""
 
 
 class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
@@ -72,12 +80,13 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
         self._teller.tell(str(QUEUES))
         return run
 
-    def enqueue_in(self, conn: object, spec: RunSpec, job: Job, now: float) -> RunInfo:
-        """`enqueue` in the transaction of a connection that the caller lends. Nobody can be told of it before that commits, so it is
-        found at the next poll."""
-        check_job(job)
-        with borrow(conn, self.address.schema, self.url) as statements:
-            return self._enqueue(statements, spec, job, now + self._ahead_s)[0]
+    def enqueue_in(self, conn: psycopg.Connection[Any], spec: RunSpec, job: Job, now: float) -> RunInfo:
+        """Enqueue in the transaction that a connection of the caller's is in (`enqueue.enqueue_in`). The time is the server's."""
+        return enqueue_in(conn, self.address.schema, self.url, spec, job)
+
+    async def aenqueue_in(self, conn: psycopg.AsyncConnection[Any], spec: RunSpec, job: Job, now: float) -> RunInfo:
+        """`enqueue_in` on an asynchronous connection."""
+        return await aenqueue_in(conn, self.address.schema, self.url, spec, job)
 
     def take_jobs(
         self,
@@ -114,6 +123,30 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
             return found or super(PostgresQueues, self)._take(name, settings, where, wanted, taker)
 
         return self.insist(once, PATIENCE_S)
+
+    def _take_freely(self, name: str, where: str, wanted: Sequence[str], taker: Taker) -> list[Taken]:
+        with self.talking() as statements:
+            return self._take_next(statements, name, where, wanted, Room(taker.most, None, {}), taker)
+
+    def _take_next(
+        self, connection: Connection, name: str, where: str, wanted: Sequence[str], left: Room, taker: Taker
+    ) -> list[Taken]:
+        """The same as in a folder, in one statement. It waits for no lock, so that its snapshot is as good as one after it."""
+        if left.key_limit is None:
+            line, chosen = _LINE.format(where=where, most=left.most), list[Any]((name, *wanted))
+        else:
+            line, chosen = "SELECT run FROM unnest(?::bigint[]) AS run", [list(self._pick(connection, name, where, wanted, left))]
+        owned = (taker.owner, taker.now, taker.now + taker.ttl_s, RunStatus.RUNNING.value)
+        query = _TAKE.format(line=line, columns=checked_rows.RUN_COLUMNS, backend=self._backend())
+        values = (*chosen, taker.now + taker.ttl_s, taker.owner, taker.token, *owned, name)
+        taken = []
+        for *columns, key, priority, not_before, weight, version in connection.execute(query, values).fetchall():
+            run = checked_rows.decode_run(columns, self.url)
+            lease = Lease(uid=run.uid, run_id=run.spec.run_id, owner=taker.owner, fence=run.fence, ttl_s=taker.ttl_s)
+            taken.append(
+                Taken(run, lease, Job(queue=name, key=key, priority=priority, at=not_before, weight=weight, version=version))
+            )
+        return taken
 
     def _find_taken(self, name: str, taker: Taker) -> list[Taken]:
         """What an earlier try has taken."""

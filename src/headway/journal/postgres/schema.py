@@ -79,9 +79,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX queue_key_by_vtime ON {}.queue_key (queue, vtime)",
             "CREATE INDEX job_by_state ON {}.job (queue, state, at, run)",
             "CREATE INDEX job_line ON {}.job (queue, priority DESC, vtime, run) WHERE state='waiting'",
-            "CREATE INDEX job_lease ON {}.job (at) WHERE state='taken'",
-            "CREATE INDEX job_owner ON {}.job (owner) WHERE state='taken'",
-            "CREATE INDEX job_slot ON {}.job (queue, key) WHERE state='taken'",
+            "CREATE INDEX job_lease ON {}.job (owner, at) WHERE state='taken'",
             "CREATE INDEX awaits_by_waiter ON {}.awaits (waiter)",
         ),
         (

@@ -28,7 +28,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -175,6 +175,15 @@ def check_settings(settings: QueueSettings) -> QueueSettings:
         if not getattr(settings, name) >= 0:
             raise UsageError(f"{name}={getattr(settings, name)} of queue {settings.name!r}: give seconds, 0 or more")
     return settings
+
+
+encode_settings = msgspec.msgpack.Encoder().encode
+_decode_settings = msgspec.msgpack.Decoder(QueueSettings).decode
+
+
+def decode_settings(name: str, stored: Sequence[Any] | None) -> QueueSettings:
+    """What a queue allows, by its stored row that begins with the settings; None where nobody has set anything."""
+    return QueueSettings(name=name) if stored is None or stored[0] is None else _decode_settings(stored[0])
 
 
 def queue_full(settings: QueueSettings, run_id: str) -> QueueFull:

@@ -35,9 +35,7 @@ INDEXES = (
     ("queue_key_by_vtime", "ON queue_key (queue, vtime)"),
     ("job_by_state", "ON job (queue, state, at, run)"),
     ("job_line", "ON job (queue, priority DESC, vtime, run) WHERE state='waiting'"),
-    ("job_lease", "ON job (at) WHERE state='taken'"),
-    ("job_owner", "ON job (owner) WHERE state='taken'"),
-    ("job_slot", "ON job (queue, key) WHERE state='taken'"),
+    ("job_lease", "ON job (owner, at) WHERE state='taken'"),
     ("awaits_by_waiter", "ON awaits (waiter)"),
 )
 COLUMNS = "run_id, run, task, queue, key, priority, not_before, weight, version, state, at, owner, deaths"

@@ -30,6 +30,8 @@ from headway.journal.shared.queues import (
     Taken,
     bury,
     check_job,
+    decode_settings,
+    encode_settings,
     pick,
     queue_full,
     room,
@@ -39,8 +41,6 @@ from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.database import Connection, Tables
 from headway.journal.sql.jobs import Locks, marks
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(QueueSettings).decode
 _OWNERS = """WITH RECURSIVE who(owner) AS (
     SELECT MIN(owner) FROM job WHERE state='taken' UNION ALL
     SELECT (SELECT MIN(job.owner) FROM job WHERE state='taken' AND job.owner>who.owner) FROM who WHERE who.owner IS NOT NULL)
@@ -145,17 +145,25 @@ class SharedQueues(Tables):
         connection.executemany("UPDATE job SET state='waiting', vtime=? WHERE run=?", changed)
 
     def _take(self, name: str, settings: QueueSettings, where: str, wanted: Sequence[str], taker: Taker) -> list[Taken]:
+        if settings.limit is None and settings.key_limit is None:
+            return self._take_freely(name, where, wanted, taker)
         with self.writing() as connection:
-            if settings.limit is None and settings.key_limit is None:
-                left = Room(taker.most, None, {})
-            else:
-                query = f"SELECT settings, paused FROM queue WHERE name=? {self._locks.wait}"
-                stored, paused = connection.execute(query, (name,)).fetchone()
-                if paused:
-                    return []
-                left = _count(connection, name, _decode(stored), taker.most)
-            picked = self._pick(connection, name, where, wanted, left)
-            return self._own(connection, name, picked, taker)
+            query = f"SELECT settings, paused FROM queue WHERE name=? {self._locks.wait}"
+            stored, paused = connection.execute(query, (name,)).fetchone()
+            if paused:
+                return []
+            left = _count(connection, name, decode_settings(name, (stored,)), taker.most)
+            return self._take_next(connection, name, where, wanted, left, taker)
+
+    def _take_freely(self, name: str, where: str, wanted: Sequence[str], taker: Taker) -> list[Taken]:
+        """From a queue without limits."""
+        with self.writing() as connection:
+            return self._take_next(connection, name, where, wanted, Room(taker.most, None, {}), taker)
+
+    def _take_next(
+        self, connection: Connection, name: str, where: str, wanted: Sequence[str], left: Room, taker: Taker
+    ) -> list[Taken]:
+        return self._own(connection, name, self._pick(connection, name, where, wanted, left), taker)
 
     def _pick(
         self, connection: Connection, name: str, where: str, wanted: Sequence[str], left: Room
@@ -268,13 +276,12 @@ class SharedQueues(Tables):
 
 def default_settings(name: str) -> bytes:
     """The settings of a queue that nobody has set any for, as they are stored."""
-    return _encode(QueueSettings(name=name))
+    return encode_settings(QueueSettings(name=name))
 
 
 def read_settings(connection: Connection, name: str) -> QueueSettings:
     """What a queue allows."""
-    stored = connection.execute("SELECT settings FROM queue WHERE name=?", (name,)).fetchone()
-    return QueueSettings(name=name) if stored is None else _decode(stored[0])
+    return decode_settings(name, connection.execute("SELECT settings FROM queue WHERE name=?", (name,)).fetchone())
 
 
 def check_depth(connection: Connection, name: str, run_id: str) -> None:
@@ -296,7 +303,7 @@ def _look(connection: Connection, name: str, now: float) -> tuple[QueueSettings,
         f"{due.format('delayed')}, {due.format('parked')}, EXISTS (SELECT 1 FROM job WHERE queue=? AND state='waiting')"
     )
     stored, paused, *some, waiting = connection.execute(query, (name, name, name, now, name, now, name)).fetchone()
-    return QueueSettings(name=name) if stored is None else _decode(stored), bool(paused), any(some), bool(waiting)
+    return decode_settings(name, (stored,)), bool(paused), any(some), bool(waiting)
 
 
 def _read_keys(connection: Connection, name: str, keys: set[str]) -> dict[str, float]:
@@ -319,12 +326,13 @@ def _count(connection: Connection, name: str, settings: QueueSettings, most: int
 def _find_silent(connection: Connection, now: float, most: int) -> list[int]:
     """Runs whose driver may be dead: its process is, or the lease is over unless it was renewed."""
     found: dict[int, None] = {}
-    dead = [owner for (owner,) in connection.execute(_OWNERS).fetchall() if is_alive(owner) is False]
-    for owner in dead:
+    owners = [owner for (owner,) in connection.execute(_OWNERS).fetchall()]
+    for owner in (owner for owner in owners if is_alive(owner) is False):
         query = "SELECT run FROM job WHERE state='taken' AND owner=? ORDER BY run LIMIT ?"
         found.update((run, None) for (run,) in connection.execute(query, (owner, most)).fetchall())
-    query = "SELECT run FROM job WHERE state='taken' AND at<=? ORDER BY at, run LIMIT ?"
-    found.update((run, None) for (run,) in connection.execute(query, (now, most)).fetchall())
+    for part in (owners[at : at + jobs.PART] for at in range(0, len(owners), jobs.PART)):
+        query = f"SELECT run FROM job WHERE state='taken' AND owner IN ({marks(part)}) AND at<=? ORDER BY at, run LIMIT ?"
+        found.update((run, None) for (run,) in connection.execute(query, (*part, now, most)).fetchall())
     return list(found)[:most]
 
 
