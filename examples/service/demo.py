@@ -37,15 +37,14 @@ def main() -> None:
         prepare(url)
         say(f"the database is ready; starting the web service and {WORKERS} workers")
         port = free_port()
-        web = stack.enter_context(
-            running(sys.executable, "-m", "uvicorn", "web:app", "--port", str(port), "--log-level", "warning")
-        )
+        site = (sys.executable, "-m", "uvicorn", "web:app", "--port", str(port), "--log-level", "warning")
+        stack.enter_context(running(*site))
         command = (sys.executable, "-m", "headway", "worker", "tasks.py", "--queue", "orders", "--slots", "2", "--grace", "5")
         workers = [stack.enter_context(running(*command)) for _ in range(WORKERS)]
-        serve(f"http://127.0.0.1:{port}", url, web, workers)
+        serve(f"http://127.0.0.1:{port}", url, workers)
 
 
-def serve(site: str, url: str, web: subprocess.Popen[bytes], workers: list[subprocess.Popen[bytes]]) -> None:
+def serve(site: str, url: str, workers: list[subprocess.Popen[bytes]]) -> None:
     """Order, approve, kill a worker, and see that every order is charged once."""
     import headway as hw
 

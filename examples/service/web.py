@@ -2,8 +2,8 @@
 
     DATABASE_URL=postgresql:///shop uvicorn web:app
 
-An order's row and its run are written in one transaction: there is no order that nobody works on, and no work for an order that is not
-there. The service itself drives nothing; workers do.
+An order's row and its run are written in one transaction: there is no order that nobody works on, and no work for an order that is
+not there. The service itself drives nothing; workers do.
 """
 
 from __future__ import annotations

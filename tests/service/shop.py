@@ -52,5 +52,5 @@ async def block(order: int) -> int:
     if not (NOTES / "blocked").exists():
         (NOTES / "blocked").touch()
         note(f"blocks {order}")
-        time.sleep(60)
+        time.sleep(60)  # noqa: ASYNC251 - that is what is tested
     return order

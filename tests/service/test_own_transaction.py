@@ -104,7 +104,7 @@ def test_an_asynchronous_connection_is_used_by_aenqueue(store: PostgresStore) ->
             await hw.aenqueue(send, 1, run_id="order-1", store=store, conn=conn)
             assert await asyncio.to_thread(jobs, store) == []
             await conn.commit()
-            with pytest.raises(hw.UsageError, match="await hw.aenqueue"):
+            with pytest.raises(hw.UsageError, match=r"await hw\.aenqueue"):
                 hw.enqueue(send, 1, store=store, conn=conn)
 
     asyncio.run(main())

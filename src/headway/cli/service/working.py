@@ -19,6 +19,7 @@ from headway.errors import UsageError
 from headway.ipc.interrupts import interrupts
 from headway.journal.open import open_store
 from headway.journal.owner import clock, describe_owner
+from headway.observe import words
 from headway.pools.program import load_program
 from headway.service.taken import CANCELLED, DONE, FAILED, HANDED_OVER, LOST, PARKED, DriveOptions, Ended
 from headway.service.worker import Said, Worker, WorkerOptions
@@ -112,11 +113,8 @@ class Story:
 
     def _tell_ready(self, said: Said) -> tuple[str, str]:
         options = self._options
-        slots = f"{options.slots} slot{'s' * (options.slots != 1)}"
-        return (
-            f"worker on {self._store}: {slots} for {', '.join(options.queues)}; {self._tasks} task{'s' * (self._tasks != 1)} loaded",
-            "bold",
-        )
+        slots, tasks = words.count(options.slots, "slot"), words.count(self._tasks, "task")
+        return f"worker on {self._store}: {slots} for {', '.join(options.queues)}; {tasks} loaded", "bold"
 
     def _tell_took(self, said: Said) -> tuple[str, str]:
         self._began[said.run_id] = time.monotonic()
