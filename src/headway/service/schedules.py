@@ -121,7 +121,7 @@ def add_schedule(name: str, task: Any, /, *args: Any, **options: Unpack[Schedule
         raise UsageError(f'{what} needs a name and a line of cron, such as cron="0 8 * * mon-fri"')
     overlap, late = options.get("overlap", "skip"), options.get("catch_up_s", 3600.0)
     if overlap not in list(Overlap):
-        raise UsageError(f"{what}: overlap={overlap!r}; {near_misses(str(overlap), list(Overlap))}")
+        raise UsageError(f"{what}: overlap={overlap!r}; {near_misses(str(overlap), [each.value for each in Overlap])}")
     if not is_number(late):
         raise UsageError(f"{what}: catch_up_s={late!r}: a number of seconds")
     asked = ask_for(task, args, options.get("kwargs"), None, what)
