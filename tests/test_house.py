@@ -19,6 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (  # from the ground up; rooms on one floo
     ("pools",),
     ("engine",),
     ("task", "joins", "scopes", "relay", "collection", "context", "run", "steer", "resume", "by_hand", "view", "observe"),
+    ("service",),
     ("checkpoint", "models", "train"),
     ("tools",),
     ("methods",),

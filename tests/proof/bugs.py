@@ -36,6 +36,7 @@ from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
+from known.bugs_of_the_service import OF_THE_SERVICE
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
@@ -84,6 +85,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_SEARCHES,
     *OF_FRAMEWORKS,
     *OF_THE_WIRE,
+    *OF_THE_SERVICE,
     *OF_ABOUT_PLANS,
 )
 OF_ROOMS = frozenset(
@@ -100,6 +102,7 @@ OF_ROOMS = frozenset(
             *OF_FRAMEWORKS,
             *OF_POSTGRES_CUTS,
         ),
+        *OF_THE_SERVICE,
         *OF_ABOUT_PLANS,
     )
 )

@@ -80,8 +80,7 @@ def test_a_worker_drives_what_waits_and_leaves_when_nothing_does(store: hw.Memor
     said = serve(store, clock, slots=2)
     assert sorted(did) == ["a", "b", "c"]
     assert [hw.result_of(name, store=store) for name in "abc"] == ["a", "b", "c"]
-    assert [each.what for each in said][0] == "ready"
-    assert [each.what for each in said][-1] == "left"
+    assert (said[0].what, said[-1].what) == ("ready", "left")
     assert sorted(said_of(said, "took")) == sorted(said_of(said, "ended")) == ["a", "b", "c"]
     assert store.workers(clock.now) == []
 
@@ -101,8 +100,7 @@ def test_what_is_enqueued_while_a_worker_rests_is_taken_before_its_next_poll(
         await asyncio.sleep(100.0)
         began = clock.now
         put(store, clock, works, "late", 0.0, run_id="late")
-        while "late" not in did:
-            await asyncio.sleep(0.05)
+        await until(did, "late")
         assert clock.now - began < 1.0
         worker.leave()
 
@@ -207,8 +205,8 @@ def test_a_parked_run_holds_no_slot(store: hw.MemoryStore, clock: testing.Virtua
 # --- leaving ---------------------------------------------------------------------------------------------------------
 
 
-async def until(clock: testing.VirtualClock, seen: list[Any], wanted: Any) -> None:
-    while wanted not in seen:
+async def until(seen: list[Any], wanted: Any) -> None:
+    while wanted not in seen:  # noqa: ASYNC110 - on a virtual clock
         await asyncio.sleep(0.05)
 
 
@@ -216,7 +214,7 @@ def test_a_worker_that_is_told_to_leave_takes_nothing_more_and_lets_its_runs_end
     store: hw.MemoryStore, clock: testing.VirtualClock
 ) -> None:
     async def meanwhile(worker: Worker, said: list[Said]) -> None:
-        await until(clock, did, "a 1")
+        await until(did, "a 1")
         worker.leave()
         put(store, clock, works, "b", run_id="b")
 
@@ -233,7 +231,7 @@ def test_after_the_grace_a_run_is_handed_over_and_taken_by_another_at_once(
     store: hw.MemoryStore, clock: testing.VirtualClock
 ) -> None:
     async def meanwhile(worker: Worker, said: list[Said]) -> None:
-        await until(clock, did, "a 1")
+        await until(did, "a 1")
         worker.leave()
 
     put(store, clock, two_steps, "a", 20.0, run_id="a")
@@ -249,7 +247,7 @@ def test_after_the_grace_a_run_is_handed_over_and_taken_by_another_at_once(
 
 def test_a_worker_that_is_told_twice_hands_over_now(store: hw.MemoryStore, clock: testing.VirtualClock) -> None:
     async def meanwhile(worker: Worker, said: list[Said]) -> None:
-        await until(clock, did, "a 1")
+        await until(did, "a 1")
         worker.leave()
         worker.leave()
 
@@ -262,7 +260,7 @@ def test_a_worker_that_is_told_twice_hands_over_now(store: hw.MemoryStore, clock
 
 def test_a_run_of_a_draining_worker_hears_of_its_cancel(store: hw.MemoryStore, clock: testing.VirtualClock) -> None:
     async def meanwhile(worker: Worker, said: list[Said]) -> None:
-        await until(clock, did, "a 1")
+        await until(did, "a 1")
         worker.leave()
         store.request_cancel("a", clock.now)
         await asyncio.to_thread(_look_around)

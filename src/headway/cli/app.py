@@ -11,6 +11,7 @@ from headway.cli.commands.bench import bench
 from headway.cli.commands.mcp import mcp
 from headway.cli.commands.store import store as stores
 from headway.cli.commands.upkeep import doctor, gc
+from headway.cli.commands.serving import serve
 from headway.cli.options import (
     Budget,
     Events,
@@ -51,6 +52,7 @@ app.add_typer(ckpt)
 app.add_typer(bench)
 app.add_typer(stores)
 app.command()(mcp)
+app.command()(serve)
 add_commands(app)
 
 
@@ -369,22 +371,6 @@ def set_result(
     from headway.cli.commands.runs import set_by_hand
 
     set_by_hand(run_id, call, value, store, by=by, force=force, as_json=json)
-
-
-@app.command()
-@handle_errors
-def serve(
-    model: Annotated[
-        str, typer.Argument(help="countdown, gemma, a .gguf file, openai:MODEL[@URL], or program.py:NAME.")
-    ] = "countdown",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to listen on; 0 takes any that is free.")] = 8000,
-    host: Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines in, without a password.")] = "127.0.0.1",
-    traceback: Trace = False,
-) -> None:
-    """Serve a model over the OpenAI protocol."""
-    from headway.cli.commands.serve import serve_model
-
-    serve_model(model, host, port)
 
 
 app.command()(gc)

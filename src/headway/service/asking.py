@@ -1,7 +1,7 @@
 """What a run that somebody else will drive is made of: its task, as a worker finds it again, and its arguments, as it reads them.
 
-`hw.run` has the function at hand, and may take what can't be stored. Here both must come out of the store again, in another process;
-so what can't is refused before anything is written.
+`hw.run` has the function at hand, and may take what can't be stored. Here both must come out of the store again, in another
+process; so what can't is refused before anything is written.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def find_source(spec: TaskSpec, what: str) -> tuple[str, str]:
     if not name or "<" in name:
         shown = "a lambda" if "<lambda>" in name else f"{name or spec.name!r}"
         raise UsageError(
-            f"{what}: {shown} can't be found again by a worker, which imports the task by its name: define it at the top level of a "
-            "module"
+            f"{what}: {shown} can't be found again by a worker, which imports the task by its name: define it at the top level of "
+            "a module"
         )
     if module in ("__main__", "") and not (path and Path(path).is_file()):
         raise UsageError(

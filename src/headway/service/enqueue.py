@@ -8,17 +8,19 @@ The run id is what makes it safe to say twice: a run that is there is not made a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from headway.engine.call import current
 from headway.engine.tasks.options import is_number
 from headway.errors import UsageError
 from headway.journal.open import DEFAULT_STORE, open_store
+from headway.journal.records import RunInfo
 from headway.journal.shared.queues import Job, check_job
 from headway.journal.store import Store
 from headway.pools.current import worker_call
@@ -83,17 +85,17 @@ def enqueue(task: Any, /, *args: Any, **options: Unpack[EnqueueOptions]) -> str:
         ...     print("a worker could not import it from here")
         a worker could not import it from here
     """
-    what = "hw.enqueue"
-    given, conn = options.get("store"), options.get("conn")
-    job = _job_of(options, what)
-    _check_place(given, conn, options.get("run_id"))
-    asked = ask_for(task, args, options.get("kwargs"), options.get("run_id"), what)
-    store = open_store(DEFAULT_STORE if given is None else given)
-    try:
-        return _put(store, asked, job, conn)
-    finally:
-        if store is not given:
-            store.close()
+    prepared = _prepare(task, args, options)
+    conn = options.get("conn")
+    if type(conn).__name__.startswith("Async"):
+        raise UsageError("hw.enqueue(conn=…) got an asynchronous connection: write `await hw.aenqueue(…)`, which uses it")
+    with _opened(options) as store:
+        _put_blobs(store, prepared.asked)
+        if conn is None:
+            found = store.enqueue(prepared.asked.spec, prepared.job, time.time())
+        else:
+            found = _in_postgres(store).enqueue_in(conn, prepared.asked.spec, prepared.job, time.time())
+        return prepared.check(found, store)
 
 
 async def aenqueue(task: Any, /, *args: Any, **options: Unpack[EnqueueOptions]) -> str:
@@ -102,7 +104,7 @@ async def aenqueue(task: Any, /, *args: Any, **options: Unpack[EnqueueOptions]) 
     Args:
         task: the task.
         *args: its arguments.
-        **options: see `EnqueueOptions`. Nothing else may use `conn` meanwhile.
+        **options: see `EnqueueOptions`. `conn` may be a psycopg.AsyncConnection as well. Nothing else may use it meanwhile.
 
     Returns:
         The id of the run.
@@ -118,24 +120,63 @@ async def aenqueue(task: Any, /, *args: Any, **options: Unpack[EnqueueOptions]) 
         ...     print("a worker could not import it from here")
         a worker could not import it from here
     """
-    return await asyncio.to_thread(functools.partial(enqueue, task, *args, **options))
+    conn = options.get("conn")
+    if not type(conn).__name__.startswith("Async"):
+        return await asyncio.to_thread(functools.partial(enqueue, task, *args, **options))
+    prepared = _prepare(task, args, options)
+    opened = contextlib.ExitStack()
+    try:
+        store = await asyncio.to_thread(opened.enter_context, _opened(options))
+        await asyncio.to_thread(_put_blobs, store, prepared.asked)
+        found = await _in_postgres(store).aenqueue_in(conn, prepared.asked.spec, prepared.job, time.time())
+        return prepared.check(found, store)
+    finally:
+        await asyncio.to_thread(opened.close)
 
 
-def _put(store: Store, asked: Asked, job: Job, conn: Any) -> str:
+class _Prepared(NamedTuple):
+    """A run and its job, checked before anything is written."""
+
+    asked: Asked
+    job: Job
+
+    def check(self, found: RunInfo, store: Store) -> str:
+        """The run's id. Raises RunMismatch where the run that has it is another."""
+        self.asked.check(found, store.url)
+        return self.asked.spec.run_id
+
+
+def _prepare(task: Any, args: tuple[Any, ...], options: EnqueueOptions) -> _Prepared:
+    what, run_id = "hw.enqueue", options.get("run_id")
+    job = _job_of(options, what)
+    _check_place(options.get("store"), run_id)
+    return _Prepared(ask_for(task, args, options.get("kwargs"), run_id, what), job)
+
+
+@contextlib.contextmanager
+def _opened(options: EnqueueOptions) -> Iterator[Store]:
+    """The store that the options name; one that was given open stays open."""
+    given = options.get("store")
+    store = open_store(DEFAULT_STORE if given is None else given)
+    try:
+        yield store
+    finally:
+        if store is not given:
+            store.close()
+
+
+def _put_blobs(store: Store, asked: Asked) -> None:
     for name, buffer in asked.blobs:
         store.put_blob(name, buffer)
-    now = time.time()
-    if conn is None:
-        found = store.enqueue(asked.spec, job, now)
-    else:
-        inside = getattr(store, "enqueue_in", None)
-        if inside is None:
-            raise UsageError(
-                f"hw.enqueue(conn=…): the store {store.url} is not in Postgres, so no connection can write to it: leave conn= out"
-            )
-        found = inside(conn, asked.spec, job, now)
-    asked.check(found, store.url)
-    return asked.spec.run_id
+
+
+def _in_postgres(store: Any) -> Any:
+    """The store, if a connection can write to it. Raises UsageError."""
+    if not hasattr(store, "enqueue_in"):
+        raise UsageError(
+            f"hw.enqueue(conn=…): the store {store.url} is not in Postgres, so no connection can write to it: leave conn= out"
+        )
+    return store
 
 
 def _job_of(options: EnqueueOptions, what: str) -> Job:
@@ -179,17 +220,12 @@ def when(at: object, what: str) -> float:
     raise UsageError(f"{what}(at={at!r:.100}): seconds since 1970, or a datetime with a time zone")
 
 
-def _check_place(store: object, conn: object, run_id: object) -> None:
-    """Raises UsageError where a run can't be enqueued from here, or not with this connection."""
+def _check_place(store: object, run_id: object) -> None:
+    """Raises UsageError where a run can't be enqueued from here, or not there."""
     if isinstance(store, str) and store == ":memory:":
         raise UsageError("hw.enqueue(store=':memory:'): no worker could see it; name a folder or a Postgres URL")
     if run_id is None and (current.get() is not None or worker_call() is not None):
         raise UsageError(
             "hw.enqueue was called inside a run without run_id: a call that runs again after a crash would enqueue another. Give a "
             'name that stays the same, such as run_id=f"mail-{hw.call().idempotency_key}"'
-        )
-    if conn is not None and type(conn).__name__.startswith("Async"):
-        raise UsageError(
-            "hw.enqueue(conn=…) got an asynchronous connection: it writes through a psycopg.Connection. Open one for this "
-            "transaction, or write your row and enqueue with a run_id that is made from it"
         )

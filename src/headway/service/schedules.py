@@ -66,9 +66,10 @@ class ScheduleOptions(TypedDict, total=False):
         cron: when: five fields (minute, hour, day of the month, month, day of the week), or a word such as `@daily`.
         zone: the time zone in which that is meant, such as "Europe/Berlin". Default "UTC". A time that a change of the clock leaves
             out or has twice is due once.
-        overlap: what becomes of a run that is due while the one before has not ended: "skip" (default) leaves it out, "queue" has it
-            begin when that one ends, "cancel" cancels that one first.
-        catch_up_s: how many seconds late a run may begin that was due while no worker looked. Default 3600; older ones are given up.
+        overlap: what becomes of a run that is due while the one before has not ended: "skip" (default) leaves it out, "queue" has
+            it begin when that one ends, "cancel" cancels that one first.
+        catch_up_s: how many seconds late a run may begin that was due while no worker looked. Default 3600; older ones are given
+            up.
         kwargs: keyword arguments of the task.
         queue: the queue of its runs.
         key: of whom they are.
@@ -120,7 +121,7 @@ def add_schedule(name: str, task: Any, /, *args: Any, **options: Unpack[Schedule
         raise UsageError(f'{what} needs a name and a line of cron, such as cron="0 8 * * mon-fri"')
     overlap, late = options.get("overlap", "skip"), options.get("catch_up_s", 3600.0)
     if overlap not in list(Overlap):
-        raise UsageError(f"{what}: overlap={overlap!r}; {near_misses(str(overlap), list(Overlap))}")
+        raise UsageError(f"{what}: overlap={overlap!r}; {near_misses(str(overlap), [each.value for each in Overlap])}")
     if not is_number(late):
         raise UsageError(f"{what}: catch_up_s={late!r}: a number of seconds")
     asked = ask_for(task, args, options.get("kwargs"), None, what)

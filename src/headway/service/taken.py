@@ -31,8 +31,8 @@ DONE, FAILED, CANCELLED, PARKED, HANDED_OVER, LOST = "done", "failed", "cancelle
 
 
 class Ended(NamedTuple):
-    """How a worker's work for a run ended: it is `done`, `failed` or `cancelled`; it was `parked` or `handed over` for others to go on
-    with; or it was `lost`, to somebody else or with the store."""
+    """How a worker's work for a run ended: it is `done`, `failed` or `cancelled`; it was `parked` or `handed over` for others to go
+    on with; or it was `lost`, to somebody else or with the store."""
 
     run_id: str
     task: str

@@ -1,7 +1,7 @@
 """Where a worker's runs are driven: each on a thread and an event loop of its own.
 
-So a run whose code blocks its loop holds up no other, and no worker; and everything that is on the loop of a run is that run's, which
-is how `parking` knows that nothing of it goes on.
+So a run whose code blocks its loop holds up no other, and no worker; and everything that is on the loop of a run is that run's,
+which is how `parking` knows that nothing of it goes on.
 """
 
 from __future__ import annotations

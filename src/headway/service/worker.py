@@ -1,12 +1,12 @@
 """A worker: takes runs from queues, drives several at a time, and lets go of them so that nothing is lost, however it ends.
 
-At each poll it does everything that keeps the service going, for all and not only for itself: it takes back the runs of workers that
-died (`sweep_jobs`), starts what schedules have due, says that it is there, and takes as many runs as it has free slots. Nothing is
-done only when it starts, and no worker is special.
+At each poll it does everything that keeps the service going, for all and not only for itself: it takes back the runs of workers
+that died (`sweep_jobs`), starts what schedules have due, says that it is there, and takes as many runs as it has free slots.
+Nothing is done only when it starts, and no worker is special.
 
 Told to leave (SIGTERM, Ctrl-C) it drains: it takes nothing more, and its runs go on as before, lease, signals and cancels included.
-After the grace it interrupts them and hands them over: others go on at once, with everything that is journaled. Told a second time it
-does that now. It must never hold a run that it does not drive.
+After the grace it interrupts them and hands them over: others go on at once, with everything that is journaled. Told a second time
+it does that now. It must never hold a run that it does not drive.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ class Worker:
         await self._until_empty(2 * stop_s, patient=not hurries)
         for running in list(self.running.values()):
             running.interrupt(0.0)
-        await self._until_empty(STOP_S, patient=False)
+        await self._until_empty(HURRY_S if hurries else STOP_S, patient=False)
         await asyncio.gather(*(self._world.aside(running.leave) for running in self.running.values()))
 
     async def _until_empty(self, seconds: float, *, patient: bool) -> None:

@@ -1,5 +1,5 @@
-"""`worker`, `enqueue`, `workers`, `queue` and `schedule`: the commands and their options. Their code is in the files beside this one,
-imported when a command runs."""
+"""`worker`, `enqueue`, `workers`, `queue` and `schedule`: the commands and their options. Their code is in the files beside
+this one, imported when a command runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_commands(app: typer.Typer) -> None:
 
 @handle_errors
 def worker(
-    programs: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="path/to/file.py or package.module; several may be.")],
+    programs: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="path/to/file.py or package.module; one or more.")],
     queues: Annotated[
         list[str] | None, typer.Option("--queue", "-q", help="Serve this queue; repeatable.  [default: default]")
     ] = None,
@@ -51,8 +51,8 @@ def worker(
 ) -> None:
     """Drive runs that were enqueued, until told to end.
 
-    On SIGTERM or Ctrl-C it takes nothing more and lets its runs go on for the grace; then it hands them over, and other workers go on
-    with what is journaled. A second signal hands them over now.
+    On SIGTERM or Ctrl-C it takes nothing more and lets its runs go on for the grace; then it hands them over, and other workers go
+    on with what is journaled. A second signal hands them over now.
     """
     from headway.cli.service.working import WorkerArguments, run_worker
 
@@ -133,14 +133,10 @@ def queue_jobs(
 @handle_errors
 def queue_set(
     queue: QueueName,
-    limit: Annotated[
-        str, typer.Option("--limit", metavar="N|none", help="How many of its runs may go on at a time, anywhere.")
-    ] = "",
+    limit: Annotated[str, typer.Option("--limit", metavar="N|none", help="How many of its runs may go on at a time.")] = "",
     key_limit: Annotated[str, typer.Option("--key-limit", metavar="N|none", help="The same for each key.")] = "",
     depth: Annotated[str, typer.Option("--depth", metavar="N|none", help="How many may wait before more are refused.")] = "",
-    deaths: Annotated[
-        int | None, typer.Option("--deaths", min=1, help="After how many deaths of its drivers a run is stuck.")
-    ] = None,
+    deaths: Annotated[int | None, typer.Option("--deaths", min=1, help="After how many deaths a run is stuck.")] = None,
     backoff: Annotated[
         float | None, typer.Option("--backoff", min=0, metavar="SECONDS", help="Until a run is taken again whose driver died.")
     ] = None,

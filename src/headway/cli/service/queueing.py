@@ -269,6 +269,6 @@ def list_workers(store: str, *, as_json: bool) -> None:
     for worker in found:
         style = {"working": "green", "draining": "yellow"}.get(worker.state, "red")
         busy, queues = f"{worker.busy} of {worker.slots}", ", ".join(worker.queues)
-        heard = f"{words.seconds(worker.seen_s)} ago"
+        heard = words.age(worker.seen_s)
         table.add_row(Text(worker.name), Text(worker.program), Text(queues), busy, Text(worker.state, style=style), heard)
     console.out().print(table)

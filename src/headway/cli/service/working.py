@@ -19,6 +19,7 @@ from headway.errors import UsageError
 from headway.ipc.interrupts import interrupts
 from headway.journal.open import open_store
 from headway.journal.owner import clock, describe_owner
+from headway.observe import words
 from headway.pools.program import load_program
 from headway.service.taken import CANCELLED, DONE, FAILED, HANDED_OVER, LOST, PARKED, DriveOptions, Ended
 from headway.service.worker import Said, Worker, WorkerOptions
@@ -68,15 +69,18 @@ async def _work(store: object, tasks: dict[str, TaskSpec], options: WorkerOption
 
 def load_tasks(programs: Sequence[str]) -> dict[str, TaskSpec]:
     """The tasks of these programs, by name. Raises UsageError for a program that can't be found or has none."""
-    found: dict[str, TaskSpec] = {}
+    here = set(TASKS)
     for program in programs:
         before = set(TASKS)
         module = _load(program)
-        own = [name for name, spec in TASKS.items() if name not in before or getattr(spec.fn, "__module__", "") == module.__name__]
-        if not own:
+        if not any(name not in before or getattr(spec.fn, "__module__", "") == module.__name__ for name, spec in TASKS.items()):
             raise UsageError(f"{program} has no task: decorate the functions that are to be enqueued with @hw.task")
-    found.update(TASKS)
-    return found
+    return {name: spec for name, spec in TASKS.items() if name not in here or not _is_own(spec)}
+
+
+def _is_own(spec: TaskSpec) -> bool:
+    """Whether it is one of Headway's own tasks, which nobody enqueues."""
+    return str(getattr(spec.fn, "__module__", "")).partition(".")[0] == "headway"
 
 
 def _load(program: str) -> types.ModuleType:
@@ -109,8 +113,8 @@ class Story:
 
     def _tell_ready(self, said: Said) -> tuple[str, str]:
         options = self._options
-        slots = f"{options.slots} slot{'s' * (options.slots != 1)}"
-        return f"worker on {self._store}: {slots} for {', '.join(options.queues)}; {self._tasks} tasks loaded", "bold"
+        slots, tasks = words.count(options.slots, "slot"), words.count(self._tasks, "task")
+        return f"worker on {self._store}: {slots} for {', '.join(options.queues)}; {tasks} loaded", "bold"
 
     def _tell_took(self, said: Said) -> tuple[str, str]:
         self._began[said.run_id] = time.monotonic()

@@ -1,9 +1,9 @@
 """Parking: whether a run may be given back because it only waits, and until when.
 
-A run that sleeps for a day, or waits for a person, needs no process. Its driver gives it back with the time at which something in it
-happens by itself; whoever takes it up then, or when a signal comes, finds everything in the journal. It is what an interrupted run
-does, at a moment that the driver chooses. So the moment must be one in which an interruption loses nothing: no body runs, nothing
-is held that another would miss, and no clock ticks that only this process has.
+A run that sleeps for a day, or waits for a person, needs no process. Its driver gives it back with the time at which something in
+it happens by itself; whoever takes it up then, or when a signal comes, finds everything in the journal. It is what an interrupted
+run does, at a moment that the driver chooses. So the moment must be one in which an interruption loses nothing: no body runs,
+nothing is held that another would miss, and no clock ticks that only this process has.
 
 `decide_parking` is the rule, from data to data. `Parking` looks at a run now and then and makes that data. Where it can't tell, the
 run stays: a slot more is taken, and nothing goes wrong. It must never park a run whose code still does something, however that
