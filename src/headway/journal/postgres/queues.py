@@ -6,10 +6,12 @@ answer was lost is found again by its token: else its jobs would stand taken unt
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headway.errors import RunOwned, UnknownRun
 from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
 from headway.journal.postgres.enqueue import aenqueue_in, enqueue_in
 from headway.journal.postgres.word import SHARED, Teller
@@ -47,6 +49,9 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
 
     _locks = Locks(wait="FOR UPDATE", skip="FOR UPDATE SKIP LOCKED")
     _teller: Teller
+
+    @abstractmethod
+    def _evict(self, run_id: str, at: float, *, take_over: bool) -> None: ...
 
     @abstractmethod
     def _insert_run(self, connection: Connection, spec: RunSpec, **columns: object) -> tuple[RunInfo, bool]: ...
@@ -166,6 +171,11 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
         if swept:
             self._teller.tell(SHARED)
         return swept
+
+    def _free(self, run_ids: Sequence[str], now: float) -> None:
+        for run_id in run_ids:
+            with contextlib.suppress(RunOwned, UnknownRun):
+                self._evict(run_id, now, take_over=False)
 
     @again
     def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:

@@ -233,7 +233,13 @@ class SharedQueues(Tables):
         if not found:
             return []
         with self.writing() as connection:
-            return self._sweep(connection, found, now)
+            swept = self._sweep(connection, found, now)
+        if len(swept) < len(found):
+            self._free(self.reading(lambda connection: _find_held(connection, found, now)), now)
+        return swept
+
+    def _free(self, run_ids: Sequence[str], now: float) -> None:
+        """Do something about runs that could not be swept, since somebody has locked them."""
 
     def _sweep(self, connection: Connection, found: Sequence[int], now: float) -> list[Swept]:
         query = (
@@ -359,6 +365,15 @@ def _find_silent(connection: Connection, now: float, most: int) -> list[int]:
         query = f"SELECT run FROM job WHERE state='taken' AND owner IN ({marks(part)}) AND at<=? ORDER BY at, run LIMIT ?"
         found.update((run, None) for (run,) in connection.execute(query, (*part, now, most)).fetchall())
     return list(found)[:most]
+
+
+def _find_held(connection: Connection, runs: Sequence[int], now: float) -> list[str]:
+    """Those of the runs that are taken still and whose lease is over, by name."""
+    query = (
+        "SELECT job.run_id FROM job JOIN run ON run.uid=job.run "
+        f"WHERE job.run IN ({marks(runs)}) AND job.state='taken' AND run.lease_until<=? ORDER BY job.run"
+    )
+    return [run_id for (run_id,) in connection.execute(query, (*runs, now)).fetchall()]
 
 
 def _wanted(tasks: Sequence[str] | None, versions: Sequence[str]) -> tuple[str, list[str]]:
