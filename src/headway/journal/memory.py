@@ -45,6 +45,10 @@ class MemoryStore:
     def url(self) -> str:
         return ":memory:"
 
+    @property
+    def blob_place(self) -> str:
+        return ""
+
     def checkpoint_root(self, run_id: str) -> str | None:
         return None
 

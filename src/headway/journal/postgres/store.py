@@ -70,6 +70,10 @@ class PostgresStore(PostgresDatabase, SharedLimits, SharedCollections, SharedCla
     def url(self) -> str:
         return self._url
 
+    @property
+    def blob_place(self) -> str:
+        return self._large.place
+
     def checkpoint_root(self, run_id: str) -> str | None:
         return f"{self._large.place.rstrip('/')}/checkpoints/{quote(run_id, safe='')}" if self._large.place else None
 
