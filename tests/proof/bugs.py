@@ -28,6 +28,7 @@ from known.bugs_of_far_stores import OF_FAR_STORES
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
+from known.bugs_of_machines import OF_MACHINES
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_postgres_cuts import OF_POSTGRES_CUTS
@@ -78,6 +79,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_QUEUES,
     *OF_WHAT_IS_KEPT,
     *OF_POOLS,
+    *OF_MACHINES,
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_ALLOCATION,

@@ -113,7 +113,8 @@ class Driver:
         try:
             self._engine = engine = self._make_engine(known)
             self._emit_started(known)
-            engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail)
+            blobs = plan.store.blob_place if plan.store is not None else ""
+            engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail, blobs)
             with self._interruption.listen(self.last_words) if plan.world.interruptible else contextlib.nullcontext():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root.floor = self._error_floor(known)

@@ -48,6 +48,10 @@ class MemoryStore(MemoryQueues, ArrivalsInMemory):
     def url(self) -> str:
         return ":memory:"
 
+    @property
+    def blob_place(self) -> str:
+        return ""
+
     def checkpoint_root(self, run_id: str) -> str | None:
         return None
 

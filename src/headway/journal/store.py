@@ -66,6 +66,11 @@ class Store(Protocol):
         """Where a run's calls keep their checkpoints, each under its key: an absolute folder, or the URL of a place that
         `headway.storage` opens. None where this store has no such place. Asks nobody and makes nothing."""
 
+    @property
+    def blob_place(self) -> str:
+        """Where its large blobs are, for other machines that put some there: a folder, or the URL of an object store. Each lies
+        under `blobs/` by its name. Empty where there is no such place."""
+
     # runs
     def create_run(self, spec: RunSpec) -> RunInfo:
         """Create the run, or return the one that already has this id (the caller compares the specs)."""

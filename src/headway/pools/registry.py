@@ -214,9 +214,12 @@ class Pools(dict[str, FullPool]):
         on_free: Callable[[], None],
         emit: Callable[[Any], None] | None,
         on_fault: Callable[[PoolFailed], None],
+        blobs: str = "",
     ) -> None:
-        """Start them all. `on_fault` hears of a pool that did not do what a pool does."""
+        """Start them all. `on_fault` hears of a pool that did not do what a pool does; `blobs` is where large values may be put."""
         for pool in self.values():
+            if blobs and (use_blobs := getattr(pool, "use_blobs", None)) is not None:
+                use_blobs(blobs)
             if isinstance(pool, Guarded):
                 pool.on_fault = on_fault
             pool.start(on_free, emit)

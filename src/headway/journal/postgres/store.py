@@ -72,6 +72,10 @@ class PostgresStore(ArrivingRuns, PostgresQueues, SharedLimits, SharedCollection
         self._listener = Listener.join(address)
         self._teller = Teller(address)
 
+    @property
+    def blob_place(self) -> str:
+        return self._large.place
+
     def checkpoint_root(self, run_id: str) -> str | None:
         return f"{self._large.place.rstrip('/')}/checkpoints/{quote(run_id, safe='')}" if self._large.place else None
 

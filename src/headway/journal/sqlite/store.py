@@ -57,6 +57,10 @@ class SqliteStore(Database, PagedRuns, Arrivals, SharedLimits, SharedCollections
         super().__init__(folder, readonly=readonly)
         self.blobs = BlobFolder(self.folder / BLOBS)
 
+    @property
+    def blob_place(self) -> str:
+        return str(self.folder.absolute())
+
     def checkpoint_root(self, run_id: str) -> str:
         return str((self.folder / "checkpoints" / quote(run_id, safe="")).absolute())
 

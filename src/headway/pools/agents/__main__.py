@@ -6,7 +6,7 @@ import os
 import sys
 
 from headway.errors import UsageError
-from headway.pools.agents.agent import Refused, run_agent
+from headway.pools.agents.agent import DISMISSED, GONE, Refused, run_agent
 from headway.pools.agents.wire.invitation import MOST_BYTES, read_invitation
 
 
@@ -29,7 +29,7 @@ def main() -> int:
     except (UsageError, Refused) as error:
         sys.stderr.write(f"headway agent: {error}\n")
         return 2
-    if why != "dismissed":
+    if why not in (DISMISSED, GONE):  # the end of its hirer is how most agents are dismissed
         sys.stderr.write(f"headway agent: {why}; its workers are ended\n")
     return 0
 

@@ -26,8 +26,10 @@ from pathlib import Path
 
 import msgspec
 
-from headway.ipc.beside import Beside
+from headway.ipc.beside import BESIDE, Beside
+from headway.pools.agents import direct
 from headway.pools.agents.child import Child
+from headway.pools.agents.direct import Stored
 from headway.pools.agents.wire import frames
 from headway.pools.agents.wire.certificate import connect_pinned
 from headway.pools.agents.wire.facts import Welcome, own_facts
@@ -39,6 +41,8 @@ from headway.pools.workers.lifeline import hear_sigterm
 
 DIAL_S = 20.0
 END_S = 5.0
+GONE = "whoever hired this agent is gone"
+DISMISSED = "dismissed"
 _starts = Beside("headway-starts", one_at_a_time=True)
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
 
@@ -111,6 +115,9 @@ class Agent:
         self._starting: dict[int, Future[Child]] = {}
         self._killed_early: set[int] = set()
         self._wake_r, self._wake_w = os.pipe()
+        self._blobs = direct.reach(told.blobs, told.probe)
+        self._storing: dict[int, Future[Stored | None]] = {}  # by worker, results on their way into the store
+        self._large: dict[int, tuple[bytes, int]] = {}
         self._selector = selectors.DefaultSelector()
         self._writes: dict[int, bool] = {}  # of descriptors, whether we wait for room
         self._over = ""
@@ -118,7 +125,7 @@ class Agent:
     def serve(self) -> str:
         """Work until the end, and say what it was. No worker is left then."""
         self._watch(self._link.fileno(), self._on_link)
-        self._watch(self._wake_r, self._on_started)
+        self._watch(self._wake_r, self._on_wake)
         if self._hirer is not None:
             self._watch(self._hirer, self._on_hirer)
         try:
@@ -141,12 +148,11 @@ class Agent:
         if now - self._link.heard_at > self._told.patience_s:
             self._over = f"the driver gave no sign of life for {self._told.patience_s:g} s"
         elif now - self._link.sent_at >= self._told.beat_s:
-            self._link.send(frames.BEAT)
+            self._link.put(frames.BEAT)
+        self._link.flush()
         self._note_room(self._link.fileno(), self._link.pending, self._on_link)
 
     def _on_link(self, events: int) -> None:
-        if events & selectors.EVENT_WRITE:
-            self._link.flush()
         if events & selectors.EVENT_READ:
             for frame in self._link.receive():
                 self._obey(frame)
@@ -155,14 +161,14 @@ class Agent:
         assert self._hirer is not None
         with suppress(BlockingIOError):
             if not os.read(self._hirer, 4096):
-                self._over = "whoever hired this agent is gone"
+                self._over = GONE
 
     def _obey(self, frame: Frame) -> None:
         if frame.kind == frames.START:
             self._start(frame.worker)
             return
         if frame.kind == frames.BYE:
-            self._over = "dismissed"
+            self._over = DISMISSED
             return
         child = self._children.get(frame.worker)
         if child is None:  # it has just ended, or is about to begin
@@ -186,15 +192,18 @@ class Agent:
         self._starting[number] = future = _starts.submit(Child, number)
         future.add_done_callback(lambda _: os.write(self._wake_w, b"!"))
 
-    def _on_started(self, _: int) -> None:
-        """Take in the workers that have begun."""
+    def _on_wake(self, _: int) -> None:
+        """Take in the workers that have begun, and tell the results that are in the store."""
         os.read(self._wake_r, 4096)
+        for number, storing in list(self._storing.items()):
+            if storing.done():
+                self._tell_stored(number)
         for number, future in list(self._starting.items()):
             if not future.done():
                 continue
             del self._starting[number]
             if (error := future.exception()) is not None:  # no process, no descriptor, no forkserver
-                self._link.send(frames.REFUSED, number, f"{type(error).__name__}: {error}".encode())
+                self._link.put(frames.REFUSED, number, f"{type(error).__name__}: {error}".encode())
             else:
                 self._take_in(future.result())
 
@@ -202,7 +211,7 @@ class Agent:
         self._children[child.number] = child
         self._watch(child.jobs.fileno(), lambda events: self._on_child(child, events))
         self._watch(child.sentinel, lambda _: self._on_exit(child))
-        self._link.send(frames.STARTED, child.number, str(child.pid).encode())
+        self._link.put(frames.STARTED, child.number, str(child.pid).encode())
         if child.number in self._killed_early:
             self._killed_early.discard(child.number)
             child.kill()
@@ -221,7 +230,7 @@ class Agent:
         """Pass on what the worker has said; False when it says no more."""
         try:
             for body, fd in child.receive():
-                self._link.send(frames.MESSAGE, child.number, body, fd)
+                self._pass_on(child.number, body, fd)
         except BlockingIOError:
             pass
         except (EOFError, OSError):
@@ -231,10 +240,14 @@ class Agent:
     def _on_exit(self, child: Child) -> None:
         self._forget(child.sentinel)
         code = child.reap()
+        if (storing := self._storing.get(child.number)) is not None:  # it died after its result, which counts
+            with suppress(Exception):
+                storing.result(END_S)
+            self._tell_stored(child.number)
         while child.jobs.fileno() in self._writes and self._relay_rest(child):
             pass
         self._drop(child)
-        self._link.send(frames.EXITED, child.number, str(code).encode())
+        self._link.put(frames.EXITED, child.number, str(code).encode())
 
     def _relay_rest(self, child: Child) -> bool:
         """Pass on what an ended worker has said before; False when that was all."""
@@ -243,8 +256,27 @@ class Agent:
         except (EOFError, OSError):
             return False
         for body, fd in said:
-            self._link.send(frames.MESSAGE, child.number, body, fd)
+            self._pass_on(child.number, body, fd)
         return True
+
+    def _pass_on(self, number: int, body: bytes, fd: int | None) -> None:
+        """Relay what a worker has said; put a large result into the store first, where that can be reached."""
+        if fd is None or self._blobs is None or not direct.is_large(body):
+            self._link.put(frames.MESSAGE, number, body, fd)
+            return
+        self._large[number] = body, fd
+        self._storing[number] = future = BESIDE.submit(direct.put_result, self._blobs, body, fd)
+        future.add_done_callback(lambda _: os.write(self._wake_w, b"!"))
+
+    def _tell_stored(self, number: int) -> None:
+        """Tell a result that is in the store by now, or send it after all."""
+        (body, fd), future = self._large.pop(number), self._storing.pop(number)
+        stored = future.result() if future.exception() is None else None
+        if stored is None:
+            self._link.put(frames.MESSAGE, number, body, fd)
+        else:
+            os.close(fd)
+            self._link.put(frames.STORED, number, msgspec.msgpack.encode(stored))
 
     def _drop(self, child: Child) -> None:
         self._forget(child.jobs.fileno())

@@ -7,7 +7,9 @@ If the agent is lost, the worker has died, and so its job is answered: the retri
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from headway.errors import WorkerDied
+from headway.ipc.beside import BESIDE
+from headway.journal.codec import codec
+from headway.pools.agents import direct
+from headway.pools.agents.direct import Stored
 from headway.pools.agents.wire import frames
 from headway.pools.agents.wire.frames import Frame, Link
 from headway.pools.base import Answer, FunctionRef, Job
@@ -31,7 +37,14 @@ KILL_S = 5.0
 """How long an agent may take to kill a worker before it counts as lost."""
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_stored = msgspec.msgpack.Decoder(Stored).decode
 _decode = msgspec.msgpack.Decoder(messages.Message).decode
+
+
+@functools.lru_cache(maxsize=1024)
+def _digested(ref: FunctionRef) -> FunctionRef:
+    """The function with the digest of its code, as it was when it was first used."""
+    return dataclasses.replace(ref, digest=code_digest(ref))
 
 
 class OnLine(Protocol):
@@ -91,6 +104,7 @@ class FarWorker(RemoteWorker):
         self.post = post
         self._agent: OnLine | None = None
         self._holds_slot = False
+        self._fetching: asyncio.Task[None] | None = None
         super().__init__(number, on_answer, on_end, emit, pool=pool, on_ready=on_ready, on_meeting=on_meeting)
         self.owner = 0  # at the interpreter's end its agent kills it, when the connection ends
 
@@ -122,12 +136,32 @@ class FarWorker(RemoteWorker):
             self._take_all([(_decode(frame.body), frame.fd)])
         elif frame.kind == frames.STARTED:
             self._pid = int(frame.body)
+        elif frame.kind == frames.STORED:
+            self._fetching = self._loop.create_task(self._fetch(_decode_stored(frame.body)))
         elif frame.kind == frames.EXITED:
             self._doomed = True
-            self._finish(how_it_ended(int(frame.body)), None)
+            self._end_after_fetch(how_it_ended(int(frame.body)))
         elif frame.kind == frames.REFUSED:
             self._doomed = True
             self._finish("could not be started", OSError(f"{frame.body.decode()} (on {self.post.name})"))
+
+    async def _fetch(self, stored: Stored) -> None:
+        """Read a result from the store, off the loop, and answer the job."""
+        pickled, blobs = self.job is not None and self.job.pickled, self.post.blobs
+        try:
+            found = await self._loop.run_in_executor(BESIDE, direct.fetch, blobs, stored)
+            value = codec.decode(found.head, found.own, pickle=pickled)
+            answer = Answer(value=value, encoded=codec.Encoded(found.head, tuple(found.buffers)))
+        except Exception as error:  # also what the codec refuses
+            answer = Answer(error=error)
+        self._answer(stored.number, answer)
+
+    def _end_after_fetch(self, why: str) -> None:
+        """The process has ended: with what it has answered before, if that is still read."""
+        if self._fetching is not None and not self._fetching.done():
+            self._fetching.add_done_callback(lambda _: self._finish(why, None))
+        else:
+            self._finish(why, None)
 
     def lose(self, why: str) -> None:
         """The agent is gone, or did not come."""
@@ -142,8 +176,7 @@ class FarWorker(RemoteWorker):
         return not self._doomed
 
     def _refer(self, job: Job) -> FunctionRef:
-        ref = job.ref or function_ref(job.fn)
-        return dataclasses.replace(ref, digest=code_digest(ref))
+        return _digested(job.ref or function_ref(job.fn))
 
     def assign(self, job: Job) -> None:
         super().assign(job)

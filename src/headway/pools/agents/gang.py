@@ -52,6 +52,10 @@ class FarGangPool(GangPool):
             return True
         return super().cancel(job)
 
+    def use_blobs(self, place: str) -> None:
+        """Have agents put large results where the run keeps them."""
+        self._staff.use_blobs(place)
+
     async def close(self) -> None:
         """End all gangs, and the agents with them unless another pool uses them."""
         for job in self._waiting:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from headway.journal.postgres.blobs import LargeBlobs
 from headway.pools.agents.hirer import Bundle, Hand, Hirer
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ State = Literal["vacant", "hiring", "here", "resting"]
 
 class OfStaff(Protocol):
     """What a post needs of the staff."""
+
+    blobs: LargeBlobs
 
     def want(self, post: Post) -> None:
         """There is work for it."""
@@ -51,6 +54,11 @@ class Post:
     def name(self) -> str:
         """What messages call it."""
         return f"agent {self.number}" if self.agent is None else f"agent {self.number} on {self.agent.facts.host}"
+
+    @property
+    def blobs(self) -> LargeBlobs:
+        """Where the large values of the run are."""
+        return self._staff.blobs
 
     @property
     def free(self) -> int:

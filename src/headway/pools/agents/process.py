@@ -26,6 +26,10 @@ class FarProcessPool(ProcessPool):
         super().start(on_free, emit)
         self._staff.open(on_free)
 
+    def use_blobs(self, place: str) -> None:
+        """Have agents put large results where the run keeps them."""
+        self._staff.use_blobs(place)
+
     async def close(self) -> None:
         """End all workers, and the agents with them unless another pool uses them."""
         await super().close()

@@ -10,6 +10,7 @@ loop was there to listen.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class RemoteAgent:
         self._beat_s, self._patience_s, self._on_lost = beat_s, patience_s, on_lost
         self._workers: dict[int, FarWorker] = {}
         self._lost = False
-        self._writing = False
+        self._writing = self._held = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(link.fileno(), self._on_readable)
         self._heard_at = self._beat_at = time.monotonic()
@@ -54,8 +55,21 @@ class RemoteAgent:
             if fd is not None:
                 os.close(fd)
             return
+        self.link.put(kind, worker, body, fd)
+        if not self._held:  # what follows in this turn of the loop goes together
+            self._flush()
+            if not self._lost:
+                self._held = True
+                self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._held = False
+        if not self._lost:
+            self._flush()
+
+    def _flush(self) -> None:
         try:
-            self.link.send(kind, worker, body, fd)
+            self.link.flush()
         except OSError as error:
             self._loop.call_soon(self.lose, f"can't be reached any more ({error})")
         self._note_room()
@@ -63,6 +77,8 @@ class RemoteAgent:
     def say_goodbye(self) -> None:
         """Have it end, and hear nothing of it any more."""
         self.send(frames.BYE, 0)
+        with contextlib.suppress(OSError):  # the end of the connection says the same
+            self.link.flush()
         self._end()
 
     def lose(self, why: str) -> None:
@@ -113,12 +129,7 @@ class RemoteAgent:
             self._loop.remove_writer(self.link.fileno())
 
     def _on_writable(self) -> None:
-        try:
-            self.link.flush()
-        except OSError as error:
-            self.lose(f"can't be reached any more ({error})")
-            return
-        self._note_room()
+        self._flush()
 
     # --- signs of life ------------------------------------------------------------------------------------------------
 

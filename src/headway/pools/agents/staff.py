@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from headway.ipc.beside import Beside
+from headway.journal.postgres.blobs import LargeBlobs
+from headway.pools.agents import direct
 from headway.pools.agents.hirer import Hand, Hirer, Offer
 from headway.pools.agents.post import Post
 from headway.pools.agents.remote_agent import RemoteAgent
@@ -52,6 +54,8 @@ class Staff:
         self._users = 0
         self._serial = self._invitations = 0
         self._closing = False
+        self.blobs = LargeBlobs("")
+        self._probe: bytes | None = None
         self._watcher: asyncio.TimerHandle | None = None
 
     # --- what the pools ask ---------------------------------------------------------------------------------------------
@@ -61,6 +65,11 @@ class Staff:
         self._closing = False
         self._users += 1
         self._on_free.append(on_free)
+
+    def use_blobs(self, place: str) -> None:
+        """Have agents put large results where the run keeps them: a folder, or the URL of an object store."""
+        if place != self.blobs.place:
+            self.blobs, self._probe = LargeBlobs(place), None
 
     def next_number(self) -> int:
         """A number for a worker that no other has."""
@@ -160,7 +169,10 @@ class Staff:
         listener = self._listeners.get(id(hirer))
         if listener is None:
             host = await _aside(hirer.reach)
-            told = welcome(self._beat_s, 6 * self._patience_s)
+            if self._probe is None:
+                place = self.blobs.place
+                self._probe = await _aside(direct.leave_probe, place) if place else b""
+            told = welcome(self._beat_s, 6 * self._patience_s, self.blobs.place, self._probe)
             listener = self._listeners[id(hirer)] = Listener(host, told, self._take_in, self._refuse)
         return listener
 

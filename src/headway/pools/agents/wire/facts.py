@@ -53,6 +53,8 @@ class Welcome(msgspec.Struct, frozen=True):
         main_name: the name of the module that the driver runs, where it has one.
         main_path: the file that the driver runs, where that is a file.
         argv: the driver's arguments.
+        blobs: where the run's large values lie: a folder or the URL of an object store; empty where it has no such place.
+        probe: the name of a blob that the driver has put there.
     """
 
     refusal: str = ""
@@ -63,6 +65,8 @@ class Welcome(msgspec.Struct, frozen=True):
     main_name: str = ""
     main_path: str = ""
     argv: tuple[str, ...] = ()
+    blobs: str = ""
+    probe: bytes = b""
 
 
 def own_python() -> str:
@@ -86,7 +90,7 @@ def find_gpus() -> tuple[str, ...]:
     return tuple(sorted((each for each in found if re.fullmatch(r"\d+", each)), key=int))
 
 
-def welcome(beat_s: float, patience_s: float) -> Welcome:
+def welcome(beat_s: float, patience_s: float, blobs: str = "", probe: bytes = b"") -> Welcome:
     """What an agent needs to know of this driver."""
     told = spawn.get_preparation_data("agent")
     return Welcome(
@@ -97,6 +101,8 @@ def welcome(beat_s: float, patience_s: float) -> Welcome:
         main_name=told.get("init_main_from_name", ""),
         main_path=told.get("init_main_from_path", ""),
         argv=tuple(sys.argv),
+        blobs=blobs,
+        probe=probe,
     )
 
 

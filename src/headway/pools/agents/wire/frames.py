@@ -26,9 +26,10 @@ _HEADER = struct.Struct("<BIQ")  # kind, worker, length of the body
 _NBYTES = struct.Struct("<Q")
 _READ_BYTES = 1 << 18
 
-(BEAT, START, STARTED, REFUSED, MESSAGE, LARGE, PIECE, CONTROL, LEAVE, KILL, EXITED, BYE) = range(12)
+(BEAT, START, STARTED, REFUSED, MESSAGE, LARGE, PIECE, CONTROL, LEAVE, KILL, EXITED, BYE, STORED) = range(13)
 """What a frame is: a sign of life; start a worker, it has this pid, it can't be started; a message, one with a block, a piece of
-the block; bytes for the control socket; close its sockets, kill it, it has ended with this code; the agent is dismissed."""
+the block; bytes for the control socket; close its sockets, kill it, it has ended with this code; the agent is dismissed; a result
+whose large buffers are in the store."""
 
 
 class Frame(NamedTuple):
@@ -89,11 +90,15 @@ class Link:
     def send(self, kind: int, worker: int = 0, body: bytes = b"", fd: int | None = None) -> None:
         """Send or keep a frame; with a descriptor, a message and its block. The descriptor is the link's from now on. Raises
         OSError where the connection is gone."""
+        self.put(kind, worker, body, fd)
+        self.flush()
+
+    def put(self, kind: int, worker: int = 0, body: bytes = b"", fd: int | None = None) -> None:
+        """Keep a frame for the next `flush`: what is sent together costs one wake-up of the other end."""
         if fd is not None:
             self._line(worker).append(_in_pieces(worker, body, _Source(fd)))
         else:
             self._line(worker).append(_HEADER.pack(kind, worker, len(body)) + body)
-        self.flush()
 
     def flush(self) -> None:
         """Send what is kept, as far as the socket takes it."""
@@ -153,7 +158,7 @@ class Link:
         found, at, data = [], 0, self._data
         while len(data) - at >= _HEADER.size:
             kind, worker, length = _HEADER.unpack_from(data, at)
-            if kind > BYE or length > MOST_BODY:
+            if kind > STORED or length > MOST_BODY:
                 raise BrokenLink(f"a frame of kind {kind} with {length} bytes came: the other end speaks something else")
             end = at + _HEADER.size + length
             if len(data) < end:
