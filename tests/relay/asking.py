@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import bodies
 from bodies import Trouble, costly, double, fail, in_pool, linger, note, send
 
 import headway as hw
@@ -136,6 +135,15 @@ def bounded_in_time_plainly() -> list[Any]:
 
 
 @hw.task(pool="process")
+async def gives_up() -> str:
+    try:
+        await asyncio.wait_for(linger(100), 1)
+    except TimeoutError:
+        return "gave up"
+    return "waited"
+
+
+@hw.task(pool="process")
 async def spends() -> list[Any]:
     seen: list[Any] = [hw.remaining("tokens"), await costly(1), hw.remaining("tokens")]
     hw.charge(tokens=3)
@@ -252,6 +260,3 @@ async def has_helpers() -> list[Any]:
             return await double(x)
 
     return list(await asyncio.gather(*(one(x) for x in range(3))))
-
-
-_ = bodies
