@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
 from bodies import Trouble, costly, double, fail, in_pool, linger, note, send
 
 import headway as hw
+from headway.pools.current import worker_call
 
 TRIED: list[str] = []
 
@@ -248,6 +251,19 @@ def local_task() -> Any:
 async def names_its_calls() -> list[Any]:
     named = send.options(key=lambda text: f"by {text}", retry=hw.Retry(attempts=2, on=(Trouble, OSError)))
     return [await named("a"), named("a").key == named("a").key, await double.options(timeout=50)(2)]
+
+
+@hw.task(pool="process")
+async def holds_nothing() -> list[int]:
+    """How many calls the driver keeps for a body that has made many and holds one."""
+    host = None
+    for x in range(30):
+        kept = double(x)
+        await kept
+        host = host or inspect.getclosurevars(worker_call().line._job.on_ask).nonlocals["hosts"][0]  # type: ignore[union-attr]
+    gc.collect()
+    last = await kept
+    return [len(host._handles), last]
 
 
 @hw.task(pool="process")

@@ -122,5 +122,11 @@ def test_options_of_a_call_hold():
     assert outcome(asking.names_its_calls) == ["A", False, 4]
 
 
+def test_calls_that_a_body_holds_no_more_are_let_go():
+    kept, last = outcome(asking.holds_nothing)
+    assert last == 58
+    assert kept <= 2
+
+
 def test_blocks_of_helpers_are_their_own():
     assert outcome(asking.has_helpers) == [0, 2, 4]

@@ -31,7 +31,7 @@ OF_RELAYS: tuple[Bug, ...] = (
     ),
     bug(
         "a worker that waits no more is waited for",
-        "Host.hear",
+        "host:Host.hear",
         "task.cancel()",
         "pass",
         tests=f"{_ASKED}::test_a_wait_that_the_code_gives_up_stops_what_it_waited_for",
