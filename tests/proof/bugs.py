@@ -33,6 +33,7 @@ from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_postgres_cuts import OF_POSTGRES_CUTS
 from known.bugs_of_queues import OF_QUEUES
+from known.bugs_of_relays import OF_RELAYS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_SERVING
@@ -80,6 +81,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_WHAT_IS_KEPT,
     *OF_POOLS,
     *OF_MACHINES,
+    *OF_RELAYS,
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_ALLOCATION,

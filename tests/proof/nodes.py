@@ -91,6 +91,7 @@ class _Writer:
         self.kinds = kinds
         self.left = most
         self.calm = "race" not in kinds
+        self.away = away
         self.inner = (*BODIES, *AWAY * 5) if away else BODIES
         self.leaves = LEAVES if self.calm else (*LEAVES, *UNSURE)
         if "stream" in kinds:
@@ -122,8 +123,8 @@ class _Writer:
         if depth > 0 and self.left > 0 and choice.random() < 0.4:
             return self._body(name, choice.choice(self.inner), depth)
         task = choice.choice(self.leaves)
-        if task == "moody" and self.calm and name.startswith("c"):
-            task = "leaf"  # which of equal bodies runs, and in which of its attempts, hangs on timing
+        if task == "moody" and self.calm and (name.startswith("c") or self.away):
+            task = "leaf"  # which of equal bodies runs, and in which of its attempts, hangs on timing, and on workers that die
         return Node(name, task, "leaf", choice.randint(0, 9))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
-import bodies
 from bodies import Trouble, costly, double, fail, in_pool, linger, note, send
 
 import headway as hw
+from headway.pools.current import worker_call
 
 TRIED: list[str] = []
 
@@ -136,6 +138,15 @@ def bounded_in_time_plainly() -> list[Any]:
 
 
 @hw.task(pool="process")
+async def gives_up() -> str:
+    try:
+        await asyncio.wait_for(linger(100), 1)
+    except TimeoutError:
+        return "gave up"
+    return "waited"
+
+
+@hw.task(pool="process")
 async def spends() -> list[Any]:
     seen: list[Any] = [hw.remaining("tokens"), await costly(1), hw.remaining("tokens")]
     hw.charge(tokens=3)
@@ -243,6 +254,19 @@ async def names_its_calls() -> list[Any]:
 
 
 @hw.task(pool="process")
+async def holds_nothing() -> list[int]:
+    """How many calls the driver keeps for a body that has made many and holds one."""
+    host = None
+    for x in range(30):
+        kept = double(x)
+        await kept
+        host = host or inspect.getclosurevars(worker_call().line._job.on_ask).nonlocals["hosts"][0]  # type: ignore[union-attr]
+    gc.collect()
+    last = await kept
+    return [len(host._handles), last]
+
+
+@hw.task(pool="process")
 async def has_helpers() -> list[Any]:
     """Helpers of asyncio, each in a block of its own."""
 
@@ -252,6 +276,3 @@ async def has_helpers() -> list[Any]:
             return await double(x)
 
     return list(await asyncio.gather(*(one(x) for x in range(3))))
-
-
-_ = bodies

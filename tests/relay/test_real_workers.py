@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import asking
-import bodies
 import numpy as np
 import pytest
 from bodies import ARGUMENTS, AT_HOME, IN_PROCESS, double, in_pool, send
@@ -205,4 +204,22 @@ def test_a_pool_may_say_which_tasks_its_code_may_ask_for(go):
     assert said == "bodies.peers(4) may not call bodies.send: its pool does not let it"
 
 
-_ = bodies
+@hw.task(pool="gang", processes=2)
+def trains(mark: str) -> int:
+    """Each member says what became of its call."""
+    rank = hw.call().seat.rank  # type: ignore[union-attr]  # it has one
+    try:
+        said = str(hw.wait(double(3)))
+    except hw.UsageError as error:
+        said = str(error)
+    Path(f"{mark}{rank}").write_text(said)
+    return rank
+
+
+def test_the_first_member_of_a_gang_may_ask_and_no_other(go, tmp_path):
+    assert go(trains, str(tmp_path / "said")) == 0
+    assert (tmp_path / "said0").read_text() == "6"
+    assert (tmp_path / "said1").read_text() == (
+        "task bodies.double was called on rank 1 of the gang of test_real_workers.trains, of which only rank 0 can reach the run: "
+        "call its plain function (`.fn`), or call the task in the parent task"
+    )

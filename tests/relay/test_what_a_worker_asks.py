@@ -8,8 +8,6 @@ import asking
 import pytest
 from bodies import DONE
 
-import headway as hw
-from headway.journal.records import COSTED, Kind
 from headway.sim.config import STEADY
 from headway.sim.history import History
 
@@ -77,6 +75,15 @@ def test_a_body_that_is_cancelled_takes_its_children_with_it(body):
     assert ends(history)[-1].at - ends(history)[-1].started < 10
 
 
+def test_a_wait_that_the_code_gives_up_stops_what_it_waited_for():
+    history = History(1, STEADY)
+    life = history.live(asking.gives_up, **ONE)
+    history.check()
+    assert life.value == "gave up"
+    assert [(end.task.rpartition(".")[2], end.status) for end in ends(history)] == [("linger", "cancelled"), ("gives_up", "ok")]
+    assert ends(history)[-1].at - ends(history)[-1].started < 5
+
+
 def test_a_deadline_binds_what_is_called_inside_of_it():
     expired, lasted, left, error, other, after = outcome(asking.bounded_in_time)
     assert (expired, left, error, other, after) == (True, True, "DeadlineExceeded", False, float("inf"))
@@ -115,8 +122,11 @@ def test_options_of_a_call_hold():
     assert outcome(asking.names_its_calls) == ["A", False, 4]
 
 
+def test_calls_that_a_body_holds_no_more_are_let_go():
+    kept, last = outcome(asking.holds_nothing)
+    assert last == 58
+    assert kept <= 2
+
+
 def test_blocks_of_helpers_are_their_own():
     assert outcome(asking.has_helpers) == [0, 2, 4]
-
-
-_ = Kind, COSTED, hw

@@ -44,7 +44,7 @@ def answer(host: Host, question: wire.Question, buffers: Sequence[Buffer]) -> An
 
 def _call_task(host: Host, question: wire.CallTask, buffers: Sequence[Buffer]) -> Handle[Any]:
     spec = _find_spec(host, question)
-    changes = values.decode_changes(question.changes, lambda ref: _find(host, ref))
+    changes = values.decode_changes(question.changes, lambda ref: _find_for_retry(host, ref))
     if changes:
         options = dict.fromkeys(("key", "retry", "timeout", "cost", "resources", "processes", "needs"))
         spec = change_spec(spec, **{**options, **changes})
@@ -74,6 +74,13 @@ def _find_spec(host: Host, question: wire.CallTask) -> TaskSpec:
         f"{host.call.describe()} calls {question.task} in a worker, and the driver can't tell which task that is: define it "
         "once, at the top level of a module"
     )
+
+
+def _find_for_retry(host: Host, ref: FunctionRef) -> Any:
+    """What a retry names: code that the driver will run."""
+    if host.allow is not None:
+        raise UsageError(f"{host.call.describe()} may not say what is tried again: its pool does not let it")
+    return _find(host, ref)
 
 
 def _find(host: Host, ref: FunctionRef) -> Any:

@@ -15,6 +15,8 @@ import contextlib
 import contextvars
 import inspect
 import itertools
+import weakref
+from collections import Counter
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -54,7 +56,9 @@ class Client:
         self._line = line
         self._numbers = itertools.count(1)
         self._pending: dict[int, concurrent.futures.Future[tuple[Any, Sequence[Buffer]]]] = {}
-        self._handles: dict[int, RemoteHandle[Any]] = {}
+        self._handles: weakref.WeakValueDictionary[int, RemoteHandle[Any]] = weakref.WeakValueDictionary()
+        self._told: Counter[int] = Counter()  # how often the run has told of a call
+        self._dropped: list[int] = []  # calls that the code holds no more
         self._coroutines: dict[int, _Coroutine] = {}
         self._errors: dict[int, BaseException] = {}
         line.on_word = self._hear
@@ -110,6 +114,11 @@ class Client:
         return number, future
 
     def _say(self, message: wire.FromCode, buffers: Sequence[Buffer] = ()) -> None:
+        if self._dropped:
+            dropped, self._dropped = self._dropped, []
+            gone = [(number, self._told.pop(number)) for number in dict.fromkeys(dropped) if number not in self._handles]
+            if gone:
+                self._line.send(wire.encode(wire.Forget(gone)), ())
         self._line.send(wire.encode(message), buffers)
 
     # --- hearing -----------------------------------------------------------------------------------------------------
@@ -151,9 +160,16 @@ class Client:
 
     def meet(self, number: int, key: str, task: str, label: str) -> RemoteHandle[Any]:
         """The handle of this number."""
-        if number not in self._handles:
-            self._handles[number] = RemoteHandle(self, number, key, task, label)
-        return self._handles[number]
+        self._told[number] += 1
+        handle = self._handles.get(number)
+        if handle is None:
+            handle = self._handles[number] = RemoteHandle(self, number, key, task, label)
+            weakref.finalize(handle, self._drop, number).atexit = False
+        return handle
+
+    def _drop(self, number: int) -> None:
+        """The code has let go of a handle. This may come at any moment, so it only makes a note."""
+        self._dropped.append(number)
 
     def value_of(self, coroutine: int) -> Any:
         """What a coroutine returned."""

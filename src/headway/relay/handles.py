@@ -69,7 +69,8 @@ class RemoteHandle(Handle[T_co]):
         self._client.post(wire.CancelCall(self._number, reason))
 
     def __await__(self) -> Generator[Any, Any, T_co]:
-        return self._client.later(wire.AwaitCall(self._number)).__await__()
+        value: T_co = yield from self._client.later(wire.AwaitCall(self._number)).__await__()
+        return value  # no sooner is this handle let go of, for the run forgets what nobody holds
 
     def __bool__(self) -> NoReturn:
         raise UsageError(

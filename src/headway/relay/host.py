@@ -13,8 +13,11 @@ import asyncio
 import contextvars
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.handle import Handle
@@ -70,7 +73,9 @@ class Host:
         self._places: dict[int, contextvars.Context] = {0: _own_place(call, context)}
         self._handles: dict[int, Handle[Any]] = {}
         self._introduced: dict[Call, int] = {}
+        self._told: Counter[int] = Counter()  # how often the code was told of a call
         self._errors: dict[int, BaseException] = {}
+        self._error_numbers: dict[int, int] = {}  # by identity
         self._tasks: dict[int, asyncio.Task[Any]] = {}
         self._coroutines: dict[int, RemoteCoroutine] = {}
         self._closed = False
@@ -81,12 +86,20 @@ class Host:
         """Take a message of the code."""
         if self._closed:
             return
-        match wire.decode_from_code(head):
+        try:
+            message = wire.decode_from_code(head)
+        except msgspec.DecodeError as fault:  # only code that is no worker of ours sends such
+            wrong = UsageError(f"the worker of {self.call.describe()} sent what is no question: {fault}")
+            self._engine.cancel(self.call, "its worker sent what is no question", wrong)
+            return
+        match message:
             case wire.Ask(number, place, question):
                 self._answer(number, place, question, buffers)
             case wire.Drop(number):
                 if (task := self._tasks.get(number)) is not None:
                     task.cancel()
+            case wire.Forget(calls):
+                self._forget(calls)
             case wire.CoroutineEnded(number, error, origins, stopped):
                 if (coroutine := self._coroutines.pop(number, None)) is not None:
                     coroutine.note_end(None if error is None else self.rebuild(error, origins), stopped)
@@ -157,15 +170,24 @@ class Host:
         if number is None:
             number = self._introduced[call] = self.next_number()
             self._handles[number] = handle
+        self._told[number] += 1
         return number, call.key.hex(), call.task, handle.label
 
     def number_error(self, error: BaseException, /) -> int:
-        for number, known in self._errors.items():
-            if known is error:
-                return number
-        number = self.next_number()
-        self._errors[number] = error
+        number = self._error_numbers.get(id(error))
+        if number is None:
+            number = self._error_numbers[id(error)] = self.next_number()
+            self._errors[number] = error
         return number
+
+    def _forget(self, calls: Sequence[tuple[int, int]]) -> None:
+        """Let go of calls that the code holds no more, unless it is about to hear of them again."""
+        for number, told in calls:
+            if self._told[number] == told:
+                del self._told[number]
+                del self._introduced[self._handles.pop(number)._call]
+            else:
+                self._told[number] -= told
 
     def rebuild(self, record: Error, origins: Sequence[int]) -> BaseException:
         """An error of the code's."""

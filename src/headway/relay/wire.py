@@ -182,6 +182,12 @@ class Drop(_Message, frozen=True, tag=True):
     number: int
 
 
+class Forget(_Message, frozen=True, tag=True):
+    """The code holds no handle of these calls any more: number, and how often it was told of the call."""
+
+    calls: list[tuple[int, int]]
+
+
 class CoroutineEnded(_Message, frozen=True, tag=True):
     """A coroutine that a join had begun has ended. Its value stays where it is."""
 
@@ -221,7 +227,7 @@ class StopCoroutine(_Message, frozen=True, tag=True):
     coroutine: int
 
 
-FromCode = Ask | Drop | CoroutineEnded
+FromCode = Ask | Drop | Forget | CoroutineEnded
 FromRun = Answer | Failure | Stopped | BeginCoroutine | StopCoroutine
 
 encode = msgspec.msgpack.Encoder().encode

@@ -106,7 +106,7 @@ class Launcher:
         self._value_of = value_of
         self.batches: Batching  # set by the engine, which makes both
         self.streams: Streaming  # and this
-        self.hosts: Hosts  # set by the driver: what answers code in workers is above the engine
+        self.hosts: Hosts | None = None  # set by the driver: what answers code in workers is above the engine
         factory = run.loop.get_task_factory()
         self._make_task: Callable[..., asyncio.Task[None]] = asyncio.Task if factory is None else _from(factory)
 
@@ -254,7 +254,7 @@ class Launcher:
         hosts: list[Host] = []  # one, where the code asks something
 
         def ask(head: bytes, buffers: Sequence[Buffer], reply: Word, allow: Callable[[str], bool] | None = None, /) -> None:
-            if not hosts:
+            if not hosts and self.hosts is not None:
                 hosts.append(self.hosts(call, context, reply, allow))
             hosts[0].hear(head, buffers)
 
@@ -283,7 +283,7 @@ class Launcher:
             context=context,
             pickled=spec.pickled,
             need=spec.need,
-            on_ask=ask if pool.traits.relays else None,
+            on_ask=ask if pool.traits.relays and self.hosts is not None else None,
         )
         call.extra().job = job
         pool.submit(job)

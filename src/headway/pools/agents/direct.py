@@ -47,7 +47,7 @@ def leave_probe(place: str) -> bytes:
     """Put a blob into the store by which agents see that it is the same; its name, empty where nothing can be put there. Blocks."""
     mark = b"headway agents" + secrets.token_bytes(16)
     try:
-        LargeBlobs(place).put(hash_blob(mark), mark, place)
+        LargeBlobs(place).put(hash_blob(mark), mark)
     except (HeadwayError, OSError):
         return b""
     return hash_blob(mark)
@@ -86,7 +86,7 @@ def put_result(blobs: LargeBlobs, body: bytes, fd: int) -> Stored | None:
                 parts.append(bytes(buffer))
                 continue
             name = hash_blob(buffer)
-            blobs.put(name, buffer, blobs.place)
+            blobs.put(name, buffer)
             parts.append(None)
             names.append(name)
     except (HeadwayError, OSError):  # a full disk here need not be one there
