@@ -52,6 +52,7 @@ class Service:
     struck: Counter[str] = field(default_factory=Counter)
     remotes: list[RemoteStore] = field(default_factory=list)
     working: defaultdict[str, list[Taken]] = field(default_factory=lambda: defaultdict(list))  # by queue
+    prompt: Counter[str] = field(default_factory=Counter)  # signals that are sent while their run is being parked
     fired: Counter[str] = field(default_factory=Counter)
     lives: list[Any] = field(default_factory=list)  # as a history has them, for whoever prints it
 
@@ -70,6 +71,9 @@ class Service:
         self.working[queue].append(taken)
         try:
             self.look_at_limits(queue)
+            job = self.store._jobs.get(taken.run.uid)
+            if self.holds(taken) and (job is None or job.state is not JobState.TAKEN):
+                self.complain("who works has a slot", f"run {taken.run.spec.run_id} is driven without one")
             yield
         finally:
             self.working[queue].remove(taken)
@@ -166,6 +170,9 @@ class Worker:
             elif not begins and step.kind == "signal":
                 new = await self.ask(self.remote.signals, lease.uid, after=seen)
                 if not new:
+                    if service.prompt[run_id]:
+                        service.prompt[run_id] -= 1
+                        send_later(service, run_id, service.universe.now + service.universe.lasts(0.05))
                     await self.ask(self.remote.release, lease, RunStatus.INTERRUPTED, self.now(), after=park(seen=seen))
                     service.struck["a run was parked"] += 1
                     return
@@ -220,8 +227,11 @@ def make_service(seed: object, choice: random.Random) -> Service:
                 store.enqueue(RunSpec(run_id=run_id, task="steps"), job, store.clock())
 
             universe.at(at + again, enqueue)
-        for _ in service.plans[run_id]:
-            send_later(service, run_id, at + choice.random() * 200)
+        for step in service.plans[run_id]:
+            if step.kind == "signal" and choice.random() < 0.5:
+                service.prompt[run_id] += 1
+            elif step.kind == "signal":
+                send_later(service, run_id, at + choice.random() * 200)
     if choice.random() < 0.3:
         schedule = Schedule(name="each", cron="* * * * *", spec=SPEC, job=Job(queue="q"), overlap=choice.choice(list(Overlap)))
         store.put_schedule(schedule, store.clock())
@@ -272,7 +282,7 @@ def is_over(service: Service) -> bool:
 def look(seed: object, choice: random.Random) -> Service:
     """One service from its beginning until all its runs have ended. What was found is in `found`."""
     service = make_service(seed, choice)
-    universe, store = service.universe, service.store
+    universe = service.universe
     workers = [Worker(service, number) for number in range(choice.randint(1, 3))]
     for worker in workers:
         worker.process.start(worker.work())

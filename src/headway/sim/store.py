@@ -8,13 +8,13 @@ helper process. A call in a simulated process runs in one step, so it is killed 
 from __future__ import annotations
 
 import contextlib
-from copy import deepcopy
 import os
 import secrets
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote

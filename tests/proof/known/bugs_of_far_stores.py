@@ -146,12 +146,6 @@ OF_FAR_STORES: tuple[Bug, ...] = (
         "fence=run.fence",
     ),
     bug(
-        "a job is taken and its run is not",
-        "MemoryQueues._take",
-        "owner=owner",
-        "",
-    ),
-    bug(
         "a parked run holds its slot",
         "MemoryQueues.take_jobs",
         "if one.state is JobState.TAKEN: ...",
@@ -192,11 +186,5 @@ OF_FAR_STORES: tuple[Bug, ...] = (
         "MemoryQueues._end_job",
         "self._jobs.pop(run.uid, None)",
         "",
-    ),
-    bug(
-        "a run that is given back waits for good",
-        "MemoryQueues._give_job_back",
-        "one.wait(now)",
-        "one.at, one.owner = now, ''",
     ),
 )
