@@ -9,7 +9,6 @@ Time comes from whoever asks, as everywhere, and is taken to the server's clock:
 
 from __future__ import annotations
 
-import functools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -277,7 +276,6 @@ class PostgresStore(PostgresQueues, SharedLimits, SharedCollections, SharedClaim
         group = commits.Group(lease, first_seq, rows, cache, ending, now + self._ahead_s)
         columns, until, ours = group.columns(), time.monotonic() + lease.ttl_s, (lease.uid, lease.fence)
         sent = outcome.Sent(lease, first_seq, list(zip(columns[0], columns[5], strict=True)))
-        look = functools.partial(self._look, group)
 
         def send() -> bool:
             try:
@@ -285,14 +283,12 @@ class PostgresStore(PostgresQueues, SharedLimits, SharedCollections, SharedClaim
             except StoreError as error:
                 if getattr(error.__cause__, "sqlstate", None) not in AGAIN or time.monotonic() >= until:
                     raise
-            return False
+                return False
 
-        standing = outcome.commit_surely(
-            sent,
-            self._reported.get(ours, 0),
-            send=send,
-            look=lambda: self.insist(look, max(0.0, until - time.monotonic())),
-        )
+        def look() -> outcome.Found:
+            return self.insist(lambda: self._look(group), max(0.0, until - time.monotonic()))
+
+        standing = outcome.commit_surely(sent, self._reported.get(ours, 0), send=send, look=look)
         if standing is outcome.Standing.LOST:
             self._reject(group)
         self._reported[ours] = group.last_seq
