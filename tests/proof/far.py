@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
+import queued as queues
 import watch
 from explore import LEASE_S, MOST_LIVES, MOST_STEPS, Case, judge, with_leaves
 from programs import Node, install, main, write
@@ -34,7 +35,11 @@ CUT_OFF = "a driver was cut off past its lease"
 KILLED = "a driver was killed"
 REFUSED = "a driver was refused a run that another one drives"
 SHARED = "runs of several drivers shared limits and results"
-KINDS = (*told.KINDS, told.BACK, STOPPED, CUT_OFF, KILLED, REFUSED, SHARED)
+OF_QUEUES = (
+    *("a worker was killed", "a worker was stopped", "a worker was cut off", "a job was swept", "a job is stuck"),
+    *("a driver was fenced", "a run was parked", "a schedule fired"),
+)
+KINDS = (*told.KINDS, told.BACK, STOPPED, CUT_OFF, KILLED, REFUSED, SHARED, *OF_QUEUES)
 OVER_S = LEASE_S + 1.0
 
 
@@ -261,9 +266,19 @@ def _true_time(life: Incarnation, at: float) -> float:
     return (at - process.universe.start - process.skew_s) / (1 + process.drift)
 
 
+def queued(case: Case) -> int:
+    """Workers and a queue: what is enqueued ends, within its limits, whoever dies or is cut off."""
+    service = queues.look(case.seed, case.choice)
+    STRUCK.update(service.struck)
+    if service.found:
+        raise Violated(service, service.found)
+    return 1
+
+
 FAR: dict[str, Callable[[Case], int]] = {
     "a store that lies": lying,
     "overtaken far away": overtaken,
     "the store goes back": went_back,
     "many drivers": many,
+    "workers and a queue": queued,
 }

@@ -2,10 +2,10 @@
 
     python tests/proof/prove.py [--triples 100000] [--seed SEED …] [--processes N] [--keep-on] [--write-docs]
 
-A triple is a program, a schedule and a trouble (a crash at one journal record, a kill, a second driver, …). Seeds count up from
-each `--seed` in turn; without one, from a number drawn for this run, which is printed. Ends with 1 at the first promise that is not
-kept (with `--keep-on` after all triples), printing what shows it again: `python tests/proof/prove.py --again TROUBLE SEED`. Ctrl-C
-ends it as well, with what was seen until then.
+A triple is a program, a schedule and a trouble (a crash at one journal record, a kill, a second driver, a store that lies, …).
+Seeds count up from each `--seed` in turn; without one, from a number drawn for this run, which is printed. Ends with 1 at the first
+promise that is not kept (with `--keep-on` after all triples), printing what shows it again: `python tests/proof/prove.py --again
+TROUBLE SEED`; and where a lie was never told. Ctrl-C ends it as well, with what was seen until then.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent))
 
 from explore import TROUBLES, Case, explore, kinds_of
+from far import FAR, KINDS, STRUCK
 from programs import main as program
 
 from headway.sim.history import Violated
+from headway.sim.lies import untold
 
 warnings.filterwarnings("ignore", ".*left behind", RuntimeWarning)  # a simulated coroutine that is held up stops late
 BATCH = 20  # seeds handed to a worker at a time
@@ -43,12 +45,14 @@ class Figures:
     """What was looked at, and what was found."""
 
     triples: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)  # how often each lie was told, and each fault injected
     broken: list[str] = field(default_factory=list)
     programs: int = 0
     core_s: float = 0.0
 
     def add(self, other: Figures) -> None:
         self.triples += other.triples
+        self.struck += other.struck
         self.broken += other.broken
         self.programs += other.programs
         self.core_s += other.core_s
@@ -59,13 +63,15 @@ def look(first: int) -> Figures:
     warnings.filterwarnings("ignore", ".*left behind", RuntimeWarning)  # a coroutine that is held up stops late
     figures = Figures(programs=BATCH)
     began = time.process_time()
+    STRUCK.clear()
     for seed in range(first, first + BATCH):
-        for trouble in TROUBLES:
+        for trouble in (*TROUBLES, *FAR):
             try:
                 figures.triples[trouble] += explore(trouble, seed, kinds_of(seed))
             except Violated as error:
                 figures.broken.append(f"{error}\n  again: python tests/proof/prove.py --again {trouble!r} {seed}")
     figures.core_s = time.process_time() - began
+    figures.struck = Counter(STRUCK)
     return figures
 
 
@@ -116,10 +122,19 @@ def table(figures: Figures) -> Table:
     return made
 
 
+def table_of_lies(figures: Figures) -> Table:
+    made = Table("on stores of other machines", "times", title_justify="left")
+    made.columns[1].justify = "right"
+    for kind in KINDS:
+        made.add_row(kind, f"{figures.struck[kind]:,}", style=None if figures.struck[kind] else "bold red")
+    return made
+
+
 def page(figures: Figures, wall_s: float, rate: float, firsts: list[int]) -> str:
     """The figures as a part of docs/proof.md."""
     seeds = ", ".join(map(str, firsts))
     rows = "\n".join(f"| {trouble} | {count:,} |" for trouble, count in figures.triples.most_common())
+    lies = "\n".join(f"| {kind} | {figures.struck[kind]:,} |" for kind in KINDS)
     return f"""<!-- figures -->
 Seen on {time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, seeds from {seeds} on:
 {figures.programs:,} programs, {figures.triples.total():,} triples, {len(figures.broken)} violations, {wall_s:.0f} s
@@ -128,6 +143,10 @@ Seen on {time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores, Python {sys.version
 | trouble | triples |
 |---|---|
 {rows}
+
+| on stores of other machines | times |
+|---|---|
+{lies}
 <!-- /figures -->"""
 
 
@@ -150,6 +169,10 @@ def main() -> int:
     rate = undisturbed_per_second()
     figures, wall_s = prove(given.triples, firsts, console, given.processes, given.keep_on)
     console.print(table(figures))
+    console.print(table_of_lies(figures))
+    if figures.triples.total() > 100 * BATCH and (missing := untold(figures.struck, KINDS)):
+        figures.broken.append(f"never met, so not tested: {', '.join(missing)}")
+        console.print(figures.broken[-1])
     console.print(f"{len(figures.broken)} violations, {wall_s:.0f} s; {rate:.0f} undisturbed programs a second and core")
     if given.write_docs and not figures.broken:
         before, _, rest = PAGE.read_text().partition("<!-- figures -->")

@@ -14,8 +14,9 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from headway.errors import LeaseLost, StoreDamaged, StoreError, StoreFull, UnknownRun
@@ -71,6 +72,7 @@ class _State(NamedTuple):
     shelves: Shelves
     last_uid: int
     commits: list[Commit]
+    lines: tuple[Any, Any, Any]  # of the queues: jobs, queues, schedules
 
 
 class _Files:
@@ -331,7 +333,8 @@ class SimStore(MemoryStore):
         """What a standby has that lags behind from here on."""
         rows = {uid: list(rows) for uid, rows in self._rows.items()}
         shared = (dict(self._cache), dict(self._boards), dict(self._claims), self._shelves.keep(lambda item: True))
-        return _State(dict(self._runs), rows, list(self._signals), *shared, self._last_uid, list(self.commits))
+        lines = deepcopy((self._jobs, self._queues, self._schedules))
+        return _State(dict(self._runs), rows, list(self._signals), *shared, self._last_uid, list(self.commits), lines)
 
     def go_back(self, state: _State) -> None:
         """A standby that lacked the last commits takes over. What was put into blobs is there: they are kept elsewhere."""
@@ -339,6 +342,7 @@ class SimStore(MemoryStore):
         self._signals, self._cache, self._boards = list(state.signals), dict(state.cache), dict(state.boards)
         self._claims, self._shelves, self._last_uid = dict(state.claims), state.shelves.keep(lambda item: True), state.last_uid
         self._last_signal = max((signal.number for _, signal in self._signals), default=0)
+        self._jobs, self._queues, self._schedules = deepcopy(state.lines)
         self.commits = list(state.commits)
         self.timeline += 1
         self._changes += 1

@@ -126,4 +126,65 @@ OF_FAR_STORES: tuple[Bug, ...] = (
         "",
         tests="proof/test_far.py::test_a_far_store_that_once_found_a_fault_finds_none",
     ),
+    # of queues
+    bug(
+        "a queue's limit is counted from what was there a moment ago",
+        "MemoryQueues.take_jobs",
+        "if one.state is JobState.TAKEN: ...",
+        "if one.state is JobState.TAKEN and self._runs[one.run_id].owned_since < now - 2: ...",
+    ),
+    bug(
+        "a key may have one more than its limit",
+        "queues:pick",
+        "by_key.get(key, 0) < room.key_limit",
+        "by_key.get(key, 0) <= room.key_limit",
+    ),
+    bug(
+        "a job is claimed under the fence that its run had",
+        "MemoryQueues._take",
+        "fence=run.fence + 1",
+        "fence=run.fence",
+    ),
+    bug(
+        "a parked run holds its slot",
+        "MemoryQueues.take_jobs",
+        "if one.state is JobState.TAKEN: ...",
+        "if one.state in (JobState.TAKEN, JobState.PARKED): ...",
+    ),
+    bug(
+        "only the first drivers of runs are swept, as at a launch",
+        "MemoryQueues.sweep_jobs",
+        "one.state is JobState.TAKEN and (run.lease_until <= now or self._lives(run.owner) is False)",
+        "one.state is JobState.TAKEN and now < 1_700_000_060 and (run.lease_until <= now or self._lives(run.owner) is False)",
+    ),
+    bug(
+        "a run whose job was swept is still its old driver's",
+        "MemoryQueues.sweep_jobs",
+        'self._change(run, owner="", lease_until=0.0, status=RunStatus.INTERRUPTED)',
+        "",
+    ),
+    bug(
+        "a signal that came while a run was being parked does not wake it",
+        "queues:go_on",
+        "newest_signal > after.seen or ended or after.at <= now",
+        "ended or after.at <= now",
+    ),
+    bug(
+        "a signal does not wake a parked run",
+        "MemoryQueues._wake_job",
+        "one.wait(now)",
+        "",
+    ),
+    bug(
+        "a job is tried once more than it may die",
+        "queues:bury",
+        "deaths >= settings.deaths",
+        "deaths > settings.deaths",
+    ),
+    bug(
+        "the job of a run that has ended stays",
+        "MemoryQueues._end_job",
+        "self._jobs.pop(run.uid, None)",
+        "",
+    ),
 )
