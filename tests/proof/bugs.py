@@ -31,6 +31,7 @@ from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_machines import OF_MACHINES
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
+from known.bugs_of_postgres import OF_POSTGRES
 from known.bugs_of_postgres_cuts import OF_POSTGRES_CUTS
 from known.bugs_of_queues import OF_QUEUES
 from known.bugs_of_relays import OF_RELAYS
@@ -82,6 +83,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_POOLS,
     *OF_MACHINES,
     *OF_RELAYS,
+    *OF_POSTGRES,
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_ALLOCATION,

@@ -9,9 +9,9 @@ import typer
 from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
 from headway.cli.commands.mcp import mcp
+from headway.cli.commands.serving import serve
 from headway.cli.commands.store import store as stores
 from headway.cli.commands.upkeep import doctor, gc
-from headway.cli.commands.serving import serve
 from headway.cli.options import (
     Budget,
     Events,

@@ -10,10 +10,9 @@ import pytest
 from backends import Doing, append, group, is_there, leave_behind, rows, session_of, until, until_waiting
 
 from headway.errors import LeaseLost, StoreDamaged, StoreError
-from headway.journal.postgres import commit as commits
-from headway.journal.postgres.commit import Standing
 from headway.journal.postgres.link import Statements
 from headway.journal.records import Ending, Lease, RunInfo, RunSpec, RunStatus
+from headway.journal.shared.outcome import Found, Sent, Standing, judge
 from postgres_server import shared_server
 
 MINE = Lease(uid=1, run_id="sky", owner="me", fence=2, ttl_s=30.0)
@@ -40,7 +39,9 @@ def run(nrows=2, *, owner="me", fence=2):
 
 
 def look(run, stored, sent=SENT, reported=2):
-    return commits.look(sent, sent.columns().crcs, run, stored, reported, "the store")
+    sums = list(enumerate(sent.columns().crcs, sent.first_seq))
+    told = Sent(sent.lease, sent.first_seq, sums, ends=sent.ending is not None)
+    return judge(told, Found(run, stored or ()), is_unknown=stored is not None, reported=reported, where="the store")
 
 
 @pytest.mark.parametrize(
