@@ -28,9 +28,6 @@ def group(lease: Lease, first_seq: int, *bodies: bytes, ending: Ending | None = 
 
 def append(connection: psycopg.Connection[Any], schema: str, one: commits.Group) -> int | None:
     """What a store sends, by another connection."""
-    from headway.journal.postgres import arrays
-
-    arrays.register(connection)
     return commits.append(Statements(connection, schema), one, one.columns())
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.errors import StoreError, StoreNotReplicated
-from headway.journal.postgres import arrays, schema
+from headway.journal.postgres import schema
 from headway.journal.postgres.address import Address
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _GREET = """SELECT extract(epoch FROM clock_timestamp())::double precision, curr
     CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END"""
 _END_BEFORE = "(SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(%s) WHERE backend_start=%s)"
 _REACH_STANDBYS = "UPDATE version SET pulse=pulse+1"
-"""A commit waits for the standbys to have all that was written before it: also what a try left there whose answer was lost. A second
+"""A commit waits until the standbys have all that was written before it, also what a try left there whose answer was lost. A second
 try that finds that, and writes nothing, would not wait."""
 _NAMES = re.compile(rf"\b(FROM|INTO|UPDATE|JOIN|USING|TABLE)(\s+)({'|'.join(schema.TABLES)})\b")
 _NOT_REPLICATED = "canceling wait for synchronous replication"
@@ -156,7 +156,6 @@ class Link:
             raw = psycopg.connect(self._address.conninfo, autocommit=True, options=f"{_OPTIONS} {theirs}")
         try:
             raw.add_notice_handler(self._hear)
-            arrays.register(raw)
             return self._ask(raw)
         except BaseException:
             raw.close()
