@@ -52,7 +52,8 @@ class Till:
     def check(self, store: PostgresStore) -> None:
         """All that must be true of a run that has ended."""
         rows = self.rows(store)
-        assert self.result.read_text() == tills.expected(self.size)
+        found, expected = self.result.read_text(), tills.expected(self.size)
+        assert found == expected, f"{self.run} ended with {found or 'nothing'}, undisturbed with {expected}"
         check_recorded_once(rows)
         assert store.run(self.run).status == "done"
         reported = max(int(line[1]) for line in self.lines("durable"))

@@ -105,7 +105,9 @@ def drive(store: str, run_id: str, result: Path, size: int, said: Callable[[str]
     except hw.HeadwayError as error:
         said(f"{type(error).__name__}: {error}\n")
         return 3 if isinstance(error, hw.RunOwned) else 1
-    result.write_text(repr(value))
+    written = result.with_suffix(f".{os.getpid()}")  # whole or not at all, wherever this process is killed
+    written.write_text(repr(value))
+    written.replace(result)
     return 0
 
 
