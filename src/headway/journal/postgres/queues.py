@@ -77,6 +77,13 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
         if connection.execute(f"UPDATE run SET cancel=1, word=word+1 WHERE uid=? AND {live}", (run.uid,)).rowcount:
             jobs.cancel_job(connection, self._locks, run, now)
 
+    @again
+    def request_cancel(self, run_id: str, now: float) -> None:
+        with self.writing() as connection:
+            run = self._find_run(connection, run_id)
+            self._cancel(connection, run, now + self._ahead_s)
+        self._teller.tell(f"{run.uid} {QUEUES}")
+
     # jobs
 
     @again

@@ -350,13 +350,6 @@ class PostgresStore(PostgresQueues, SharedLimits, SharedCollections, SharedClaim
 
     # control from outside
 
-    @again
-    def request_cancel(self, run_id: str, now: float) -> None:
-        with self.writing() as connection:
-            run = self._get_run(connection, run_id, "FOR UPDATE")
-            self._cancel(connection, run, now + self._ahead_s)
-        self._teller.tell(f"{run.uid} {QUEUES}")
-
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         token = secrets.token_bytes(16)  # tells a second try from a second signal
         return self.insist(lambda: self._send(run_id, name, value, float(now), token), PATIENCE_S)
