@@ -24,23 +24,16 @@ from pathlib import Path
 from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
-from known.bugs_of_far_stores import OF_FAR_STORES
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
-from known.bugs_of_machines import OF_MACHINES
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
-from known.bugs_of_postgres import OF_POSTGRES
-from known.bugs_of_postgres_cuts import OF_POSTGRES_CUTS
-from known.bugs_of_queues import OF_QUEUES
-from known.bugs_of_relays import OF_RELAYS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
-from known.bugs_of_the_service import OF_THE_SERVICE
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
@@ -53,8 +46,13 @@ from known.plans.bugs_of_plans import OF_PLANS
 from known.plans.bugs_of_tables import OF_TABLES
 from known.plans.bugs_of_tags import OF_TAGS
 from known.plans.bugs_of_teams import OF_TEAMS
+from known.scale.bugs_of_far_stores import OF_FAR_STORES
+from known.scale.bugs_of_machines import OF_MACHINES
 from known.scale.bugs_of_postgres import OF_POSTGRES
 from known.scale.bugs_of_postgres_cuts import OF_POSTGRES_CUTS
+from known.scale.bugs_of_queues import OF_QUEUES
+from known.scale.bugs_of_relays import OF_RELAYS
+from known.scale.bugs_of_the_service import OF_THE_SERVICE
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale
@@ -69,6 +67,14 @@ OF_ABOUT_PLANS: tuple[Bug, ...] = (
     *OF_TEAMS,
     *OF_PLANNERS,
 )
+OF_MANY_MACHINES: tuple[Bug, ...] = (
+    *OF_POSTGRES,
+    *OF_POSTGRES_CUTS,
+    *OF_QUEUES,
+    *OF_THE_SERVICE,
+    *OF_MACHINES,
+    *OF_RELAYS,
+)
 KNOWN: tuple[Bug, ...] = (
     *OF_CALLS,
     *OF_REPLAYS,
@@ -76,16 +82,10 @@ KNOWN: tuple[Bug, ...] = (
     *OF_GUARDS,
     *OF_STOPS,
     *OF_THE_STORE,
-    *OF_POSTGRES_CUTS,
-    *OF_FAR_STORES,
     *OF_STREAMS,
     *OF_WAITS,
-    *OF_QUEUES,
     *OF_WHAT_IS_KEPT,
     *OF_POOLS,
-    *OF_MACHINES,
-    *OF_RELAYS,
-    *OF_POSTGRES,
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_ALLOCATION,
@@ -95,8 +95,9 @@ KNOWN: tuple[Bug, ...] = (
     *OF_SEARCHES,
     *OF_FRAMEWORKS,
     *OF_THE_WIRE,
-    *OF_THE_SERVICE,
     *OF_ABOUT_PLANS,
+    *OF_MANY_MACHINES,
+    *OF_FAR_STORES,
 )
 OF_ROOMS = frozenset(
     bug.name
@@ -110,10 +111,9 @@ OF_ROOMS = frozenset(
             *OF_SERVING,
             *OF_THE_WIRE,
             *OF_FRAMEWORKS,
-            *OF_POSTGRES_CUTS,
         ),
-        *OF_THE_SERVICE,
         *OF_ABOUT_PLANS,
+        *OF_MANY_MACHINES,
     )
 )
 """Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""

@@ -1,7 +1,5 @@
 """One commit of a run's rows: one statement.
 
-An ending is a transaction of that statement and of what becomes of the run's job.
-
 The statement moves the run's row count under its fence and appends the rows to what it moved. So it does all or nothing, and never
 twice: it finds the count where it is to be, or it changes nothing.
 
@@ -115,7 +113,8 @@ def append_and_end(statements: Statements, group: Group, columns: Columns, locks
 
 
 def give_back(statements: Statements, group: Group, locks: Locks) -> None:
-    """Give the run back as the ending of a group says, whatever rows it has; nothing where it is not held any more."""
+    """Give the run back as the ending of a group says, whatever rows it has, inside the caller's transaction; nothing where it is
+    not held any more."""
     assert group.ending is not None
     values = (*_ends(group, group.ending), group.lease.uid, group.lease.fence, group.lease.owner)
     lock_awaited(statements, locks, group.lease.uid, group.ending.after)

@@ -1,8 +1,8 @@
 """Runs of a store in Postgres, and who drives them.
 
 All that writes here is one short transaction. Where its answer is lost it is done again, and must give the same: so what makes or
-takes a run leaves a token of its own there, by which a second try knows the first one. Locks are taken in one order: gates, then
-runs by number, then all else.
+takes a run leaves a token of its own there, by which a second try knows the first one. Locks are taken in one order: gates,
+queues, runs by number, jobs by number, all else.
 
 A driver that vanished in the middle of a statement may leave a session that holds its run's row for as long as the server believes
 in it. Each session that writes to a run is named there, and whoever may take the run over ends it. This file must never end a
@@ -27,7 +27,6 @@ from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus
 from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.claims import end_claims
 from headway.journal.sql.database import Connection
-from headway.journal.sql.jobs import Locks
 from headway.journal.sql.runs import PagedRuns
 from headway.journal.store import keep_row
 
@@ -43,7 +42,7 @@ _EVICT = """SELECT pg_terminate_backend(activity.pid, 5000) FROM run JOIN pg_sta
 class Runs(PostgresDatabase, PagedRuns):
     """The part of the store that keeps runs."""
 
-    _locks: Locks
+    _locks = jobs.Locks(wait="FOR UPDATE", skip="FOR UPDATE SKIP LOCKED")
 
     def create_run(self, spec: RunSpec) -> RunInfo:
         def once() -> RunInfo:

@@ -1,8 +1,7 @@
 """The store of many machines, in a Postgres database.
 
 A commit is one statement (`commit`). Whatever else writes is one short transaction that gives the same when it is done twice, so it
-is done again where the connection broke. Locks are taken in one order: gates, queues, runs by number, jobs by
-number, all else.
+is done again where the connection broke. Locks are taken in one order: gates, then runs by number, then all else.
 
 Time comes from whoever asks, as everywhere, and is taken to the server's clock: leases of all machines are counted by one.
 """
@@ -31,7 +30,6 @@ from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.shared.outcome import ConnectionLost
-from headway.journal.shared.queues import QUEUES
 from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.claims import SharedClaims
 from headway.journal.sql.items import SharedCollections
@@ -39,7 +37,7 @@ from headway.journal.sql.limits import SharedLimits
 from headway.journal.store import Buffer
 
 
-class PostgresStore(ArrivingRuns, PostgresQueues, SharedLimits, SharedCollections, SharedClaims):
+class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollections, SharedClaims):
     """A store in Postgres. Opening makes its tables where there are none.
 
     Args:
@@ -226,13 +224,6 @@ class PostgresStore(ArrivingRuns, PostgresQueues, SharedLimits, SharedCollection
 
     # control from outside
 
-    @again
-    def request_cancel(self, run_id: str, now: float) -> None:
-        with self.writing() as connection:
-            run = self._get_run(connection, run_id, "FOR UPDATE")
-            self._cancel(connection, run, now + self._ahead_s)
-        self._teller.tell(f"{run.uid} {QUEUES}")
-
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         token = secrets.token_bytes(16)  # tells a second try from a second signal
         return self.insist(lambda: self._send(run_id, name, value, float(now), token), PATIENCE_S)
@@ -247,7 +238,7 @@ class PostgresStore(ArrivingRuns, PostgresQueues, SharedLimits, SharedCollection
                 query = "INSERT INTO signal (run, number, name, value, at, crc, token) VALUES (?, ?, ?, ?, ?, ?, ?)"
                 connection.execute(query, (run.uid, found[0][0], name, value, at, crc, token))
                 jobs.wake_job(connection, run, at + self._ahead_s)
-        self._teller.tell(f"{run.uid} {QUEUES}")
+        self._tell_of(run.uid)
         number: int = found[0][0]
         return number
 

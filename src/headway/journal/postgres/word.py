@@ -29,6 +29,7 @@ SURE_S = 5.0  # how often everything is called new although nothing was heard
 GATHER_S = 0.02  # what is told meanwhile is told together
 IDLE_S = 10.0  # after which a connection that tells nothing is given back
 SHARED = "shared"
+QUEUES = "0"  # no run has this number: there may be jobs to take
 Pulse = tuple[int, int]  # of a run, and of all that is shared
 _listeners: dict[Address, Listener] = {}
 _all: weakref.WeakSet[Listener | Teller] = weakref.WeakSet()
@@ -197,7 +198,7 @@ class Teller:
         """One round trip. It need not be durable: then it would keep the lock of all that notify until it is on the disk."""
         from psycopg import sql
 
-        beat = f"UPDATE {self._address.schema}.version SET pulse=pulse+1; " if SHARED in topics else ""
+        beat = f"UPDATE {self._address.schema}.version SET pulse=pulse+1; " if {SHARED, QUEUES} & set(topics) else ""
         notify = sql.SQL("SELECT pg_notify({}, {}); COMMIT").format(channel(self._address), " ".join(topics))
         return sql.SQL("BEGIN; SET LOCAL synchronous_commit=off; " + beat) + notify
 
