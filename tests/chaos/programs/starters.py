@@ -2,7 +2,7 @@
 
     python starters.py STORE RESULT RAN RUNS CALLS
 
-Workers of the same file drive what it starts, and say in the file that RAN_EFFECTS names what effect began: one line `KEY` for each.
+Workers of the same file drive what it starts, and say in the file that RAN_EFFECTS names what effect began: one line `KEY` each.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ async def leaf(n: int) -> int:
     return n
 
 
-@hw.task(effect=True)
-async def file(part: int) -> int:
+@hw.task(effect=True, pool="thread")
+def file(part: int) -> int:
     with Path(os.environ["RAN_EFFECTS"]).open("a") as ran:
         ran.write(f"{hw.call().idempotency_key}\n")
     return part
