@@ -97,6 +97,7 @@ NAMES = [
     "shielded",
     "signal",
     "sleep",
+    "start",
     "stopping",
     "task",
     "testing",
