@@ -199,6 +199,7 @@ __all__ = [
     "Group",
     "group",
     "Handle",
+    "Hired",
     "Happened",
     "HeadwayError",
     "InputFailed",
