@@ -8,8 +8,10 @@ outlives its process has no such excuse, and a test says so. Tests must never as
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from headway.journal.sqlite import schema
 from headway.journal.sqlite.store import BLOBS, SqliteStore
 from headway.journal.store import Store
 from headway.sim.store import SimStore
+from pooler import Pooler
 from postgres_server import shared_server
 
 TTL_S = 30.0
@@ -206,10 +209,27 @@ SUBJECTS.append(
         write_newer=_write_newer_postgres,
         contents=_tables,
         empty=_empty_tables,
-        effort=0.3,
+        effort=0.2,
     )
 )
 
+
+@functools.cache
+def _pooler() -> Pooler:
+    """The pooler of this process."""
+    made, owner = Pooler(), os.getpid()
+    atexit.register(lambda: made.remove() if os.getpid() == owner else None)
+    return made
+
+
+def _make_behind_pooler(path: Path) -> Store:
+    schema = f"p{hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()}"
+    return open_store(f"{_pooler().url}?schema={schema}&blobs={path}&listen=off")
+
+
+POOLED = dataclasses.replace(SUBJECTS[-1], name="pooled", make=_make_behind_pooler, effort=0.1)
+if os.environ.get("HEADWAY_POOLED"):  # the whole suite behind a pooler
+    SUBJECTS[-1:] = [POOLED]
 LASTING = [subject for subject in SUBJECTS if subject.open_again is not None]
 
 
@@ -220,6 +240,12 @@ LASTING = [subject for subject in SUBJECTS if subject.open_again is not None]
 def subject(request: pytest.FixtureRequest) -> Subject:
     """What the test runs on: every store."""
     return request.param
+
+
+@pytest.fixture
+def pooled() -> Subject:
+    """The database once more, behind a pooler that gives each transaction another session."""
+    return POOLED
 
 
 @pytest.fixture(params=LASTING, ids=str)

@@ -269,6 +269,10 @@ def test_any_history_of_a_store_is_that_of_the_model(subject, scratch):
     check(subject, scratch, QUICK)
 
 
+def test_any_history_of_a_store_behind_a_pooler_is_that_of_the_model(pooled, scratch):
+    check(pooled, scratch, QUICK)
+
+
 @pytest.mark.long
 def test_hundreds_of_long_histories_are_those_of_the_model(subject, scratch):
     check(subject, scratch, THOROUGH)

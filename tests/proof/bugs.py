@@ -47,6 +47,7 @@ from known.plans.bugs_of_plans import OF_PLANS
 from known.plans.bugs_of_tables import OF_TABLES
 from known.plans.bugs_of_tags import OF_TAGS
 from known.plans.bugs_of_teams import OF_TEAMS
+from known.scale.bugs_of_postgres import OF_POSTGRES
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale
@@ -72,6 +73,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_WAITS,
     *OF_WHAT_IS_KEPT,
     *OF_POOLS,
+    *OF_POSTGRES,
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_MOVING,

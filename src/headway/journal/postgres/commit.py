@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from headway.journal.owner import make_gap_error
-from headway.journal.postgres import arrays
 from headway.journal.postgres.link import Statements
 from headway.journal.postgres.told import went_back
 from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo
@@ -45,22 +44,21 @@ class Group(NamedTuple):
             crc32(join((place(uid, seq, kind), key, parent, body)))
             for seq, (kind, key, parent, body) in enumerate(zip(kinds, keys, parents, bodies, strict=True), self.first_seq)
         ]
-        return Columns([*_pack(kinds, keys, parents, bodies), arrays.pack_bigints(crcs)], crcs)
+        return Columns(list(kinds), list(keys), list(parents), list(bodies), crcs)
 
 
 class Columns(NamedTuple):
-    """The rows of a group as they are sent, and their checksums."""
+    """The rows of a group as they are sent, each column an array, and their checksums."""
 
-    packed: list[arrays.Packed]  # kind, key, parent, body, crc
+    kinds: list[int]
+    keys: list[bytes]
+    parents: list[bytes]
+    bodies: list[bytes]
     crcs: list[int]
 
 
 def _columns(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
     return list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
-
-
-def _pack(kinds: Sequence[int], *columns: Sequence[bytes]) -> list[arrays.Packed]:
-    return [arrays.pack_smallints(kinds), *map(arrays.pack_byteas, columns)]
 
 
 class Standing(enum.Enum):
@@ -82,8 +80,8 @@ _PUT = """put AS (INSERT INTO record (run, seq, kind, key, parent, body, crc)
     SELECT moved.uid, %s::bigint + at, kind, key, parent, body, crc FROM moved,
     unnest(%b::smallint[], %b::bytea[], %b::bytea[], %b::bytea[], %b::bigint[])
     WITH ORDINALITY AS fresh (kind, key, parent, body, crc, at))"""
-_KEEP = """kept AS (INSERT INTO cache (kind, key, call, parent, body, crc) SELECT fresh.* FROM moved,
-    unnest(%b::smallint[], %b::bytea[], %b::bytea[], %b::bytea[], %b::bytea[], %b::bigint[]) AS fresh
+_KEEP = """kept AS (INSERT INTO cache (key, kind, call, parent, body, crc) SELECT fresh.* FROM moved,
+    unnest(%b::bytea[], %b::smallint[], %b::bytea[], %b::bytea[], %b::bytea[], %b::bigint[]) AS fresh
     ON CONFLICT (key) DO UPDATE SET kind=excluded.kind, call=excluded.call, parent=excluded.parent, body=excluded.body,
     crc=excluded.crc)"""
 _DROP = "dropped AS (DELETE FROM claim USING moved WHERE claim.run=moved.uid AND claim.fence=%s AND claim.name=ANY(%b::bytea[]))"
@@ -99,14 +97,12 @@ def append(statements: Statements, group: Group, columns: Columns) -> int | None
     values = [group.last_seq, *by, *(_ends(group, ending) if ending is not None else ()), *where]
     if group.rows:
         parts.append(_PUT)
-        values += [group.first_seq - 1, *columns.packed]
+        values += [group.first_seq - 1, *columns]
     if group.cache:
         newest = sorted(dict(group.cache).items())  # a statement changes a row once, and all of them go by one order
-        kinds, calls, parents, bodies = _columns([row for _, row in newest])
-        keys = arrays.pack_byteas([key for key, _ in newest])
+        keys = [key for key, _ in newest]
         parts.append(_KEEP)
-        packed_kinds, *packed = _pack(kinds, calls, parents, bodies)
-        values += [packed_kinds, keys, *packed, arrays.pack_bigints([checked_rows.cache_crc(*one) for one in newest])]
+        values += [keys, *map(list, _columns([row for _, row in newest])), [checked_rows.cache_crc(*one) for one in newest]]
         if ending is None:
             parts.append(_DROP)
             values += [lease.fence, keys]

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.errors import StoreError, StoreNotReplicated
-from headway.journal.postgres import arrays, schema
+from headway.journal.postgres import schema
 from headway.journal.postgres.address import Address
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ _GREET = """SELECT extract(epoch FROM clock_timestamp())::double precision, curr
     (SELECT system_identifier FROM pg_control_system()),
     CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END"""
 _END_BEFORE = "(SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(%s) WHERE backend_start=%s)"
-_REACH_STANDBYS = "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_xact_id()::text END"
-"""Has the server write a commit, which waits for the standbys to have all that came before: also what a try that broke has left."""
+_REACH_STANDBYS = "UPDATE version SET pulse=pulse+1"
+"""A commit waits until the standbys have all that was written before it, also what a try left there whose answer was lost. A second
+try that finds that, and writes nothing, would not wait."""
 _NAMES = re.compile(rf"\b(FROM|INTO|UPDATE|JOIN|USING|TABLE)(\s+)({'|'.join(schema.TABLES)})\b")
 _NOT_REPLICATED = "canceling wait for synchronous replication"
 
@@ -155,7 +156,6 @@ class Link:
             raw = psycopg.connect(self._address.conninfo, autocommit=True, options=f"{_OPTIONS} {theirs}")
         try:
             raw.add_notice_handler(self._hear)
-            arrays.register(raw)
             return self._ask(raw)
         except BaseException:
             raw.close()
@@ -166,8 +166,6 @@ class Link:
         if self._session.pid:
             parts.append(_END_BEFORE)
             values += [*self._session]
-        if self._writes and self._was_open:
-            parts.append(_REACH_STANDBYS)
         began = time.monotonic()
         found = raw.execute(", ".join(parts), values or None, prepare=False).fetchone()
         assert found is not None
@@ -180,6 +178,8 @@ class Link:
         if self._writes and synchronous == "off":
             self._commit_durably(raw)
         self._greet(Greeting(Server(system, timeline), clock, began, time.monotonic()), statements)
+        if self._writes and self._was_open:
+            statements.execute(_REACH_STANDBYS)
         self._was_open = True
         return statements
 

@@ -71,13 +71,14 @@ class Runs(PostgresDatabase, PagedRuns):
 
         def once() -> RunInfo:
             with self.writing() as connection:
-                source = self._by_uid(connection, source_uid, "FOR KEY SHARE")  # it is not deleted meanwhile
-                word = self._column(connection, source_uid, "word")  # the fork's signals have numbers of their own
-                run, is_new = self._insert_run(connection, spec, word=word, token=token)
+                run, is_new = self._insert_run(connection, spec, token=token)
                 if not is_new:
                     if self._token(connection, run.uid) == token:  # by a first try whose answer was lost
                         return run
                     raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
+                source = self._by_uid(connection, source_uid, "FOR KEY SHARE")  # it is not deleted meanwhile
+                word = self._column(connection, source_uid, "word")  # the fork's signals are numbered after those that it read
+                connection.execute("UPDATE run SET word=? WHERE uid=?", (word, run.uid))
                 seq = 0
                 for part in checked_rows.read_parts(lambda after: checked_rows.read_rows(connection, source_uid, after), source, 0):
                     copied = [taken for at, row in part for taken in keep_row(keep, at, row)]

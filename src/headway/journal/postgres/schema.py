@@ -98,7 +98,6 @@ def read_state(connection: Connection, schema: str, where: str) -> State | None:
     try:
         found = connection.execute("SELECT number, least, indexed FROM version").fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        _check_free(connection, schema, where)
         return None
     except psycopg.errors.UndefinedColumn as error:
         raise _is_taken(schema, where, "version") from error
@@ -114,7 +113,7 @@ def read_state(connection: Connection, schema: str, where: str) -> State | None:
 
 
 def _check_free(connection: Connection, schema: str, where: str) -> None:
-    """Raises StoreError where the schema has somebody else's tables by our names."""
+    """Raises StoreError where the schema has somebody else's tables by our names. Under the lock: they may just be being made."""
     query = "SELECT relname::text FROM pg_class WHERE relnamespace=to_regnamespace(?) AND relname=ANY(?) ORDER BY 1"
     taken = connection.execute(query, (schema, list(TABLES))).fetchone()
     if taken is not None:
