@@ -141,7 +141,9 @@ def test_a_signal_that_comes_later_is_not_taken_for_one_that_was_heard(pair):
         drive(listens, source, 1)
     DOWN.clear()
     hw.copy_runs(source, target, ["sky"])
+    (heard,) = target.signals(target.run("sky").uid)
     hw.signal("sky", "go", 2, store=target)
+    assert target.signals(target.run("sky").uid, after=heard.number) != []
     assert hw.resume("sky", store=target) == [1, 2]
 
 

@@ -18,6 +18,7 @@ from headway.journal.postgres.store import PostgresStore
 from headway.journal.records import Kind, Lease, Outcome, Row, RunSpec, RunStatus
 from headway.journal.shared.claims import Wish
 from headway.journal.shared.items import Item
+from headway.journal.upkeep import gc as gc_room
 from headway.journal.upkeep.doctor import examine
 from headway.journal.upkeep.gc import Collected, gc
 from headway.storage.blobs import hash_blob
@@ -98,6 +99,21 @@ def test_a_young_blob_stays_and_one_that_was_put_again_is_young(database):
     put(database, b"young")
     done = gc(database, now=time.time() + 60)
     assert (done.blobs, done.kept_young, left(database)) == (0, 1, {young})
+
+
+def test_a_blob_that_is_put_again_after_it_was_listed_stays(database, monkeypatch):
+    spare = put(database, b"spare")
+    with database.writing() as connection:
+        connection.execute("UPDATE blob SET at=at-7200")
+    find = gc_room._find_named_blobs
+
+    def find_while_somebody_writes(heap, without):
+        put(database, b"spare")
+        return find(heap, without)
+
+    monkeypatch.setattr(gc_room, "_find_named_blobs", find_while_somebody_writes)
+    assert gc(database, now=time.time() + 60).blobs == 0
+    assert left(database) == {spare}
 
 
 def test_a_blob_that_is_written_while_it_is_being_removed_is_there_afterwards(database, url, tmp_path, monkeypatch):

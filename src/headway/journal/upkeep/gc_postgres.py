@@ -64,7 +64,8 @@ class PostgresHeap:
 
     def remove_blobs(self, digests: Iterable[bytes], before: float, *, dry_run: bool) -> tuple[int, int]:
         count = nbytes = 0
-        wanted, before = sorted(digests), self.store.by_server(before)
+        before = self.store.by_server(before)
+        wanted = sorted(digests)
         for part in _parts(wanted, BATCH):
             names = ", ".join("?" * len(part))
             with self.store.writing() as connection:
