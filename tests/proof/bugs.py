@@ -34,7 +34,6 @@ from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_SERVING
 from known.bugs_of_stops import OF_STOPS
 from known.bugs_of_streams import OF_STREAMS
-from known.bugs_of_the_service import OF_THE_SERVICE
 from known.bugs_of_the_store import OF_THE_STORE
 from known.bugs_of_the_wire import OF_THE_WIRE
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
@@ -47,6 +46,7 @@ from known.plans.bugs_of_plans import OF_PLANS
 from known.plans.bugs_of_tables import OF_TABLES
 from known.plans.bugs_of_tags import OF_TAGS
 from known.plans.bugs_of_teams import OF_TEAMS
+from known.scale.bugs_of_the_service import OF_THE_SERVICE
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale

@@ -1,7 +1,7 @@
 """The whole service from one command: a database, the web service, three workers, a schedule, orders, an approval, a worker killed.
 
     pip install 'headway[postgres,ui]'
-    python examples/service/demo.py
+    python examples/service/run_all.py
 
 It uses the database of DATABASE_URL, or starts a Postgres of its own where Debian's packages (or a server on the PATH) are there.
 """
