@@ -7,13 +7,18 @@ outlives its process has no such excuse, and a test says so. Tests must never as
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
+import functools
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from headway.journal.memory import MemoryStore
@@ -25,6 +30,7 @@ from headway.journal.sqlite import schema
 from headway.journal.sqlite.store import BLOBS, SqliteStore
 from headway.journal.store import Store
 from headway.sim.store import SimStore
+from pooler import Pooler
 from postgres_server import shared_server
 
 TTL_S = 30.0
@@ -50,6 +56,10 @@ class Subject:
     """Make a closed store look like one of a newer schema; `(its schema, ours)`."""
     contents: Callable[[str], object] | None = None
     """All that a closed store has written anywhere, to be compared."""
+    empty: Callable[[Store], None] | None = None
+    """Make a store as it was when it was new, where that costs less than a new one."""
+    effort: float = 1.0
+    """How much of a long search it is given: less where each step asks a server."""
 
     def __str__(self) -> str:
         return self.name
@@ -138,13 +148,19 @@ def _make_in_postgres(path: Path) -> Store:
     return open_store(f"{shared_server().url}?schema={schema}&blobs={path}")
 
 
-def _in_postgres(url: str, query: str, *values: object) -> list[Any]:
-    import psycopg
+@functools.cache
+def _beside() -> psycopg.Connection[Any]:
+    """A connection that is no store's."""
+    made = psycopg.connect(shared_server().url, autocommit=True)
+    atexit.register(made.close)
+    return made
 
-    address = parse_address(url)
-    with psycopg.connect(address.conninfo, autocommit=True, options=f"-csearch_path={address.schema}") as connection:
-        done = connection.execute(query, values or None)
-        return done.fetchall() if done.description else []
+
+def _in_postgres(url: str, query: str, *values: object) -> list[Any]:
+    connection = _beside()
+    connection.execute(f"SET search_path TO {parse_address(url).schema}")
+    done = connection.execute(query, values or None, prepare=False)
+    return done.fetchall() if done.description else []
 
 
 def _rejected_in_postgres(store: Store, uid: int) -> list[tuple[int, int, Row]]:
@@ -167,7 +183,7 @@ def _damage_row_in_postgres(url: str, uid: int, seq: int) -> None:
 
 
 def _write_newer_postgres(url: str) -> tuple[int, int]:
-    _in_postgres(url, "UPDATE version SET number=%s", postgres_schema.VERSION + 1)
+    _in_postgres(url, "UPDATE version SET number=%s, least=%s", *[postgres_schema.VERSION + 1] * 2)  # ours can't go on with
     return postgres_schema.VERSION + 1, postgres_schema.VERSION
 
 
@@ -175,6 +191,11 @@ def _tables(url: str) -> object:
     schema = parse_address(url).schema
     names = _in_postgres(url, "SELECT tablename FROM pg_tables WHERE schemaname=%s ORDER BY 1", schema)
     return {name: _in_postgres(url, f"SELECT * FROM {name} ORDER BY 1, 2") for (name,) in names}
+
+
+def _empty_tables(store: Store) -> None:
+    names = [name for name in postgres_schema.TABLES if name != "version"]
+    _in_postgres(store.url, f"TRUNCATE {', '.join(names)} RESTART IDENTITY")
 
 
 SUBJECTS.append(
@@ -187,9 +208,28 @@ SUBJECTS.append(
         damage_row=_damage_row_in_postgres,
         write_newer=_write_newer_postgres,
         contents=_tables,
+        empty=_empty_tables,
+        effort=0.3,
     )
 )
 
+
+@functools.cache
+def _pooler() -> Pooler:
+    """The pooler of this process."""
+    made, owner = Pooler(), os.getpid()
+    atexit.register(lambda: made.remove() if os.getpid() == owner else None)
+    return made
+
+
+def _make_behind_pooler(path: Path) -> Store:
+    schema = f"p{hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()}"
+    return open_store(f"{_pooler().url}?schema={schema}&blobs={path}&listen=off")
+
+
+POOLED = dataclasses.replace(SUBJECTS[-1], name="pooled", make=_make_behind_pooler, effort=0.15)
+if os.environ.get("HEADWAY_POOLED"):  # the whole suite behind a pooler
+    SUBJECTS[-1:] = [POOLED]
 LASTING = [subject for subject in SUBJECTS if subject.open_again is not None]
 
 
@@ -200,6 +240,12 @@ LASTING = [subject for subject in SUBJECTS if subject.open_again is not None]
 def subject(request: pytest.FixtureRequest) -> Subject:
     """What the test runs on: every store."""
     return request.param
+
+
+@pytest.fixture
+def pooled() -> Subject:
+    """The database once more, behind a pooler that gives each transaction another session."""
+    return POOLED
 
 
 @pytest.fixture(params=LASTING, ids=str)

@@ -34,6 +34,7 @@ class ModelRun:
     cancel: bool = False
     floor: int = 0
     ended: float = 0.0
+    last_signal: int = 0
 
     def info(self) -> RunInfo:
         return RunInfo(
@@ -62,7 +63,6 @@ class ModelRun:
 class Model:
     named: dict[str, ModelRun] = field(default_factory=dict)
     last_uid: int = 0
-    last_signal: int = 0
     cache: dict[bytes, Row] = field(default_factory=dict)
     blobs: dict[bytes, bytes] = field(default_factory=dict)
     boards: dict[str, Board] = field(default_factory=dict)
@@ -95,8 +95,10 @@ class Model:
             raise RunMismatch
         source = self.numbered(source_uid)
         self.create_run(spec, uid=uid)
-        self.named[spec.run_id].rows = [row for seq, row in enumerate(source.rows, 1) if keep(seq, row)]
-        return self.named[spec.run_id].info()
+        fork = self.named[spec.run_id]
+        fork.rows = [row for seq, row in enumerate(source.rows, 1) if keep(seq, row)]
+        fork.last_signal = source.last_signal
+        return fork.info()
 
     def delete_run(self, run_id: str, now: float) -> int:
         run = self.run(run_id)
@@ -171,8 +173,8 @@ class Model:
 
     def send_signal(self, run_id: str, name: str, value: bytes, now: float, *, number: int) -> int:
         run = self.run(run_id)
-        assert number > self.last_signal, "the number of a signal is never used again"
-        self.last_signal = number
+        assert number > run.last_signal, "a run, or a fork of it, never gives the number of a signal again"
+        run.last_signal = number
         run.signals.append(Signal(number=number, name=name, value=value, at=now))
         return number
 

@@ -57,13 +57,38 @@ def answer(ask: Callable[[], Any]) -> Any:
         return type(error)
 
 
+class Stores:
+    """New stores, one after another; the same one again where a store is easier emptied than made."""
+
+    def __init__(self, subject: Any, folder: Path) -> None:
+        self._subject, self._folder = subject, folder
+        self._numbers = itertools.count()
+        self._kept: Any = None
+
+    def new(self) -> Any:
+        kept, self._kept = self._kept, None
+        return kept or self._subject.make(self._folder / f"store-{next(self._numbers)}")
+
+    def give_back(self, store: Any) -> None:
+        if self._subject.empty is None:
+            store.close()
+        else:
+            self._subject.empty(store)
+            self._kept = store
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+
+
 class History(RuleBasedStateMachine):
     leases = Bundle("leases")
 
-    def __init__(self, subject: Any, place: Path) -> None:
+    def __init__(self, subject: Any, stores: Stores) -> None:
         super().__init__()
         self.subject = subject
-        self.store = subject.make(place)
+        self.stores = stores
+        self.store = stores.new()
         self.other = self.second()
         self.model = Model()
         self.now = 0.0
@@ -72,8 +97,8 @@ class History(RuleBasedStateMachine):
         return self.subject.open_again(self.store.url) if self.subject.open_again else self.store
 
     def teardown(self) -> None:
-        self.store.close()
         self.other.close()
+        self.stores.give_back(self.store)
 
     # what happens around a store
 
@@ -234,12 +259,18 @@ THOROUGH = settings(QUICK, max_examples=800, stateful_step_count=80)
 
 
 def check(subject: Any, folder: Path, effort: settings) -> None:
-    numbers = itertools.count()
-    run_state_machine_as_test(lambda: History(subject, folder / f"store-{next(numbers)}"), settings=effort)
+    stores = Stores(subject, folder)
+    less = settings(effort, max_examples=int(effort.max_examples * subject.effort))
+    run_state_machine_as_test(lambda: History(subject, stores), settings=less)
+    stores.close()
 
 
 def test_any_history_of_a_store_is_that_of_the_model(subject, scratch):
     check(subject, scratch, QUICK)
+
+
+def test_any_history_of_a_store_behind_a_pooler_is_that_of_the_model(pooled, scratch):
+    check(pooled, scratch, QUICK)
 
 
 @pytest.mark.long

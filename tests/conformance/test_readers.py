@@ -158,22 +158,24 @@ def test_a_reader_that_follows_signals_misses_none_whoever_sends_them(openings):
     assert follower.signals(lease.uid) == found
 
 
-CHANGES = {
+HEARD = {
+    "a lease is released": lambda store, lease: store.release(lease, RunStatus.DONE, 1.0),
+    "a cache entry is put": lambda store, lease: store.commit(lease, 1, [], 1.0, cache=[(KEY, numbered(1))]),
+    "a cancel is asked for": lambda store, lease: store.request_cancel("sky", 1.0),
+    "a signal is sent": lambda store, lease: store.send_signal("sky", "go", b"", 1.0),
+}
+SEEN = {
     "a run is created": lambda store, lease: store.create_run(RunSpec(run_id="sea", task="t")),
     "a run is forked": lambda store, lease: store.fork_run(RunSpec(run_id="sea", task="t"), lease.uid, lambda seq, row: True),
     "a run is deleted": lambda store, lease: store.delete_run("sky", 1e6),
     "a run is acquired": lambda store, lease: store.acquire("sky", "another", 30.0, 1e6),
     "a lease is renewed": lambda store, lease: store.renew(lease, 1.0),
-    "a lease is released": lambda store, lease: store.release(lease, RunStatus.DONE, 1.0),
     "rows are committed": lambda store, lease: store.commit(lease, 1, [numbered(1)], 1.0),
-    "a cache entry is put": lambda store, lease: store.commit(lease, 1, [], 1.0, cache=[(KEY, numbered(1))]),
-    "a cancel is asked for": lambda store, lease: store.request_cancel("sky", 1.0),
-    "a signal is sent": lambda store, lease: store.send_signal("sky", "go", b"", 1.0),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_change_is_noticed_once_by_every_opening_and_can_be_read_then(openings, change):
+@pytest.mark.parametrize("change", HEARD.values(), ids=HEARD.keys())
+def test_what_a_driver_waits_for_is_noticed_by_every_opening_and_can_be_read_then(openings, change):
     store, beside = openings(), openings()
     lease = begin(store)
     before = steady_version(beside, lease.uid)
@@ -182,3 +184,12 @@ def test_a_change_is_noticed_once_by_every_opening_and_can_be_read_then(openings
     await_change(beside, lease.uid, before)
     assert steady_version(beside, lease.uid) != before
     assert (beside.runs(), beside.signals(lease.uid), beside.cached(KEY)) != (runs, signals, None)
+
+
+@pytest.mark.parametrize("change", SEEN.values(), ids=SEEN.keys())
+def test_whatever_else_is_changed_can_be_read_by_every_opening_at_once(openings, change):
+    store, beside = openings(), openings()
+    lease = begin(store)
+    runs = beside.runs()
+    change(store, lease)
+    assert beside.runs() != runs

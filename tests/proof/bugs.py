@@ -29,6 +29,8 @@ from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
+from known.bugs_of_postgres import OF_POSTGRES
+from known.bugs_of_queues import OF_QUEUES
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_SERVING
@@ -70,8 +72,10 @@ KNOWN: tuple[Bug, ...] = (
     *OF_THE_STORE,
     *OF_STREAMS,
     *OF_WAITS,
+    *OF_QUEUES,
     *OF_WHAT_IS_KEPT,
     *OF_POOLS,
+    *OF_POSTGRES,
     *OF_CHECKPOINTS,
     *OF_METHODS,
     *OF_ALLOCATION,

@@ -5,7 +5,6 @@ A large blob is an object named by its hash, written before the row that says th
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,8 +69,9 @@ class LargeBlobs:
 def put_row(connection: Connection, digest: bytes, nbytes: int, data: bytes | None) -> None:
     """Say that a blob is there, with its bytes where they are few, or that it was asked for again."""
     connection.execute(
-        "INSERT INTO blob (digest, nbytes, data, at) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET at=excluded.at",
-        (digest, nbytes, data, time.time()),
+        "INSERT INTO blob (digest, nbytes, data, at) VALUES (?, ?, ?, extract(epoch FROM clock_timestamp())) "
+        "ON CONFLICT (digest) DO UPDATE SET at=excluded.at",
+        (digest, nbytes, data),
     )
 
 

@@ -1,11 +1,11 @@
-"""The connections of a store to its Postgres database, and the transactions that go through them.
+"""A store's Postgres database: its transactions, and what is done again where a connection broke.
 
 One connection writes and one reads, each under a lock, as in a folder. Both are made when they are needed and made again when they
 break. What was under way in a connection that broke is unknown: `again` asks once more, which is right for whatever gives the same
 when it is done twice; a commit of rows is not like that, and finds out (`commit`).
 
-Statements are written with `?` and plain names of tables, and sent with the schema's name before each: a pooler gives every
-transaction another session, in which nothing that was set before holds.
+A server that fails over may lack what it had reported as durable. So each store remembers what it was told, and looks for it when
+another server, or another timeline of it, answers (`told`). This file must never let anything through to one that lacks some of it.
 """
 
 from __future__ import annotations
@@ -14,29 +14,27 @@ import contextlib
 import functools
 import hashlib
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from headway.errors import StoreError, StoreNotReplicated
+from headway.errors import StoreError
 from headway.extras import explain_missing
 from headway.journal.off_loop import check_thread
 from headway.journal.postgres import schema
 from headway.journal.postgres.address import Address
-from headway.journal.postgres.troubles import AGAIN, ConnectionLost, explain, is_lost
+from headway.journal.postgres.clock import ServerClock
+from headway.journal.postgres.link import FORGOTTEN_S, LOCK_TIMEOUT_S, Greeting, Link, Server, Statements
+from headway.journal.postgres.told import Told
+from headway.journal.postgres.troubles import explain, is_lost, may_pass
 from headway.journal.sql.database import Connection, Tables
-
-if TYPE_CHECKING:
-    import psycopg
 
 T = TypeVar("T")
 P = ParamSpec("P")
 PATIENCE_S = 20.0  # how long a server that is away is asked again: less than a lease lasts
+OPENING_PATIENCE_S = 5.0  # and how long by somebody who has just begun
 _LONGEST_PAUSE_S = 1.0
-_NAMES = re.compile(rf"\b(FROM|INTO|UPDATE|JOIN|USING|TABLE)(\s+)({'|'.join(schema.TABLES)})\b")
-_NOT_REPLICATED = "canceling wait for synchronous replication"
 D = TypeVar("D", bound="PostgresDatabase")
 
 
@@ -50,106 +48,35 @@ def again(method: Callable[Concatenate[D, P], T]) -> Callable[Concatenate[D, P],
     return patient
 
 
-class Statements:
-    """One connection, which takes statements as SQLite does."""
-
-    def __init__(self, raw: psycopg.Connection[Any], schema_name: str) -> None:
-        self.raw = raw
-        self._schema = schema_name
-        self._texts: dict[str, str] = {}
-
-    def execute(self, query: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
-        return self.raw.execute(self.text(query), parameters or None, binary=True)
-
-    def executemany(self, query: str, parameters: Iterable[Sequence[Any]], /) -> None:
-        if found := list(parameters):
-            self.raw.cursor().executemany(self.text(query), found)
-
-    def text(self, query: str) -> str:
-        """The statement as Postgres takes it."""
-        if (known := self._texts.get(query)) is None:
-            known = _NAMES.sub(rf"\1\2{self._schema}.\3", query).replace("?", "%s")
-            self._texts[query] = known
-        return known
-
-
-class Link:
-    """A connection that is made when it is needed."""
-
-    def __init__(self, address: Address, *, writes: bool) -> None:
-        self.lock = threading.RLock()
-        self.pid = 0
-        self._address = address
-        self._writes = writes
-        self._statements: Statements | None = None
-        self._unreplicated = False
-
-    def open(self) -> Statements:
-        """The connection. Raises psycopg's errors."""
-        if self._statements is None or self._statements.raw.closed:
-            import psycopg
-
-            # Named statements outlive a transaction, and a pooler's session does not.
-            prepare = 5 if self._address.listens else None
-            raw = psycopg.connect(self._address.conninfo, autocommit=True, prepare_threshold=prepare)
-            raw.add_notice_handler(self._hear)
-            self.pid = raw.info.backend_pid if self._address.listens else 0
-            self._statements = Statements(raw, self._address.schema)
-            if self._writes:
-                self._check_durable(raw)
-        return self._statements
-
-    def check_replicated(self, where: str) -> None:
-        """Raises StoreError where a commit was reported that standbys do not have, although they are to."""
-        if self._unreplicated:
-            self._unreplicated = False
-            raise StoreNotReplicated(
-                f"{where} stopped waiting for its standbys: what was written last is on one server alone, and is not durable"
-            )
-
-    def close(self) -> None:
-        if self._statements is not None:
-            with contextlib.suppress(Exception):
-                self._statements.raw.close()
-            self._statements = None
-
-    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
-        self._unreplicated |= _NOT_REPLICATED in (notice.message_primary or "")
-
-    def _check_durable(self, raw: psycopg.Connection[Any]) -> None:
-        """A commit that returns is to be on the disk."""
-        (setting,) = raw.execute("SELECT current_setting('synchronous_commit')").fetchone() or ("on",)
-        if setting != "off":
-            return
-        if not self._address.listens:
-            self.close()
-            raise StoreError(
-                f"{self._address.url} reports commits before they are durable (synchronous_commit=off): "
-                "ALTER ROLE … SET synchronous_commit = on, since a pooler keeps no setting of a session"
-            )
-        raw.execute("SET synchronous_commit = on")
-
-
 class PostgresDatabase(Tables):
     """The database that an address names; its tables are made where there are none."""
 
-    def __init__(self, address: Address, *, readonly: bool = False) -> None:
+    def __init__(self, address: Address, *, readonly: bool = False, wall: Callable[[], float] = time.time) -> None:
         check_thread(self)
         with explain_missing("a Postgres store"):
             import psycopg  # noqa: F401 - only to say that it is missing
         self.address = address
         self.readonly = readonly
-        self._writer, self._reader = Link(address, writes=True), Link(address, writes=False)
+        self._clock = ServerClock(wall)
+        self._told = Told()
+        self._server: Server | None = None
+        self._writer = Link(address, writes=True, greet=self._meet)
+        self._reader = Link(address, writes=False, greet=self._meet)
         self._closed = threading.Event()
         try:
-            self.insist(self._prepare, PATIENCE_S / 4)
+            self.insist(self._prepare, OPENING_PATIENCE_S)
         except BaseException:
             self.close()
             raise
 
     @property
     def url(self) -> str:
-        raise NotImplementedError
+        return self.address.url
+
+    @property
+    def _ahead_s(self) -> float:
+        """How far the server's clock is ahead of the one that callers take `now` from."""
+        return self._clock.ahead_s()
 
     def close(self) -> None:
         self._closed.set()
@@ -166,21 +93,25 @@ class PostgresDatabase(Tables):
     # --- transactions ------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def writing(self, *gates: str) -> Iterator[Statements]:
+    def writing(self, *gates: str, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[Statements]:
         """One write transaction: committed durably when the block ends, undone when it raises. No other one that names one of the
-        gates runs meanwhile."""
+        gates runs meanwhile. A lock that somebody keeps for longer than `lock_timeout_s` is an error that may pass."""
         with self.talking() as statements:
             try:
-                statements.raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                if gates:
-                    numbers = sorted({_number(f"{self.address.schema} {gate}") for gate in gates})
-                    statements.raw.execute("SELECT pg_advisory_xact_lock(number) FROM unnest(%s::bigint[]) AS number", (numbers,))
+                statements.raw.execute(_begin(self.address.schema, gates, lock_timeout_s), prepare=False)
                 yield statements
-                statements.raw.execute("COMMIT")
+                statements.raw.execute("COMMIT", prepare=False)
             except BaseException:
-                with contextlib.suppress(Exception):
-                    statements.raw.execute("ROLLBACK")
+                self._undo(statements)
                 raise
+
+    def _undo(self, statements: Statements) -> None:
+        from psycopg.pq import TransactionStatus
+
+        with contextlib.suppress(Exception):
+            statements.raw.execute("ROLLBACK", prepare=False)
+        if statements.raw.info.transaction_status is not TransactionStatus.IDLE:
+            self._writer.close()
 
     @contextlib.contextmanager
     def talking(self) -> Iterator[Statements]:
@@ -206,14 +137,17 @@ class PostgresDatabase(Tables):
     def _explained(self, link: Link) -> Iterator[Statements]:
         import psycopg
 
-        if self._closed.is_set():
-            raise StoreError(f"the store {self.url} is closed: open it again with `open_store`")
+        self._check_open()
         try:
             yield link.open()
         except psycopg.Error as error:
             if is_lost(error):
                 link.close()
             raise explain(error, self.url) from error
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise StoreError(f"the store {self.url} is closed: open it again with `open_store`")
 
     def insist(self, do: Callable[[], T], patience_s: float) -> T:
         """Do it, again where the connection broke or a lock stood in the way, for so long."""
@@ -222,30 +156,67 @@ class PostgresDatabase(Tables):
             try:
                 return do()
             except StoreError as error:
-                state = getattr(error.__cause__, "sqlstate", None)
-                if not (isinstance(error, ConnectionLost) or state in AGAIN) or time.monotonic() >= until:
+                if not may_pass(error) or time.monotonic() >= until:
                     raise
-            if self._closed.wait(pause_s * random.uniform(0.5, 1.0)):
-                raise StoreError(f"the store {self.url} is closed: open it again with `open_store`")
+            self.pause(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    # --- its tables --------------------------------------------------------------------------------------------------
+    def pause(self, seconds: float) -> None:
+        """Wait about so long. Raises StoreError when the store is closed meanwhile."""
+        self._closed.wait(seconds * random.uniform(0.5, 1.0))
+        self._check_open()
+
+    # --- its server and its tables -----------------------------------------------------------------------------------
+
+    def _meet(self, greeting: Greeting, statements: Statements) -> None:
+        """A connection was made. Raises StoreDamaged where it leads to a server that lacks what was reported as durable."""
+        self._clock.note(greeting.clock, greeting.began, greeting.ended)
+        if self._server not in (None, greeting.server):
+            self._told.check(statements, self.url)
+        self._server = greeting.server
 
     def _prepare(self) -> None:
         """See that the tables are there, and those of this version; make them where they are not."""
         with self._reader.lock, self._explained(self._reader) as statements:
-            version = schema.read_version(statements, self.address.schema, self.url)
-        if version == schema.VERSION:
+            found = schema.read_state(statements, self.address.schema, self.url)
+        if found is not None and found.is_current:
             return
         if self.readonly:
-            raise no_tables(self.url) if not version else schema.is_older(version, self.url)
-        with self._writer.lock, self._explained(self._writer) as statements:
-            schema.migrate(statements, self.address.schema, self.url)
+            if found is None:
+                raise no_tables(self.url)
+            if found.number < schema.VERSION:
+                raise schema.is_older(found.number, self.url)
+            return
+        if found is None or found.number < schema.VERSION:
+            with self._writer.lock, self._explained(self._writer) as statements:
+                found = schema.migrate(statements, self.address.schema, self.url)
+        if not found.is_current:
+            self._make_indexes()
+
+    def _make_indexes(self) -> None:
+        """Make indexes that are missing. Where something stands in the way, whoever opens the store next does it."""
+        try:
+            with self._reader.lock, self._explained(self._reader) as lock, self._explained(self._writer) as statements:
+                schema.make_indexes(lock, statements, self.address.schema)
+        except StoreError as error:
+            if not may_pass(error):
+                raise
 
 
 def no_tables(url: str) -> StoreError:
     """The error for a database without a store."""
     return StoreError(f"there is no store in {url}: a run makes one; name another with store= or --store")
+
+
+def _begin(schema_name: str, gates: tuple[str, ...], lock_timeout_s: float) -> str:
+    """What begins a transaction, in one round trip. Behind a pooler it is the only place for settings."""
+    lines = [
+        "BEGIN ISOLATION LEVEL READ COMMITTED",
+        f"SET LOCAL lock_timeout={lock_timeout_s * 1000:.0f}",
+        f"SET LOCAL idle_in_transaction_session_timeout={FORGOTTEN_S * 1000:.0f}",
+    ]
+    numbers = sorted({_number(f"{schema_name} {gate}") for gate in gates})  # in one order, whoever asks
+    return "; ".join([*lines, *(f"SELECT pg_advisory_xact_lock({number})" for number in numbers)])
 
 
 def _number(gate: str) -> int:

@@ -1,8 +1,8 @@
 """Enqueueing inside a transaction of the caller's own: the run exists if, and only if, the caller commits.
 
 The connection is the user's, with whatever search path, row factory and isolation it has. So each table is named with its schema,
-a cursor is made that asks nothing of the connection, and nothing is set, begun or ended. One statement makes the run and its job, so
-that they are one also where each statement is a transaction of its own. No row that others need is locked, however long the
+a cursor is made that asks nothing of the connection, and nothing is set, begun or ended. One statement makes the run and its job,
+so that they are one also where each statement is a transaction of its own. No row that others need is locked, however long the
 transaction lasts; only whoever enqueues the same run id waits for its end.
 
 What goes wrong in the database is raised as psycopg raises it: the transaction is the caller's. Nothing is notified from here, for

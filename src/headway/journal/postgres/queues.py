@@ -6,19 +6,21 @@ answer was lost is found again by its token: else its jobs would stand taken unt
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headway.journal.postgres.database import PATIENCE_S, PostgresDatabase, again
+from headway.errors import RunOwned, UnknownRun
+from headway.journal.postgres.database import PATIENCE_S, again
 from headway.journal.postgres.enqueue import aenqueue_in, enqueue_in
-from headway.journal.postgres.word import SHARED, Teller
+from headway.journal.postgres.link import Statements
+from headway.journal.postgres.runs import Runs
+from headway.journal.postgres.word import QUEUES, SHARED, Teller
 from headway.journal.records import Lease, RunInfo, RunSpec, RunStatus
-from headway.journal.shared.queues import QUEUES, Job, JobInfo, JobState, QueueInfo, QueueSettings, Room, Swept, Taken, WorkerInfo
+from headway.journal.shared.queues import Job, JobInfo, JobState, QueueInfo, QueueSettings, Room, Swept, Taken, WorkerInfo
 from headway.journal.shared.schedules import Fired, Make, Schedule, ScheduleInfo
 from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.database import Connection
-from headway.journal.sql.jobs import Locks
 from headway.journal.sql.queue_views import QueueViews
 from headway.journal.sql.queues import Taker
 from headway.journal.sql.schedules import Schedules
@@ -33,7 +35,7 @@ _TAKE = """WITH line AS MATERIALIZED ({line}),
         SELECT uid AS number FROM run WHERE uid=ANY(ARRAY(SELECT run FROM line)) AND owner='' FOR UPDATE SKIP LOCKED),
     noted AS (UPDATE job SET state='taken', at=?, owner=?, token=? WHERE run=ANY(ARRAY(SELECT number FROM mine))
         RETURNING run, key, priority, not_before, weight, version, vtime),
-    owned AS (UPDATE run SET fence=fence+1, owner=?, owned_since=?, lease_until=?, status=?, ended=0, {backend}
+    owned AS (UPDATE run SET fence=fence+1, owner=?, owned_since=?, lease_until=?, status=?, ended=0, backend=?, backend_start=?
         WHERE uid=ANY(ARRAY(SELECT number FROM mine)) RETURNING {columns}),
     dropped AS (DELETE FROM claim WHERE run=ANY(ARRAY(SELECT number FROM mine))),
     moved AS (UPDATE queue SET vtime=(SELECT MAX(vtime) FROM noted) WHERE name IN (
@@ -42,21 +44,10 @@ _TAKE = """WITH line AS MATERIALIZED ({line}),
     FROM owned JOIN noted ON noted.run=owned.uid ORDER BY noted.priority DESC, noted.vtime, noted.run"""
 
 
-class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
+class PostgresQueues(Runs, Schedules, QueueViews):
     """The part of a store in Postgres that keeps queues."""
 
-    _locks = Locks(wait="FOR UPDATE", skip="FOR UPDATE SKIP LOCKED")
-    _ahead_s: float
     _teller: Teller
-
-    @abstractmethod
-    def _backend(self) -> str: ...
-
-    @abstractmethod
-    def _insert_run(self, connection: Connection, spec: RunSpec, **columns: object) -> tuple[RunInfo, bool]: ...
-
-    @abstractmethod
-    def _get_run(self, connection: Connection, run_id: str, lock: str = "") -> RunInfo: ...
 
     def _make_run(self, connection: Connection, spec: RunSpec) -> tuple[RunInfo, bool]:
         return self._insert_run(connection, spec)
@@ -64,20 +55,29 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
     def _find_run(self, connection: Connection, run_id: str) -> RunInfo:
         return self._get_run(connection, run_id, "FOR UPDATE")
 
-    def _taking(self) -> str:
-        return f", {self._backend()}"
-
     def _cancel(self, connection: Connection, run: RunInfo, now: float) -> None:
         live = "(status IN ('running', 'interrupted') OR owner<>'')"
         if connection.execute(f"UPDATE run SET cancel=1, word=word+1 WHERE uid=? AND {live}", (run.uid,)).rowcount:
             jobs.cancel_job(connection, self._locks, run, now)
+
+    @again
+    def request_cancel(self, run_id: str, now: float) -> None:
+        with self.writing() as connection:
+            run = self._find_run(connection, run_id)
+            self._cancel(connection, run, now + self._ahead_s)
+        self._tell_of(run.uid)
+
+    def _tell_of(self, uid: int) -> None:
+        """A run has had word from outside, and its job may wait now."""
+        self._teller.tell(str(uid))
+        self._teller.tell(QUEUES)
 
     # jobs
 
     @again
     def enqueue(self, spec: RunSpec, job: Job, now: float) -> RunInfo:
         run = super().enqueue(spec, job, now + self._ahead_s)
-        self._teller.tell(str(QUEUES))
+        self._teller.tell(QUEUES)
         return run
 
     def enqueue_in(self, conn: psycopg.Connection[Any], spec: RunSpec, job: Job, now: float) -> RunInfo:
@@ -113,6 +113,13 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
         )
         connection.execute(query, (list(places), list(places.values())))
 
+    def _put_keys(self, connection: Connection, name: str, moved: Mapping[str, float]) -> None:
+        query = (
+            "INSERT INTO queue_key (queue, key, vtime) SELECT ?, fresh.* FROM unnest(?::text[], ?::double precision[]) AS fresh "
+            "ON CONFLICT (queue, key) DO UPDATE SET vtime=excluded.vtime"
+        )
+        connection.execute(query, (name, list(moved), list(moved.values())))
+
     def _take(self, name: str, settings: QueueSettings, where: str, wanted: Sequence[str], taker: Taker) -> list[Taken]:
         tries = 0
 
@@ -137,8 +144,9 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
         else:
             line, chosen = "SELECT run FROM unnest(?::bigint[]) AS run", [list(self._pick(connection, name, where, wanted, left))]
         owned = (taker.owner, taker.now, taker.now + taker.ttl_s, RunStatus.RUNNING.value)
-        query = _TAKE.format(line=line, columns=checked_rows.RUN_COLUMNS, backend=self._backend())
-        values = (*chosen, taker.now + taker.ttl_s, taker.owner, taker.token, *owned, name)
+        assert isinstance(connection, Statements)
+        query = _TAKE.format(line=line, columns=checked_rows.RUN_COLUMNS)
+        values = (*chosen, taker.now + taker.ttl_s, taker.owner, taker.token, *owned, *connection.session, name)
         taken = []
         for *columns, key, priority, not_before, weight, version in connection.execute(query, values).fetchall():
             run = checked_rows.decode_run(columns, self.url)
@@ -169,10 +177,15 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
             self._teller.tell(SHARED)
         return swept
 
+    def _free(self, run_ids: Sequence[str], now: float) -> None:
+        for run_id in run_ids:
+            with contextlib.suppress(RunOwned, UnknownRun):
+                self._evict(run_id, now, take_over=False)
+
     @again
     def retry_job(self, run_id: str, now: float) -> bool:
         is_stuck = super().retry_job(run_id, now + self._ahead_s)
-        self._teller.tell(str(QUEUES))
+        self._teller.tell(QUEUES)
         return is_stuck
 
     # what is set and shown
@@ -180,12 +193,12 @@ class PostgresQueues(PostgresDatabase, Schedules, QueueViews):
     @again
     def put_queue(self, settings: QueueSettings) -> None:
         super().put_queue(settings)
-        self._teller.tell(str(QUEUES))
+        self._teller.tell(QUEUES)
 
     @again
     def pause_queue(self, name: str, paused: bool) -> None:
         super().pause_queue(name, paused)
-        self._teller.tell(str(QUEUES))
+        self._teller.tell(QUEUES)
 
     def queues(self, now: float) -> list[QueueInfo]:
         return super().queues(now + self._ahead_s)

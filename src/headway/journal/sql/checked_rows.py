@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -148,6 +149,11 @@ def read_cache(connection: Connection, key: bytes) -> Row | None:
     stored = connection.execute(query, (key,)).fetchone()
     if stored is None:
         return None
+    return check_cached(key, stored)
+
+
+def check_cached(key: bytes, stored: Sequence[Any]) -> Row:
+    """The row of `(kind, call, parent, body, crc)`. Raises StoreDamaged where it is not what was written."""
     row = Row(*stored[:4])
     if whole_cache(key, row, stored[4]):
         return row

@@ -36,18 +36,27 @@ class SharedClaims(Tables):
     def claim(
         self, lease: Lease, wishes: Sequence[Wish], now: float, *, waits: Waits | None = None, done: Sequence[bytes] = ()
     ) -> list[Reply]:
-        names = [wish.name for wish in wishes] + [*(waits or ()), *done]
-        settled = settle(self.reading(lambda connection: _read(connection, lease, names)), lease, wishes, waits or {}, done, now)
-        if not (settled.put or settled.drop or settled.shorten):
-            return settled.replies
-        with self.writing("claims") as connection:
-            settled = settle(_read(connection, lease, names), lease, wishes, waits or {}, done, now)
-            put = [(name, one.run, one.fence, one.since, b"".join(one.waits)) for name, one in settled.put.items()]
-            connection.executemany(_PUT, put)
-            connection.executemany("DELETE FROM claim WHERE name=?", [(name,) for name in settled.drop])
-            late = [(now + lease.ttl_s, run) for run in settled.shorten]
-            connection.executemany("UPDATE run SET lease_until=? WHERE uid=?", late)
-        return settled.replies
+        return self.settle_claims(lease, wishes, now, waits or {}, done, set())
+
+    def settle_claims(
+        self, lease: Lease, wishes: Sequence[Wish], now: float, waits: Waits, done: Sequence[bytes], left: set[bytes]
+    ) -> list[Reply]:
+        """`claim`, which may be a second try: `left` has the names that the first one has taken from a driver that is gone."""
+        names = [wish.name for wish in wishes] + [*waits, *done]
+        settled = settle(self.reading(lambda connection: _read(connection, lease, names)), lease, wishes, waits, done, now)
+        if settled.put or settled.drop or settled.shorten:
+            with self.writing("claims") as connection:
+                settled = settle(_read(connection, lease, names), lease, wishes, waits, done, now)
+                late = [(now + lease.ttl_s, run) for run in sorted(settled.shorten)]  # runs before claims, as a commit does
+                connection.executemany("UPDATE run SET lease_until=? WHERE uid=?", late)
+                put = [(name, one.run, one.fence, one.since, b"".join(one.waits)) for name, one in sorted(settled.put.items())]
+                connection.executemany(_PUT, put)
+                connection.executemany("DELETE FROM claim WHERE name=?", [(name,) for name in sorted(settled.drop)])
+                left.update(wish.name for wish, reply in zip(wishes, settled.replies, strict=True) if reply.left)
+        return [
+            reply._replace(left=True) if reply.mine and wish.name in left else reply
+            for wish, reply in zip(wishes, settled.replies, strict=True)
+        ]
 
     def claims(self) -> dict[bytes, Claim]:
         return self.reading(lambda connection: {one[0]: _decode(one) for one in connection.execute(f"{_SELECT} ORDER BY name")})
@@ -84,22 +93,18 @@ def _read(connection: Connection, lease: Lease, names: Sequence[bytes]) -> Board
         return {one[0]: _decode(one) for one in _select(connection, f"{_SELECT} WHERE name", names)}
 
     claims = gather_claims(names, find)  # before the results: a claim that has ended since left a result, or another claim
-    cached = [key for (key,) in _select(connection, "SELECT key FROM cache WHERE key", names)]
-    rows = {key: row for key in cached if (row := checked_rows.read_cache(connection, key)) is not None}
+    query = "SELECT key, kind, call, parent, body, crc FROM cache WHERE key"
+    rows = {key: checked_rows.check_cached(key, stored) for key, *stored in _select(connection, query, names)}
     return Board(rows, claims, _holders(connection, claims.values()))
 
 
 def _holders(connection: Connection, claims: Iterable[Claim]) -> dict[int, Holder]:
     """The drivers of the runs that have these claims, by run."""
-    holders = {}
-    for uid in {claim.run for claim in claims}:
-        stored = connection.execute("SELECT fence, owner, lease_until FROM run WHERE uid=?", (uid,)).fetchone()
-        if stored is not None:
-            holders[uid] = Holder(*stored)
-    return holders
+    query = "SELECT uid, fence, owner, lease_until FROM run WHERE uid"
+    return {uid: Holder(*holder) for uid, *holder in _select(connection, query, {claim.run for claim in claims})}
 
 
-def _select(connection: Connection, query: str, names: Iterable[bytes]) -> Iterator[Any]:
+def _select(connection: Connection, query: str, names: Iterable[object]) -> Iterator[Any]:
     """The rows for which the last column of the query is one of the names."""
     left = list(names)
     for part in (left[at : at + PART] for at in range(0, len(left), PART)):

@@ -9,6 +9,7 @@ from headway.journal.shared.items import CollectionInfo, Item, check_item, encod
 from headway.journal.sql.database import Connection, Tables
 
 READ_ITEMS = 2000
+PART = 500  # tokens in one statement
 TABLES = """
 CREATE TABLE item (
     collection TEXT NOT NULL, number INTEGER NOT NULL, token BLOB NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
@@ -23,15 +24,13 @@ class SharedCollections(Tables):
 
     def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
         with self.writing(f"collection {name}") as connection:
-            size, numbers = _size(connection, name), []
+            size, known = _size(connection, name), _find_tokens(connection, name, [item.token for item in items])
             for item in items:
-                query = "SELECT number FROM item WHERE collection=? AND token=?"
-                found = connection.execute(query, (name, item.token)).fetchone()
-                if found is None:
+                if item.token not in known:
+                    known[item.token] = size
                     insert_item(connection, name, size, item)
-                    found, size = (size,), size + 1
-                numbers.append(found[0])
-            return numbers
+                    size += 1
+        return [known[item.token] for item in items]
 
     def count_items(self, name: str) -> int:
         return self.reading(lambda connection: _size(connection, name))
@@ -73,6 +72,15 @@ class SharedCollections(Tables):
     def collections(self) -> list[CollectionInfo]:
         query = "SELECT collection, MAX(number)+1 FROM item GROUP BY collection ORDER BY collection"
         return [CollectionInfo(*one) for one in self.reading(lambda connection: connection.execute(query).fetchall())]
+
+
+def _find_tokens(connection: Connection, name: str, tokens: Sequence[bytes]) -> dict[bytes, int]:
+    """The numbers of items that a collection has, by token."""
+    found: dict[bytes, int] = {}
+    for part in (tokens[at : at + PART] for at in range(0, len(tokens), PART)):
+        query = f"SELECT token, number FROM item WHERE collection=? AND token IN ({', '.join('?' * len(part))})"
+        found.update(connection.execute(query, (name, *part)).fetchall())
+    return found
 
 
 def _size(connection: Connection, name: str) -> int:

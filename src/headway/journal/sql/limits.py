@@ -37,7 +37,7 @@ class SharedLimits(Tables):
                 _sweep(connection, names, now)
             before = _read_boards(connection, names)
             grants, after = share_out(before, holder, asks, wants, now, ttl_s)
-            for name, board in after.items():
+            for name, board in sorted(after.items()):
                 if (until := board.ends()) == -math.inf:
                     connection.execute("DELETE FROM shared_limit WHERE name=?", (name,))
                 else:
@@ -53,7 +53,7 @@ class SharedLimits(Tables):
 
 def _sweep(connection: Connection, asked: Sequence[str], now: float) -> None:
     """Drop the boards of which nothing matters any more. A process that lives holds its places however long it was silent."""
-    for name, stored in connection.execute("SELECT name, board FROM shared_limit").fetchall():
+    for name, stored in connection.execute("SELECT name, board FROM shared_limit ORDER BY name").fetchall():
         board = _decode_board(stored) or Board()
         board.look(now)
         board.forget("", is_alive)
@@ -62,12 +62,9 @@ def _sweep(connection: Connection, asked: Sequence[str], now: float) -> None:
 
 
 def _read_boards(connection: Connection, names: Sequence[str]) -> dict[str, Board]:
-    found = {}
-    for name in names:
-        stored = connection.execute("SELECT board FROM shared_limit WHERE name=?", (name,)).fetchone()
-        if stored is not None and (board := _decode_board(stored[0])) is not None:
-            found[name] = board
-    return found
+    query = f"SELECT name, board FROM shared_limit WHERE name IN ({', '.join('?' * len(names))})"
+    stored = connection.execute(query, names).fetchall() if names else []
+    return {name: board for name, data in stored if (board := _decode_board(data)) is not None}
 
 
 def _decode_board(stored: object) -> Board | None:

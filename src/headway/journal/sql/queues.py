@@ -66,10 +66,6 @@ class SharedQueues(Tables):
     def _make_run(self, connection: Connection, spec: RunSpec) -> tuple[RunInfo, bool]:
         """The run of this id, and whether it was made now."""
 
-    def _taking(self) -> str:
-        """What else a run is to say of whoever takes it."""
-        return ""
-
     # enqueue
 
     def enqueue(self, spec: RunSpec, job: Job, now: float) -> RunInfo:
@@ -133,16 +129,18 @@ class SharedQueues(Tables):
             places, moved = stamp(newcomers, vtime, _read_keys(connection, name, {one.key for one in newcomers}))
             self._put_places(connection, places)
             jobs.forget_waits(connection, places)
-            query = (
-                "INSERT INTO queue_key (queue, key, vtime) VALUES (?, ?, ?) "
-                "ON CONFLICT (queue, key) DO UPDATE SET vtime=excluded.vtime"
-            )
-            connection.executemany(query, [(name, key, moved[key]) for key in sorted(moved)])
+            self._put_keys(connection, name, moved)
             connection.execute("DELETE FROM queue_key WHERE queue=? AND vtime<=?", (name, vtime))
 
     def _put_places(self, connection: Connection, places: Mapping[int, float]) -> None:
         changed = [(vtime, run) for run, vtime in places.items()]
         connection.executemany("UPDATE job SET state='waiting', vtime=? WHERE run=?", changed)
+
+    def _put_keys(self, connection: Connection, name: str, moved: Mapping[str, float]) -> None:
+        query = (
+            "INSERT INTO queue_key (queue, key, vtime) VALUES (?, ?, ?) ON CONFLICT (queue, key) DO UPDATE SET vtime=excluded.vtime"
+        )
+        connection.executemany(query, [(name, key, vtime) for key, vtime in moved.items()])
 
     def _take(self, name: str, settings: QueueSettings, where: str, wanted: Sequence[str], taker: Taker) -> list[Taken]:
         if settings.limit is None and settings.key_limit is None:
@@ -205,8 +203,7 @@ class SharedQueues(Tables):
         query = f"UPDATE job SET state='taken', at=?, owner=?, token=? WHERE run IN ({marks(mine)})"
         connection.execute(query, (until, owner, token, *mine))
         query = (
-            f"UPDATE run SET fence=fence+1, owner=?, owned_since=?, lease_until=?, status=?, ended=0{self._taking()} "
-            f"WHERE uid IN ({marks(mine)})"
+            f"UPDATE run SET fence=fence+1, owner=?, owned_since=?, lease_until=?, status=?, ended=0 WHERE uid IN ({marks(mine)})"
         )
         connection.execute(query, (owner, now, until, RunStatus.RUNNING.value, *mine))
         connection.execute(f"DELETE FROM claim WHERE run IN ({marks(mine)})", mine)
@@ -229,7 +226,13 @@ class SharedQueues(Tables):
         if not found:
             return []
         with self.writing() as connection:
-            return self._sweep(connection, found, now)
+            swept = self._sweep(connection, found, now)
+        if len(swept) < len(found):
+            self._free(self.reading(lambda connection: _find_held(connection, found, now)), now)
+        return swept
+
+    def _free(self, run_ids: Sequence[str], now: float) -> None:
+        """Do something about runs that could not be swept, since somebody has locked them."""
 
     def _sweep(self, connection: Connection, found: Sequence[int], now: float) -> list[Swept]:
         query = (
@@ -334,6 +337,15 @@ def _find_silent(connection: Connection, now: float, most: int) -> list[int]:
         query = f"SELECT run FROM job WHERE state='taken' AND owner IN ({marks(part)}) AND at<=? ORDER BY at, run LIMIT ?"
         found.update((run, None) for (run,) in connection.execute(query, (*part, now, most)).fetchall())
     return list(found)[:most]
+
+
+def _find_held(connection: Connection, runs: Sequence[int], now: float) -> list[str]:
+    """Those of the runs that are taken still and whose lease is over, by name."""
+    query = (
+        "SELECT job.run_id FROM job JOIN run ON run.uid=job.run "
+        f"WHERE job.run IN ({marks(runs)}) AND job.state='taken' AND run.lease_until<=? ORDER BY job.run"
+    )
+    return [run_id for (run_id,) in connection.execute(query, (*runs, now)).fetchall()]
 
 
 def _wanted(tasks: Sequence[str] | None, versions: Sequence[str]) -> tuple[str, list[str]]:

@@ -30,6 +30,7 @@ from headway.journal.sqlite.access import why_not_writable
 from headway.journal.sqlite.inserting import insert_rows
 from headway.journal.upkeep.findings import BODIES, Book, Finding, call_text, describe_damage
 from headway.journal.upkeep.named import blobs_of
+from headway.journal.upkeep.queues_kept import copy_queues
 from headway.journal.upkeep.salvage import read_run, read_table
 from headway.storage.blobs import BlobFolder
 
@@ -133,6 +134,7 @@ class _Repair:
             self._copy_signals(source, target)
             self._copy_items(source, target)
             self._copy_rejected(source, target)
+            copy_queues(source, target, self.now, self._drop)
             target.execute("COMMIT")
             target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
