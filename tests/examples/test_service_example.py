@@ -12,7 +12,7 @@ import psycopg
 
 from postgres_server import shared_server
 
-DEMO = Path(__file__).parents[2] / "examples" / "service" / "demo.py"
+DEMO = Path(__file__).parents[2] / "examples" / "service" / "run_all.py"
 
 
 def test_every_order_is_charged_once_although_a_worker_is_killed() -> None:

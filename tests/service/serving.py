@@ -74,6 +74,8 @@ def serve(
         made = WorkerOptions(**{"drain": during is None, **options})
         worker = Worker(store, TASKS, made, loop.world, said.append, begin=Here)  # type: ignore[attr-defined]
         beside = loop.create_task(during(worker, said)) if during is not None else None
+        if beside is not None:
+            beside.add_done_callback(lambda task: task.cancelled() or task.exception() is None or worker.leave())
         await worker.work()
         if beside is not None:
             await beside

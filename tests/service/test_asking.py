@@ -42,7 +42,7 @@ async def plain(name: str) -> str:
         (greet, ("x",), {"priority": 1.5}, "a whole number, the higher the sooner"),
         (greet, ("x",), {"weight": 0}, "a weight is a number above 0"),
         (greet, ("x",), {"weight": "heavy"}, "a number above 0"),
-        (greet, ("x",), {"at": datetime.datetime(2027, 1, 31)}, "a datetime without a time zone"),
+        (greet, ("x",), {"at": datetime.datetime.fromisoformat("2027-01-31")}, "a datetime without a time zone"),
         (greet, ("x",), {"at": "tomorrow"}, "seconds since 1970, or a datetime with a time zone"),
     ],
 )
@@ -76,7 +76,7 @@ def test_a_partial_and_keyword_arguments_are_part_of_what_is_asked() -> None:
     at = datetime.datetime(2027, 1, 31, 9, tzinfo=datetime.UTC)
     hw.enqueue(functools.partial(greet, "ada"), kwargs={"loud": True}, run_id="one", at=at, key="k", priority=3, store=store)
     hw.enqueue(greet, "ada", kwargs={"loud": True}, run_id="one", store=store)  # the same again
-    with pytest.raises(hw.RunMismatch, match="was started as .*greet with other arguments"):
+    with pytest.raises(hw.RunMismatch, match=r"was started as .*greet with other arguments"):
         hw.enqueue(greet, "ada", run_id="one", store=store)
     (job,) = store.jobs(0.0)
     assert (job.run_id, job.at, job.job.key, job.job.priority) == ("one", at.timestamp(), "k", 3)

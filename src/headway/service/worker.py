@@ -98,7 +98,6 @@ class Worker:
         self._store, self._tasks, self._options, self._world, self._say = store, tasks, options, world, say
         self._begin = begin
         self.running: dict[str, Running] = {}
-        self.counts: dict[str, int] = {}  # of runs, by how they ended here
         self._told = 0  # how often it was told to leave
         self._since = world.wall()
         self._seen_at = self._fired_at = 0.0
@@ -207,7 +206,6 @@ class Worker:
 
     def _note_end(self, ended: Ended) -> None:
         self.running.pop(ended.run_id, None)
-        self.counts[ended.how] = self.counts.get(ended.how, 0) + 1
         self._say(Said("ended", ended.run_id, ended.task, ended))
         self._delay_s = 0.0
         self._wake()

@@ -109,7 +109,6 @@ class Parking:
         self._told = 0
         self._timer: Timer | None = None
         self._closed = False
-        self.why_not = ""  # what kept the run here when it was last looked at
 
     def start(self) -> None:
         """Look in a while."""
@@ -129,11 +128,11 @@ class Parking:
             self._idle_since, self._told, self._every_s = None, seq, LOOK_S
         elif self._idle_since is None:
             self._idle_since = now
-        elif now - self._idle_since >= CALM_S and isinstance(answer := decide_parking(self._stand()), float):
+        elif now - self._idle_since >= CALM_S and isinstance(decide_parking(self._stand()), float):
             self._ask()
             return
         elif now - self._idle_since >= CALM_S:
-            self.why_not, self._every_s = str(answer), min(2 * self._every_s, SELDOM_S)
+            self._every_s = min(2 * self._every_s, SELDOM_S)
         self.start()
 
     def _ask(self) -> None:

@@ -1,7 +1,7 @@
 """The whole service from one command: a database, the web service, three workers, a schedule, orders, an approval, a worker killed.
 
     pip install 'headway[postgres,ui]'
-    python examples/service/demo.py
+    python examples/service/run_all.py
 
 It uses the database of DATABASE_URL, or starts a Postgres of its own where Debian's packages (or a server on the PATH) are there.
 """
@@ -104,7 +104,7 @@ def reports(url: str) -> str | None:
 def own_postgres() -> Iterator[str]:
     """A server of Debian's packages in a folder of its own, for as long as the demo runs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name))
-    initdb = shutil.which("initdb") or (found and str(found[-1] / "initdb"))
+    initdb = shutil.which("initdb") or (str(found[-1] / "initdb") if found else "")
     if not initdb:
         sys.exit("there is no Postgres here: apt-get install postgresql, or set DATABASE_URL to the URL of a database")
     folder = Path(tempfile.mkdtemp(prefix="headway-demo-"))
@@ -112,9 +112,9 @@ def own_postgres() -> Iterator[str]:
     if as_user:
         shutil.chown(folder, "postgres", "postgres")
     port, quiet = free_port(), subprocess.DEVNULL
-    subprocess.run([initdb, "-D", folder / "data", "-U", "shop", "-A", "trust"], check=True, stdout=quiet, cwd=folder, **as_user)
-    options = ["-D", folder / "data", "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"]
-    server = subprocess.Popen([Path(initdb).parent / "postgres", *options], stdout=quiet, stderr=quiet, cwd=folder, **as_user)
+    subprocess.run([initdb, "-D", str(folder / "data"), "-U", "shop", "-A", "trust"], check=True, stdout=quiet, cwd=folder, **as_user)
+    options = ["-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"]
+    server = subprocess.Popen([str(Path(initdb).parent / "postgres"), *options], stdout=quiet, stderr=quiet, cwd=folder, **as_user)
     url = f"postgresql://shop@127.0.0.1:{port}/postgres"
     try:
         until(lambda: connects(url), "Postgres")
