@@ -249,6 +249,8 @@ def test_what_can_t_be_hired_is_refused_before_anything_begins(hire, says):
 def test_nonsense_about_agents_is_refused():
     with pytest.raises(UsageError, match="says nowhere to hire"):
         Hired()
+    with pytest.raises(UsageError, match="is no hirer: it has no bundles and no reach and no hire and no close"):
+        Hired(7)
     with pytest.raises(UsageError, match="idle_s=0"):
         Hired("local:1cpu", idle_s=0)
     with pytest.raises(UsageError, match="can be hired only for 'process' and 'gang'"):

@@ -16,6 +16,7 @@ import os
 import selectors
 import signal
 import socket
+import stat
 import sys
 import sysconfig
 import time
@@ -37,7 +38,7 @@ from headway.pools.agents.wire.frames import Frame, Link
 from headway.pools.agents.wire.invitation import Invitation
 from headway.pools.agents.wire.proof import NotProven, introduce_agent, receive_framed, send_framed
 from headway.pools.program import FOLDER_OF_DRIVER
-from headway.pools.workers.lifeline import hear_sigterm
+from headway.pools.workers.lifeline import die_with, hear_sigterm
 
 DIAL_S = 20.0
 END_S = 5.0
@@ -316,4 +317,6 @@ def run_agent(invitation: Invitation, hirer: int | None) -> str:
     hear_sigterm()
     link, told = dial(invitation)
     pose_as(told)
+    if hirer is not None and (stat.S_ISFIFO(kind := os.fstat(hirer).st_mode) or stat.S_ISSOCK(kind)):
+        die_with(hirer, os.getpid())  # the kernel sees to it where this process is stopped; its workers end with it
     return Agent(link, told, hirer).serve()

@@ -1,8 +1,8 @@
 """Large results that go from an agent into the blob store, where both it and the driver reach that: the driver is told the names.
 
 An agent is told where the blobs of the run lie, and the name of one that the driver has put there. If it finds that one, the place
-is the same. Then each large buffer of a result is put there under its hash before the result is told, as the journal would name it, so
-the journal finds it written. Everything else goes over the connection.
+is the same. Then it puts each large buffer of a result there, under its hash, before it tells the result. The journal names blobs
+in the same way, so it finds them written. Everything else goes over the connection.
 """
 
 from __future__ import annotations

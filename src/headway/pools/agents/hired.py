@@ -25,7 +25,8 @@ class Hired:
         hire: where from, one text each: `local:2x4cpu` for two agents with four processes each on this machine,
             `ray:2x8cpu+1gpu` for two in placement groups of the Ray cluster (one is started where there is none),
             `ray://head:10001/8cpu` for one in that cluster, `cmd:ssh host python -m headway.pools.agents` for what a command
-            starts (`cmd:4cpu:…` where it may run fewer processes than its machine has cores). Or a `Hirer` of your own.
+            starts (`cmd:4cpu:…` where it may run fewer processes than its machine has cores). Or a `Hirer` of your own, or what
+            makes one for each run.
         idle_s: after so many seconds without work an agent is dismissed; the next call hires again.
         come_s: how many seconds an agent may take to come.
         patience_s: an agent that gives no sign of life for so many seconds is lost, and its calls with it.
@@ -40,7 +41,12 @@ class Hired:
     """
 
     def __init__(
-        self, *hire: str | Hirer, idle_s: float = 60.0, come_s: float = 120.0, patience_s: float = 15.0, address: str = ""
+        self,
+        *hire: str | Hirer | Callable[[], Hirer],
+        idle_s: float = 60.0,
+        come_s: float = 120.0,
+        patience_s: float = 15.0,
+        address: str = "",
     ) -> None:
         if not hire:
             raise UsageError(f"Hired() says nowhere to hire: write {_EXAMPLES}")
@@ -48,7 +54,7 @@ class Hired:
             if not isinstance(value, int | float) or not 0 < value < 10**9:
                 raise UsageError(f"Hired({name}={value!r}): a number of seconds, above 0")
         self._hire, self._idle_s, self._come_s, self._patience_s, self._address = hire, idle_s, come_s, patience_s, address
-        self._make = [_reader_of(each, address) if isinstance(each, str) else _constant(each) for each in hire]
+        self._make = [_reader_of(each, address) if isinstance(each, str) else _maker_of(each) for each in hire]
 
     def __repr__(self) -> str:
         return f"Hired({', '.join(map(repr, self._hire))})"
@@ -125,5 +131,12 @@ def _ray(rest: str, whole: str, address: str) -> Callable[[], Hirer]:
     return lambda: RayHirer(bundles, cluster, address)
 
 
-def _constant(hirer: Hirer) -> Callable[[], Hirer]:
-    return lambda: hirer
+def _maker_of(given: Hirer | Callable[[], Hirer]) -> Callable[[], Hirer]:
+    """What makes a hirer of a program's own, for each run. Raises UsageError for what is none."""
+    if isinstance(given, type) or (callable(given) and not hasattr(given, "hire")):
+        return given
+    lacks = [name for name in ("bundles", "reach", "hire", "close") if not hasattr(given, name)]
+    if lacks:
+        raise UsageError(f"Hired({given!r:.100}) is no hirer: it has no {' and no '.join(lacks)}; write {_EXAMPLES}")
+    made: Hirer = given  # type: ignore[assignment]  # as the line above says
+    return lambda: made

@@ -44,9 +44,15 @@ def open_process(pid: int) -> int | None:
 def die_with_parent() -> None:
     """Have the kernel kill this process and its children when the driver is gone, even while no thread can run."""
     parent = multiprocessing.parent_process()
-    if parent is None or not hasattr(fcntl, "F_SETSIG"):
+    if parent is not None:
+        die_with(parent.sentinel, -os.getpgrp())
+
+
+def die_with(fd: int, owner: int) -> None:
+    """Have the kernel kill a process (or a group, as a negative number) when something comes or ends at the other end of a pipe,
+    also where the process is stopped. Does nothing where the system can't."""
+    if not hasattr(fcntl, "F_SETSIG"):
         return
-    fd = parent.sentinel
-    fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(fd, fcntl.F_SETOWN, owner)
     fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
