@@ -214,29 +214,29 @@ def _join_parts(host: Host, question: wire.JoinParts, _: Sequence[Buffer]) -> An
     return _JOINS[question.join](parts, question.may_lose)
 
 
-async def _gather(parts: Sequence[Any], _: bool) -> Any:
+async def _join_all(parts: Sequence[Any], _: bool) -> Any:
     return await gather(*parts)
 
 
-async def _gather_affordable(parts: Sequence[Any], _: bool) -> Any:
+async def _join_affordable(parts: Sequence[Any], _: bool) -> Any:
     return await gather_affordable(*parts)
 
 
-async def _settle(parts: Sequence[Any], _: bool) -> Any:
+async def _join_settled(parts: Sequence[Any], _: bool) -> Any:
     return await settle(*parts)
 
 
-async def _race(parts: Sequence[Any], may_lose: bool) -> Any:
+async def _join_race(parts: Sequence[Any], may_lose: bool) -> Any:
     options: dict[str, Any] = {"with_index": True, **({"default": _NOBODY} if may_lose else {})}
     found: Any = await race(*parts, **options)
     return None if found is _NOBODY else found
 
 
 _JOINS: dict[str, Callable[[Sequence[Any], bool], Any]] = {
-    "gather": _gather,
-    "gather_affordable": _gather_affordable,
-    "settle": _settle,
-    "race": _race,
+    "gather": _join_all,
+    "gather_affordable": _join_affordable,
+    "settle": _join_settled,
+    "race": _join_race,
 }
 
 
