@@ -8,26 +8,26 @@ OF_FAR_STORES: tuple[Bug, ...] = (
     bug(
         "a commit whose answer was lost is taken for durable",
         "commit_surely",
-        "except ConnectionLost: is_unknown = True",
-        "except ConnectionLost: return Standing.DURABLE",
+        "if not may_pass(error): raise",
+        "return Standing.DURABLE",
     ),
     bug(
         "a commit whose answer was lost ends its run",
         "commit_surely",
-        "except ConnectionLost: is_unknown = True",
-        "except ConnectionLost: raise",
+        "if not may_pass(error): raise",
+        "raise",
     ),
     bug(
-        "a commit whose answer was lost is sent again without a look",
+        "a commit whose answer was lost is taken for one that was not made",
         "commit_surely",
-        "except ConnectionLost: is_unknown = True",
-        "except ConnectionLost: continue",
+        "is_unknown |= isinstance(error, ConnectionLost)",
+        "",
     ),
     bug(
         "an earlier try of a commit is forgotten when the next is answered",
         "commit_surely",
-        "if send(): ...",
-        "is_taken, is_unknown = send(), False\nif is_taken: ...",
+        "broke: StoreError | None = None",
+        "broke, is_unknown = None, False",
     ),
     bug(
         "rows that another driver wrote in their place are taken for a driver's own",
@@ -38,13 +38,13 @@ OF_FAR_STORES: tuple[Bug, ...] = (
     bug(
         "a driver that was overtaken is told that its rows are durable",
         "outcome:judge",
-        "if (run.fence, run.owner) != (lease.fence, lease.owner): return Standing.LOST",
-        "if (run.fence, run.owner) != (lease.fence, lease.owner): return Standing.DURABLE",
+        "if not held: return Standing.LOST",
+        "if not held: return Standing.DURABLE",
     ),
     bug(
         "a driver that was overtaken is not told so",
         "outcome:judge",
-        "if (run.fence, run.owner) != (lease.fence, lease.owner): return Standing.LOST",
+        "if not held: return Standing.LOST",
         "",
     ),
     bug(
@@ -62,7 +62,7 @@ OF_FAR_STORES: tuple[Bug, ...] = (
     bug(
         "a driver is not told that the store went back",
         "outcome:judge",
-        "if run.nrows < reported: ...",
+        "if reported and ((held and run.nrows < reported) or run.fence < lease.fence): ...",
         "",
     ),
     bug(

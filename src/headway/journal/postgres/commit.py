@@ -1,23 +1,26 @@
-"""One commit of a run's rows: one statement.
+"""One commit of a run's rows: one statement, and what to find out where its answer was lost.
 
 An ending is a transaction of that statement and of what becomes of the run's job.
 
 The statement moves the run's row count under its fence and appends the rows to what it moved. So it does all or nothing, and never
 twice: it finds the count where it is to be, or it changes nothing.
 
-Where the connection breaks inside, nobody knows which it was, and the store looks (`shared.outcome`): it takes the run's row lock,
-which waits for a first try that still lives on the server, and after that, as a statement of its own, reads the checksums of the
-rows. In one statement with the lock it would not do: that waits for the lock, and then sees the new run beside the rows of before.
+Where the connection breaks inside, nobody knows which it was. Then the run's row lock is taken, which waits for a first try that
+still lives on the server, and after that, as a statement of its own, the checksums of the rows are read. In one statement with
+the lock it would not do: that waits for the lock, and then sees the new run beside the rows of before.
 """
 
 from __future__ import annotations
 
+import enum
 import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from headway.errors import StoreDamaged
+from headway.journal.owner import make_gap_error
 from headway.journal.postgres.database import Statements
-from headway.journal.records import ENDED, Ending, Lease, Row
+from headway.journal.records import ENDED, Ending, Lease, Row, RunInfo
 from headway.journal.sql import checked_rows
 from headway.journal.sql.jobs import Locks, lock_awaited, note_ending
 
@@ -50,6 +53,14 @@ class Group(NamedTuple):
 
 def _columns(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
     return list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
+
+
+class Standing(enum.Enum):
+    """What there is of a group."""
+
+    DURABLE = "durable"
+    ABSENT = "absent"  # and the run is as it was: it may be sent
+    LOST = "lost"  # and another driver has the run
 
 
 _MOVE = """UPDATE run SET nrows=%s WHERE uid=%s AND fence=%s AND owner=%s AND nrows=%s RETURNING uid, word"""
@@ -116,3 +127,31 @@ def give_back(statements: Statements, group: Group, locks: Locks) -> None:
     query = f"WITH moved AS ({_END}), {_DROP_ALL} SELECT 1 FROM moved"
     if statements.execute(query, values).fetchone() is not None:
         note_ending(statements, locks, lease.uid, ending, group.now)
+
+
+def look(
+    group: Group, columns: list[list[Any]], run: RunInfo | None, stored: list[tuple[int, int]] | None, reported: int
+) -> Standing:
+    """What there is of a group, by the run and the checksums `(seq, crc)` of its rows as they are now; None where no try of it can
+    have come there. Raises StoreDamaged where the store has gone back behind the `reported` rows that were durable, and StoreError
+    where the group can never follow."""
+    lease = group.lease
+    if run is None:
+        return Standing.LOST
+    held = (run.fence, run.owner) == (lease.fence, lease.owner)
+    if stored is not None and group.rows:
+        if stored == list(zip(columns[0], columns[5], strict=True)):
+            return Standing.DURABLE
+    elif stored is not None and run.fence == lease.fence and not run.owner:
+        return Standing.DURABLE  # it was given back by the ending that was sent
+    if not held:
+        return Standing.LOST
+    if run.nrows < reported:
+        raise StoreDamaged(
+            f"run {lease.run_id!r} has {run.nrows} rows and had {reported} durable ones before: the server went back to "
+            "an earlier state, as after a failover to a standby that lacked the last commits. Nothing more is reported as durable; "
+            "resume the run, and what is missing is done again"
+        )
+    if run.nrows != group.first_seq - 1:
+        raise make_gap_error(run, group.first_seq)
+    return Standing.ABSENT

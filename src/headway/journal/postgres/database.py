@@ -25,8 +25,7 @@ from headway.extras import explain_missing
 from headway.journal.off_loop import check_thread
 from headway.journal.postgres import schema
 from headway.journal.postgres.address import Address
-from headway.journal.postgres.troubles import AGAIN, explain, is_lost
-from headway.journal.shared.outcome import ConnectionLost
+from headway.journal.postgres.troubles import AGAIN, ConnectionLost, explain, is_lost
 from headway.journal.sql.database import Connection, Tables
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ Time comes from whoever asks, as everywhere, and is taken to the server's clock:
 
 from __future__ import annotations
 
+import functools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,6 @@ from typing import Any
 from urllib.parse import quote
 
 from headway.errors import RunMismatch, StoreError
-from headway.journal.clocks import measure_ahead
 from headway.journal.owner import check_takeover, make_lease_lost, unknown_run
 from headway.journal.postgres import blobs as blob_rows
 from headway.journal.postgres import commit as commits
@@ -24,10 +24,9 @@ from headway.journal.postgres.address import Address, parse_address
 from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, again
 from headway.journal.postgres.queues import PostgresQueues
-from headway.journal.postgres.troubles import AGAIN
+from headway.journal.postgres.troubles import AGAIN, ConnectionLost
 from headway.journal.postgres.word import SHARED, Listener, Teller
 from headway.journal.records import After, Ending, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
-from headway.journal.shared import outcome
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
@@ -91,7 +90,9 @@ class PostgresStore(PostgresQueues, SharedLimits, SharedCollections, SharedClaim
 
     def _note_clock(self, server: float, began: float, ended: float) -> None:
         """Note how far the server's clock is ahead, which said `server` in an answer to what was asked at `began`."""
-        self._ahead_s = measure_ahead(server, began, ended)
+        ahead_s = server - (began + ended) / 2
+        # What lies within the time that the answer took is no difference.
+        self._ahead_s = ahead_s if abs(ahead_s) > max(ended - began, 0.05) else 0.0
 
     # runs
 
@@ -274,24 +275,22 @@ class PostgresStore(PostgresQueues, SharedLimits, SharedCollections, SharedClaim
         ending: Ending | None = None,
     ) -> None:
         group = commits.Group(lease, first_seq, rows, cache, ending, now + self._ahead_s)
-        columns, until, ours = group.columns(), time.monotonic() + lease.ttl_s, (lease.uid, lease.fence)
-        sent = outcome.Sent(lease, first_seq, list(zip(columns[0], columns[5], strict=True)))
-
-        def send() -> bool:
+        columns, until, is_unknown = group.columns(), time.monotonic() + lease.ttl_s, False
+        standing = commits.Standing.ABSENT
+        while standing is commits.Standing.ABSENT:
             try:
-                return self._append(group, columns)
+                if self._append(group, columns):
+                    break
+            except ConnectionLost:
+                is_unknown = True
             except StoreError as error:
                 if getattr(error.__cause__, "sqlstate", None) not in AGAIN or time.monotonic() >= until:
                     raise
-                return False
-
-        def look() -> outcome.Found:
-            return self.insist(lambda: self._look(group), max(0.0, until - time.monotonic()))
-
-        standing = outcome.commit_surely(sent, self._reported.get(ours, 0), send=send, look=look)
-        if standing is outcome.Standing.LOST:
+            look = functools.partial(self._look, group, columns, is_unknown)
+            standing = self.insist(look, max(0.0, until - time.monotonic()))
+        if standing is commits.Standing.LOST:
             self._reject(group)
-        self._reported[ours] = group.last_seq
+        self._reported[lease.uid, lease.fence] = group.last_seq
         if cache or ending is not None:
             self._teller.tell(SHARED)
 
@@ -302,12 +301,13 @@ class PostgresStore(PostgresQueues, SharedLimits, SharedCollections, SharedClaim
         with self.writing() as statements:
             return commits.append_and_end(statements, group, columns, self._locks)
 
-    def _look(self, group: commits.Group) -> outcome.Found:
+    def _look(self, group: commits.Group, columns: list[list[Any]], is_unknown: bool) -> commits.Standing:
         with self.writing() as connection:
             run = self._find(connection, "uid=?", group.lease.uid, "FOR UPDATE")
             query = "SELECT seq, crc FROM record WHERE run=? AND seq BETWEEN ? AND ? ORDER BY seq"  # after the lock, never with it
             there = connection.execute(query, (group.lease.uid, group.first_seq, group.last_seq)).fetchall()
-        return outcome.Found(run, there)
+        stored = there if is_unknown else None
+        return commits.look(group, columns, run, stored, self._reported.get((group.lease.uid, group.lease.fence), 0))
 
     def _reject(self, group: commits.Group) -> None:
         """Keep aside what came too late. Raises LeaseLost."""

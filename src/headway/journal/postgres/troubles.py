@@ -6,7 +6,6 @@ import errno
 from typing import TYPE_CHECKING
 
 from headway.errors import StoreDamaged, StoreError, StoreFull
-from headway.journal.shared.outcome import ConnectionLost
 
 if TYPE_CHECKING:
     import psycopg
@@ -17,6 +16,10 @@ AGAIN = {"40001", "40P01", "55P03"}
 
 _GONE = {"57P01", "57P02", "57P03", "57P05", "25006"}
 """The server has ended the session, or can't write (any more): another connection may lead to one that can."""
+
+
+class ConnectionLost(StoreError):
+    """The connection broke: what was under way has happened, or not."""
 
 
 def is_lost(error: psycopg.Error) -> bool:

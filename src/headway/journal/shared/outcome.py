@@ -28,7 +28,7 @@ class Standing(enum.Enum):
 
     DURABLE = "durable"
     ABSENT = "absent"  # and the run is as it was: it may be sent
-    LOST = "lost"  # and another driver has the run
+    LOST = "lost"  # and the run is another driver's, or nobody's
 
 
 class Sent(NamedTuple):
@@ -37,6 +37,7 @@ class Sent(NamedTuple):
     lease: Lease
     first_seq: int
     sums: Sequence[tuple[int, int]]  # (seq, checksum) of each row
+    ends: bool = False  # whether it gives the run back
 
 
 class Found(NamedTuple):
@@ -46,14 +47,26 @@ class Found(NamedTuple):
     sums: Sequence[tuple[int, int]]
 
 
-def commit_surely(sent: Sent, reported: int, *, send: Callable[[], bool], look: Callable[[], Found]) -> Standing:
+def commit_surely(
+    sent: Sent,
+    reported: int,
+    where: str,
+    *,
+    send: Callable[[], bool],
+    look: Callable[[], Found],
+    may_pass: Callable[[StoreError], bool],
+    wait: Callable[[StoreError], None],
+) -> Standing:
     """Send a group until it is known what became of it.
 
     Args:
         sent: what `send` sends.
         reported: how many rows of this run and fence were reported as durable before.
-        send: sends once. Returns whether the group was committed now; where not, nothing was changed. Raises ConnectionLost.
+        where: the store, for messages.
+        send: sends once. Returns whether the group was committed now; where not, nothing was changed.
         look: finds what there is, under the lock of the run. Insists as long as it is worth it.
+        may_pass: whether the same again may do where `send` raised this.
+        wait: waits before the next try; raises the error where it has been long enough.
 
     Returns:
         DURABLE or LOST.
@@ -63,40 +76,47 @@ def commit_surely(sent: Sent, reported: int, *, send: Callable[[], bool], look: 
         StoreError: the group can never follow what is there, or the store can't be reached.
     """
     is_unknown = False
-    standing = Standing.ABSENT
-    while standing is Standing.ABSENT:
+    while True:
+        broke: StoreError | None = None
         try:
             if send():
                 return Standing.DURABLE
-        except ConnectionLost:
-            is_unknown = True
-        standing = judge(sent, look(), is_unknown=is_unknown, reported=reported)
-    return standing
+        except StoreError as error:
+            if not may_pass(error):
+                raise
+            broke = error
+            is_unknown |= isinstance(error, ConnectionLost)
+        standing = judge(sent, look(), is_unknown=is_unknown, reported=reported, where=where)
+        if standing is not Standing.ABSENT:
+            return standing
+        if broke is not None:
+            wait(broke)
 
 
-def judge(sent: Sent, found: Found, *, is_unknown: bool, reported: int) -> Standing:
+def judge(sent: Sent, found: Found, *, is_unknown: bool, reported: int, where: str) -> Standing:
     """What there is of a group. `is_unknown`: a try of it may have come there. Raises as `commit_surely` does."""
     lease, run = sent.lease, found.run
     if run is None:
         return Standing.LOST
+    held = (run.fence, run.owner) == (lease.fence, lease.owner)
     if is_unknown and sent.sums:
         if list(found.sums) == list(sent.sums):
             return Standing.DURABLE
-    elif is_unknown and run.fence == lease.fence and not run.owner:
+    elif is_unknown and sent.ends and run.fence == lease.fence and not run.owner:
         return Standing.DURABLE  # it was given back by the ending that was sent
-    if (run.fence, run.owner) != (lease.fence, lease.owner):
+    if reported and ((held and run.nrows < reported) or run.fence < lease.fence):
+        raise went_back(f"run {lease.run_id!r}", f"{run.nrows} rows", f"{reported} rows", where)
+    if not held:
         return Standing.LOST
-    if run.nrows < reported:
-        raise went_back(run, reported)
     if run.nrows != sent.first_seq - 1:
         raise make_gap_error(run, sent.first_seq)
     return Standing.ABSENT
 
 
-def went_back(run: RunInfo, reported: int) -> StoreDamaged:
-    """Make the error for a run that has lost rows which were reported as durable."""
+def went_back(what: str, has: str, had: str, where: str) -> StoreDamaged:
+    """The error for a server that lacks what was durable."""
     return StoreDamaged(
-        f"run {run.spec.run_id!r} has {run.nrows} rows and had {reported} durable ones before: the server went back to "
-        "an earlier state, as after a failover to a standby that lacked the last commits. Nothing more is reported as durable; "
-        "resume the run, and what is missing is done again"
+        f"{what} in {where} has {has} and had {had} that were durable before: the server went back to an earlier state, as after "
+        "a failover to a standby that lacked the last commits. Nothing more is reported as durable; resume the run, and what is "
+        "missing is done again"
     )
