@@ -111,7 +111,7 @@ WHERE: dict[str, tuple[str, int]] = {
     "who waits for a budget keeps its limit and resource": ("forked", 8),
     "a commit whose answer was lost is taken for durable": ("a store that lies", 0),
     "a commit whose answer was lost ends its run": ("a store that lies", 1),
-    "a commit whose answer was lost is sent again without a look": ("a store that lies", 1),
+    "a commit whose answer was lost is taken for one that was not made": ("a store that lies", 1),
     "an earlier try of a commit is forgotten when the next is answered": ("a store that lies", 1),
     "rows that another driver wrote in their place are taken for a driver's own": ("overtaken far away", 23),
     "a driver that was overtaken is told that its rows are durable": ("overtaken far away", 1),

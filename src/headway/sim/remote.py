@@ -273,14 +273,19 @@ class RemoteStore:
         def look() -> Found:
             return self._insist(lambda: self._ask(lambda: self._find(group)), until - self._universe.now)
 
+        pause_s = 0.01
+
+        def wait(broke: StoreError) -> None:
+            nonlocal pause_s
+            if self._universe.now >= until:
+                raise broke
+            self._pass(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+        sent = Sent(lease, first_seq, _sums(rows, first_seq), ending is not None)
+        reported = self._reported.get(ours, 0)
         try:
-            standing = commit_surely(
-                Sent(lease, first_seq, _sums(rows, first_seq), ends=ending is not None),
-                self._reported.get(ours, 0),
-                self.url,
-                send=send,
-                look=look,
-            )
+            standing = commit_surely(sent, reported, self.url, send=send, look=look, may_pass=_is_lost, wait=wait)
         except StoreDamaged:
             self._struck[told.NOTICED] += self._server.timeline > 0
             raise
@@ -428,6 +433,10 @@ class RemoteStore:
 
     def fire_schedules(self, now: float, make: Make) -> list[Fired]:
         return self._again(lambda: self._server.fire_schedules(now + self._ahead_s, make))
+
+
+def _is_lost(error: StoreError) -> bool:
+    return isinstance(error, ConnectionLost)
 
 
 def _sums(rows: Sequence[Row], first_seq: int) -> list[tuple[int, int]]:

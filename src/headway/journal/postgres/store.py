@@ -29,7 +29,6 @@ from headway.journal.shared import outcome
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
-from headway.journal.shared.outcome import ConnectionLost
 from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.claims import SharedClaims
 from headway.journal.sql.items import SharedCollections
@@ -120,24 +119,10 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
 
     def _append(self, group: commits.Group, columns: commits.Columns) -> bool:
         """Have a group committed, whatever breaks, for as long as a lease lasts; False where the run is lost."""
-        until, pause_s, broke = time.monotonic() + group.lease.ttl_s, 0.01, list[StoreError]()
+        until, pause_s = time.monotonic() + group.lease.ttl_s, 0.01
 
         def send() -> bool:
-            nonlocal pause_s
-            if broke:
-                if time.monotonic() >= until:
-                    raise broke[-1]
-                self.pause(pause_s)
-                pause_s = min(2 * pause_s, 1.0)
-            try:
-                word = self._append_once(group, columns)
-            except StoreError as error:
-                if not may_pass(error):
-                    raise
-                broke.append(error)
-                if isinstance(error, ConnectionLost):
-                    raise
-                return False
+            word = self._append_once(group, columns)
             if word is not None:
                 self._hear_word(group.lease.uid, word)
             return word is not None
@@ -145,10 +130,18 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
         def look() -> outcome.Found:
             return self.insist(lambda: self._look(group), max(0.0, until - time.monotonic()))
 
+        def wait(broke: StoreError) -> None:
+            nonlocal pause_s
+            if time.monotonic() >= until:
+                raise broke
+            self.pause(pause_s)
+            pause_s = min(2 * pause_s, 1.0)
+
         sums = list(enumerate(columns.crcs, group.first_seq))
         sent = outcome.Sent(group.lease, group.first_seq, sums, ends=group.ending is not None)
         reported = self._told.rows(group.lease)
-        return outcome.commit_surely(sent, reported, self.url, send=send, look=look) is outcome.Standing.DURABLE
+        found = outcome.commit_surely(sent, reported, self.url, send=send, look=look, may_pass=may_pass, wait=wait)
+        return found is outcome.Standing.DURABLE
 
     def _append_once(self, group: commits.Group, columns: commits.Columns) -> int | None:
         if group.ending is None:

@@ -28,7 +28,7 @@ class Standing(enum.Enum):
 
     DURABLE = "durable"
     ABSENT = "absent"  # and the run is as it was: it may be sent
-    LOST = "lost"  # and another driver has the run
+    LOST = "lost"  # and the run is another driver's, or nobody's
 
 
 class Sent(NamedTuple):
@@ -37,7 +37,7 @@ class Sent(NamedTuple):
     lease: Lease
     first_seq: int
     sums: Sequence[tuple[int, int]]  # (seq, checksum) of each row
-    ends: bool = False  # whether the run is given back with it
+    ends: bool = False  # whether it gives the run back
 
 
 class Found(NamedTuple):
@@ -47,15 +47,26 @@ class Found(NamedTuple):
     sums: Sequence[tuple[int, int]]
 
 
-def commit_surely(sent: Sent, reported: int, where: str, *, send: Callable[[], bool], look: Callable[[], Found]) -> Standing:
+def commit_surely(
+    sent: Sent,
+    reported: int,
+    where: str,
+    *,
+    send: Callable[[], bool],
+    look: Callable[[], Found],
+    may_pass: Callable[[StoreError], bool],
+    wait: Callable[[StoreError], None],
+) -> Standing:
     """Send a group until it is known what became of it.
 
     Args:
         sent: what `send` sends.
         reported: how many rows of this run and fence were reported as durable before.
         where: the store, for messages.
-        send: sends once. Returns whether the group was committed now; where not, nothing was changed. Raises ConnectionLost.
+        send: sends once. Returns whether the group was committed now; where not, nothing was changed.
         look: finds what there is, under the lock of the run. Insists as long as it is worth it.
+        may_pass: whether the same again may do where `send` raised this.
+        wait: waits before the next try; raises the error where it has been long enough.
 
     Returns:
         DURABLE or LOST.
@@ -65,15 +76,21 @@ def commit_surely(sent: Sent, reported: int, where: str, *, send: Callable[[], b
         StoreError: the group can never follow what is there, or the store can't be reached.
     """
     is_unknown = False
-    standing = Standing.ABSENT
-    while standing is Standing.ABSENT:
+    while True:
+        broke: StoreError | None = None
         try:
             if send():
                 return Standing.DURABLE
-        except ConnectionLost:
-            is_unknown = True
+        except StoreError as error:
+            if not may_pass(error):
+                raise
+            broke = error
+            is_unknown |= isinstance(error, ConnectionLost)
         standing = judge(sent, look(), is_unknown=is_unknown, reported=reported, where=where)
-    return standing
+        if standing is not Standing.ABSENT:
+            return standing
+        if broke is not None:
+            wait(broke)
 
 
 def judge(sent: Sent, found: Found, *, is_unknown: bool, reported: int, where: str) -> Standing:
@@ -81,12 +98,12 @@ def judge(sent: Sent, found: Found, *, is_unknown: bool, reported: int, where: s
     lease, run = sent.lease, found.run
     if run is None:
         return Standing.LOST
+    held = (run.fence, run.owner) == (lease.fence, lease.owner)
     if is_unknown and sent.sums:
         if list(found.sums) == list(sent.sums):
             return Standing.DURABLE
     elif is_unknown and sent.ends and run.fence == lease.fence and not run.owner:
         return Standing.DURABLE  # it was given back by the ending that was sent
-    held = (run.fence, run.owner) == (lease.fence, lease.owner)
     if reported and ((held and run.nrows < reported) or run.fence < lease.fence):
         raise went_back(f"run {lease.run_id!r}", f"{run.nrows} rows", f"{reported} rows", where)
     if not held:
