@@ -42,7 +42,7 @@ class Till:
     def paid(self) -> set[str]:
         """Keys of what was paid."""
         folder = self.ran.parent / f"{self.ran.name}.till"
-        return {file.name for file in folder.iterdir()} if folder.exists() else set()
+        return {file.name for file in folder.iterdir() if not file.suffix} if folder.exists() else set()
 
     def rows(self, store: PostgresStore) -> list[Row]:
         try:

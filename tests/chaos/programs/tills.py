@@ -8,7 +8,8 @@ for each call that begins (`step`, `pay`) and for each payment that `verify` saw
 reported to be in its store.
 
 LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, HOLD_S how long one step keeps the interpreter to itself,
-OFTEN_S a pause that makes the run longer, GATE a file for which it waits before it drives. It leaves with 3 when somebody else drives the run, with 1 after any other error.
+OFTEN_S a pause that makes the run longer, GATE a file for which it waits before it drives. It leaves with 3 when somebody else
+drives the run, with 1 after any other error.
 """
 
 from __future__ import annotations
@@ -69,8 +70,11 @@ async def look_in_till(x: int) -> hw.Happened | None:
 @hw.task(effect=True, verify=look_in_till)
 async def pay(x: int) -> str:
     tell_call("pay")
-    with contextlib.suppress(FileExistsError), payment().open("x") as file:
-        file.write(f"paid {x}")
+    slip = payment().with_suffix(f".{os.getpid()}")
+    slip.write_text(f"paid {x}")
+    with contextlib.suppress(FileExistsError):
+        payment().hardlink_to(slip)  # whole or not at all, and once
+    slip.unlink()
     await asyncio.sleep(0.02)  # the answer takes its time
     return f"paid {x}"
 
