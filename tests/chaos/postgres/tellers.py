@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections import Counter
@@ -12,7 +13,8 @@ from victims import Victims, check_recorded_once, read_lines, successes
 
 from headway.errors import UnknownRun
 from headway.journal.postgres.store import PostgresStore
-from headway.journal.records import Row
+from headway.journal.records import COSTED, Kind, Row
+from headway.journal.recovery.recovered import decode_charge, decode_outcome
 
 OWNED_BY_ANOTHER = 3
 
@@ -40,7 +42,7 @@ class Till:
     def paid(self) -> set[str]:
         """Keys of what was paid."""
         folder = self.ran.parent / f"{self.ran.name}.till"
-        return {file.name for file in folder.iterdir()} if folder.exists() else set()
+        return {file.name for file in folder.iterdir() if not file.suffix} if folder.exists() else set()
 
     def rows(self, store: PostgresStore) -> list[Row]:
         try:
@@ -52,8 +54,10 @@ class Till:
     def check(self, store: PostgresStore) -> None:
         """All that must be true of a run that has ended."""
         rows = self.rows(store)
-        found, expected = self.result.read_text(), tills.expected(self.size)
-        assert found == expected, f"{self.run} ended with {found or 'nothing'}, undisturbed with {expected}"
+        found, spent = ast.literal_eval(self.result.read_text())
+        assert found == tills.expected(self.size), f"{self.run} ended with {found}"
+        assert spent == add_up(rows), f"{self.run} spent {spent}, its rows say {add_up(rows)}"
+        assert self.size <= spent <= len(self.lines("step")), f"{self.run} spent {spent} on {self.size} steps"
         check_recorded_once(rows)
         assert store.run(self.run).status == "done"
         reported = max(int(line[1]) for line in self.lines("durable"))
@@ -67,6 +71,18 @@ class Till:
         """Nothing that was recorded before may have begun after so many lines."""
         again = {line[1] for line in self.lines()[told:] if line[0] in ("step", "pay")} & before.keys()
         assert not again, f"recorded calls ran again: {again}"
+
+
+def add_up(rows: list[Row]) -> float:
+    """What the steps of a run cost, from its rows alone: of each call what the last row about it says. A step that was killed when
+    its charge was durable and its end was not is charged again, since it ran again."""
+    cost: dict[bytes, float] = {}
+    for row in rows:
+        if row.kind == Kind.CHARGE | COSTED:
+            cost[row.key] = decode_charge(row.body).cost.get("steps", 0.0)
+        elif row.kind == Kind.OUTCOME | COSTED:
+            cost[row.key] = decode_outcome(row.body).cost.get("steps", 0.0)
+    return sum(cost.values())
 
 
 def recorded(till: Till, store: PostgresStore) -> Counter[str]:

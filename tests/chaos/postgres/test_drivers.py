@@ -91,10 +91,14 @@ def test_a_driver_that_keeps_the_interpreter_past_its_lease_is_fenced(victims, s
     till.check(store)
 
 
-def test_of_drivers_that_begin_at_once_one_drives(victims, store, till):
-    drivers = [till.start(victims, f"driver{k}") for k in range(4)]
-    codes = sorted(driver.wait(LIMIT_S) for driver in drivers)
-    assert codes == [0, *[OWNED_BY_ANOTHER] * 3], [victims.said(f"driver{k}") for k in range(4)]
+def test_of_drivers_that_begin_at_once_one_drives(victims, store, till, tmp_path):
+    gate = tmp_path / "gate"
+    drivers = [till.start(victims, f"driver{k}", GATE=gate, OFTEN_S=0.1) for k in range(4)]
+    assert until(drivers[0], lambda: len(till.lines("ready")) == 4)
+    gate.touch()
+    codes = [driver.wait(LIMIT_S) for driver in drivers]
+    said = [victims.said(f"driver{k}") for k in range(4)]
+    assert set(codes) == {0, OWNED_BY_ANOTHER}, said  # one that comes late may get the result
     till.check(store)
     assert len({line[1] for line in till.lines("step")}) == len(till.lines("step")) == SIZE
 

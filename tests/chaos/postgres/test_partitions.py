@@ -11,7 +11,7 @@ from wire import Fault, Proxy, Statement
 from wounded import WoundedServer
 
 LEASE_S = 0.6
-SOON_S = 30.0  # for what takes a moment, on a busy machine
+SOON_S = 20.0  # for what takes a moment, on a busy machine
 
 
 def at(numbers: set[int], fault: Fault):

@@ -8,7 +8,8 @@ for each call that begins (`step`, `pay`) and for each payment that `verify` saw
 reported to be in its store.
 
 LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, HOLD_S how long one step keeps the interpreter to itself,
-OFTEN_S a pause that makes the run longer. It leaves with 3 when somebody else drives the run, with 1 after any other error.
+OFTEN_S a pause that makes the run longer, GATE a file for which it waits before it drives. It leaves with 3 when somebody else
+drives the run, with 1 after any other error.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import contextlib
 import ctypes
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,8 +70,11 @@ async def look_in_till(x: int) -> hw.Happened | None:
 @hw.task(effect=True, verify=look_in_till)
 async def pay(x: int) -> str:
     tell_call("pay")
-    with contextlib.suppress(FileExistsError), payment().open("x") as file:
-        file.write(f"paid {x}")
+    slip = payment().with_suffix(f".{os.getpid()}")
+    slip.write_text(f"paid {x}")
+    with contextlib.suppress(FileExistsError):
+        payment().hardlink_to(slip)  # whole or not at all, and once
+    slip.unlink()
     await asyncio.sleep(0.02)  # the answer takes its time
     return f"paid {x}"
 
@@ -86,9 +91,9 @@ async def main(size: int) -> tuple[list[tuple[int, str]], float]:
         return done, budget.spent["steps"]
 
 
-def expected(size: int) -> str:
-    """What a run returns, repr and all."""
-    return repr(([(x * x, f"paid {x}" if x % EVERY == 0 else "") for x in range(size)], float(size)))
+def expected(size: int) -> list[tuple[int, str]]:
+    """What a run returns besides what it spent."""
+    return [(x * x, f"paid {x}" if x % EVERY == 0 else "") for x in range(size)]
 
 
 def hear(event: events.Event) -> None:
@@ -114,4 +119,8 @@ def drive(store: str, run_id: str, result: Path, size: int, said: Callable[[str]
 if __name__ == "__main__":
     claim.LEASE_S = float(os.environ.get("LEASE_S", claim.LEASE_S))
     ran = Path(sys.argv[3])
+    if gate := os.environ.get("GATE"):
+        tell("ready")
+        while not Path(gate).exists():
+            time.sleep(0.001)
     sys.exit(drive(sys.argv[1], RUN, Path(sys.argv[2]), int(sys.argv[4]), sys.stderr.write))

@@ -1,12 +1,11 @@
-"""Seeded bugs of a store in Postgres whose connections break, whose server goes back or whose standby is gone."""
+"""Seeded bugs of a store in Postgres whose connections break inside a commit."""
 
 from __future__ import annotations
 
-from seeded import Bug, Edit, bug
+from seeded import Bug, bug
 
 _REPLIES = "chaos/postgres/test_replies.py::test_commits_that_are_cut_at_each_place_are_there_once_or_never"
 _PARTITIONS = "chaos/postgres/test_partitions.py"
-_STANDBYS = "chaos/postgres/test_standbys.py"
 
 OF_POSTGRES_CUTS: tuple[Bug, ...] = (
     bug(
@@ -43,20 +42,5 @@ OF_POSTGRES_CUTS: tuple[Bug, ...] = (
         "connection.execute(query, (*connection.session, group.lease.uid, group.lease.fence, group.lease.owner))",
         "",
         tests=f"{_PARTITIONS}::test_a_driver_takes_over_from_one_that_is_gone_whose_session_still_holds_the_run",
-    ),
-    bug(
-        "a server that went back to an earlier state is believed",
-        "commit:look",
-        "run.nrows < reported",
-        "False",
-        Edit("Told.check", "found[1] < reported", "False"),
-        tests=f"{_STANDBYS}::test_a_standby_that_lacks_the_last_commits_is_found_out_and_nothing_more_is_reported",
-    ),
-    bug(
-        "a commit that stopped waiting for its standby is reported as durable",
-        "PostgresDatabase.talking",
-        "self._writer.check_replicated(self.url)",
-        "",
-        tests=f"{_STANDBYS}::test_a_commit_that_no_longer_waits_for_its_standby_is_not_reported_as_durable",
     ),
 )
