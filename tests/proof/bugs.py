@@ -49,6 +49,7 @@ from known.plans.bugs_of_tags import OF_TAGS
 from known.plans.bugs_of_teams import OF_TEAMS
 from known.scale.bugs_of_far_stores import OF_FAR_STORES
 from known.scale.bugs_of_machines import OF_MACHINES
+from known.scale.bugs_of_moving import OF_MOVING
 from known.scale.bugs_of_postgres import OF_POSTGRES
 from known.scale.bugs_of_postgres_cuts import OF_POSTGRES_CUTS
 from known.scale.bugs_of_queues import OF_QUEUES
@@ -75,6 +76,7 @@ OF_MANY_MACHINES: tuple[Bug, ...] = (
     *OF_THE_SERVICE,
     *OF_MACHINES,
     *OF_RELAYS,
+    *OF_MOVING,
 )
 KNOWN: tuple[Bug, ...] = (
     *OF_CALLS,
