@@ -90,7 +90,6 @@ KNOWN: tuple[Bug, ...] = (
     *OF_POOLS,
     *OF_CHECKPOINTS,
     *OF_METHODS,
-    *OF_MOVING,
     *OF_ALLOCATION,
     *OF_TOOLS,
     *OF_SERVING,
