@@ -28,7 +28,6 @@ from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
-from known.bugs_of_moving import OF_MOVING
 from known.bugs_of_pools import OF_POOLS
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
@@ -47,6 +46,7 @@ from known.plans.bugs_of_plans import OF_PLANS
 from known.plans.bugs_of_tables import OF_TABLES
 from known.plans.bugs_of_tags import OF_TAGS
 from known.plans.bugs_of_teams import OF_TEAMS
+from known.scale.bugs_of_moving import OF_MOVING
 from known.scale.bugs_of_postgres import OF_POSTGRES
 from rich.console import Console
 from rich.table import Table
