@@ -48,7 +48,7 @@ ROOMS = (
 """Where the public names are; after a colon one name that others refer to."""
 
 FOR_THE_RUNTIME = re.compile(
-    r"headway\.(MemoryStore|SqliteStore|PostgresStore)\.\w+|headway\.checkpoint\.\w+\.(put_into|members|parts|attach|end|await_end)"
+    r"headway\.(MemoryStore|PostgresStore|SqliteStore)\.\w+|headway\.checkpoint\.\w+\.(put_into|members|parts|attach|end|await_end)"
 )
 """Methods that the runtime calls: users make a store, or a part of a state, and hand it over."""
 
