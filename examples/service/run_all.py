@@ -112,7 +112,8 @@ def own_postgres() -> Iterator[str]:
     if as_user:
         shutil.chown(folder, "postgres", "postgres")
     port, quiet = free_port(), subprocess.DEVNULL
-    subprocess.run([initdb, "-D", str(folder / "data"), "-U", "shop", "-A", "trust"], check=True, stdout=quiet, cwd=folder, **as_user)
+    make = [initdb, "-D", str(folder / "data"), "-U", "shop", "-A", "trust"]
+    subprocess.run(make, check=True, stdout=quiet, cwd=folder, **as_user)
     options = ["-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"]
     server = subprocess.Popen([str(Path(initdb).parent / "postgres"), *options], stdout=quiet, stderr=quiet, cwd=folder, **as_user)
     url = f"postgresql://shop@127.0.0.1:{port}/postgres"
