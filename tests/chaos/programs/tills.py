@@ -7,9 +7,9 @@ the first. So what was paid twice, and what was only asked for twice, can be tol
 for each call that begins (`step`, `pay`) and for each payment that `verify` saw (`seen`), and `durable SEQ` for what the run has
 reported to be in its store.
 
-LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, OFTEN_S a pause that makes the run longer, GATE a file for which
-it waits before it drives. HOLD is a pipe: one step keeps the interpreter to itself until something is written there. It leaves with 3
-when somebody else drives the run, with 1 after any other error.
+LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, OFTEN_S a pause that makes the run longer, GATE a file for
+which it waits before it drives. HOLD is a pipe: one step keeps the interpreter to itself until something is written there. It leaves
+with 3 when somebody else drives the run, with 1 after any other error.
 """
 
 from __future__ import annotations
