@@ -8,8 +8,8 @@ for each call that begins (`step`, `pay`) and for each payment that `verify` saw
 reported to be in its store.
 
 LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, OFTEN_S a pause that makes the run longer, GATE a file for
-which it waits before it drives. HOLD is a pipe: one step keeps the interpreter to itself until something is written there. It leaves
-with 3 when somebody else drives the run, with 1 after any other error.
+which it waits before it drives. HOLD is a pipe: one step keeps the interpreter to itself until something is written there. The
+program leaves with 3 when somebody else drives the run, with 1 after any other error.
 """
 
 from __future__ import annotations
