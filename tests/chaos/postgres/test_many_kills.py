@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import kills
-import pytest
 from tellers import Till
 from victims import LIMIT_S, Victims, often
 
@@ -24,12 +23,6 @@ def check_kills(victims: Victims, seed: int, most: int) -> None:
 
 def test_runs_end_right_whoever_is_killed(victims):
     check_kills(victims, 1, often(40))
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(2, 2 + often(1)))
-def test_runs_end_right_whoever_is_killed_for_longer(victims, seed):
-    check_kills(victims, seed, often(60))
 
 
 def test_the_program_says_what_is_wrong(victims, tmp_path: Path):

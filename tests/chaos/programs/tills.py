@@ -7,9 +7,9 @@ the first. So what was paid twice, and what was only asked for twice, can be tol
 for each call that begins (`step`, `pay`) and for each payment that `verify` saw (`seen`), and `durable SEQ` for what the run has
 reported to be in its store.
 
-LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, HOLD_S how long one step keeps the interpreter to itself,
-OFTEN_S a pause that makes the run longer, GATE a file for which it waits before it drives. It leaves with 3 when somebody else
-drives the run, with 1 after any other error.
+LEASE_S is how long the lease of a driver lasts, CLOCK_FILE its clock, OFTEN_S a pause that makes the run longer, GATE a file for
+which it waits before it drives. HOLD is a pipe: one step keeps the interpreter to itself until something is written there. The
+program leaves with 3 when somebody else drives the run, with 1 after any other error.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def payment() -> Path:
 @hw.task
 async def step(x: int) -> int:
     tell_call("step")
-    if x == HOLDS_AT and (hold_s := float(os.environ.get("HOLD_S", "0"))):
+    if x == HOLDS_AT and (pipe := os.environ.get("HOLD")):
+        end = os.open(pipe, os.O_RDWR)
         tell("holds")
-        ctypes.PyDLL(None).usleep(int(hold_s * 1e6))  # keeps the interpreter's lock
+        ctypes.PyDLL(None).read(end, ctypes.create_string_buffer(1), 1)  # keeps the interpreter's lock
     await asyncio.sleep(float(os.environ.get("OFTEN_S", "0.002")) * (x % 4))
     hw.charge(steps=1)
     return x * x
