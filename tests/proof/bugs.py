@@ -29,8 +29,6 @@ from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
 from known.bugs_of_methods import OF_METHODS
 from known.bugs_of_pools import OF_POOLS
-from known.bugs_of_postgres import OF_POSTGRES
-from known.bugs_of_queues import OF_QUEUES
 from known.bugs_of_replays import OF_REPLAYS
 from known.bugs_of_searches import OF_SEARCHES
 from known.bugs_of_serving import OF_SERVING
@@ -48,6 +46,8 @@ from known.plans.bugs_of_plans import OF_PLANS
 from known.plans.bugs_of_tables import OF_TABLES
 from known.plans.bugs_of_tags import OF_TAGS
 from known.plans.bugs_of_teams import OF_TEAMS
+from known.stores.bugs_of_postgres import OF_POSTGRES
+from known.stores.bugs_of_queues import OF_QUEUES
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale
