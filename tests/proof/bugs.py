@@ -46,8 +46,8 @@ from known.plans.bugs_of_plans import OF_PLANS
 from known.plans.bugs_of_tables import OF_TABLES
 from known.plans.bugs_of_tags import OF_TAGS
 from known.plans.bugs_of_teams import OF_TEAMS
-from known.stores.bugs_of_postgres import OF_POSTGRES
-from known.stores.bugs_of_queues import OF_QUEUES
+from known.scale.bugs_of_postgres import OF_POSTGRES
+from known.scale.bugs_of_queues import OF_QUEUES
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale

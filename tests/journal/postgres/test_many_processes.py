@@ -6,14 +6,17 @@ import json
 import subprocess
 import sys
 
+import psycopg
 import pytest
-from backends import Doing, rows, until_waiting
+from backends import Doing, rows, until, until_waiting
 
 from headway.journal.owner import this_process
+from headway.journal.postgres.store import PostgresStore
 from headway.journal.records import RunSpec
 from headway.journal.shared.claims import Wish
-from headway.journal.shared.limits import Ask, Board, Want
+from headway.journal.shared.limits import Ask, Board, Place, Want
 from headway.journal.sql import limits
+from postgres_server import shared_server
 
 MANY = 4
 
@@ -31,7 +34,7 @@ for count in range(30):
     asks = [Ask("gpu", capacity=2), Ask("cpu", capacity=3)]
     grants = store.share(f"holder {number}", asks if count % 2 else asks[::-1], wants, float(count), 1e6)
     boards = store.reading(lambda connection: limits._read_boards(connection, ["gpu", "cpu"]))
-    said.append([sum(place.amount for place in boards[name].places.values()) for name in ("gpu", "cpu")])
+    said.append({name: sum(place.amount for place in board.places.values()) for name, board in boards.items()})
     store.share(f"holder {number}", asks, [], float(count), 1e6)
 """
 CLAIM = """
@@ -55,53 +58,60 @@ from headway.journal.shared.limits import Ask, Want
 from headway.journal.sql import limits
 store, number = PostgresStore(sys.argv[1]), int(sys.argv[2])
 sys.stdin.readline()
-{body}
-print(json.dumps(said))
-store.close()
 """
+SAYS = """
+print(json.dumps(said))
+"""
+PROGRAM = SAYS.join([FRAME + APPEND, SHARE, CLAIM, "store.close()"])
 
 
-def all_at_once(url, body):
-    """What each of many processes said."""
-    command = [sys.executable, "-c", FRAME.format(body=body), url]
+@pytest.fixture(scope="module")
+def shared_url():
+    return f"{shared_server().url}?schema=processes"
+
+
+@pytest.fixture(scope="module")
+def said(shared_url):
+    """What each of many processes said of what it appended, of the places that it saw taken, and of the names that it claimed."""
+    PostgresStore(shared_url).close()
     processes = [
-        subprocess.Popen([*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, shared_url, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for number in range(MANY)
     ]
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
-    said = [process.communicate()[0] for process in processes]
+    found = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * MANY
-    return list(map(json.loads, said))
+    return list(zip(*(map(json.loads, one.splitlines()) for one in found), strict=True))
 
 
-def test_items_that_processes_append_at_once_have_one_number_each(store, url):
-    said = all_at_once(url, APPEND)
+def test_items_that_processes_append_at_once_have_one_number_each(said, shared_url, opened):
     numbers = {}
-    for token, number in (pair for one in said for pair in one):
+    for token, number in (pair for one in said[0] for pair in one):
         assert numbers.setdefault(token, number) == number
     assert sorted(numbers.values()) == list(range(len(numbers)))
-    assert [item.token.decode() for item in store.items("c")] == sorted(numbers, key=numbers.__getitem__)
+    assert [item.token.decode() for item in opened(shared_url).items("c")] == sorted(numbers, key=numbers.__getitem__)
 
 
-def test_no_process_sees_more_places_given_than_a_limit_has(store, url):
-    for one in all_at_once(url, SHARE):
-        assert all(gpu <= 2 and cpu <= 3 for gpu, cpu in one)
+def test_no_process_sees_more_places_given_than_a_limit_has(said):
+    seen = [taken for one in said[1] for taken in one]
+    assert all(taken.get("gpu", 0) <= 2 and taken.get("cpu", 0) <= 3 for taken in seen)
+    assert any(taken.values() for taken in seen)
 
 
-def test_each_name_that_processes_claim_at_once_is_computed_by_one(store, url):
-    said = all_at_once(url, CLAIM)
-    claimed = [name for one in said for name in one]
-    assert sorted(claimed) == sorted(set(claimed))
-    for number, one in enumerate(said):
+def test_each_name_that_processes_claim_at_once_is_computed_by_one(said, shared_url, opened):
+    claimed = [name for one in said[2] for name in one]
+    assert len(claimed) == len(set(claimed)) == 40
+    store = opened(shared_url)
+    for number, one in enumerate(said[2]):
         assert all(store.cached(bytes.fromhex(name)).body == b"%d" % number for name in one)
 
 
-def test_a_deadlock_ends_for_both_with_what_they_asked_for(store, lease, url, opened, admin):
+def test_a_deadlock_ends_for_both_with_what_they_asked_for(store, lease, admin):
     """The server ends one of the two: its commit is sent again."""
-    import psycopg
-
     store.commit(lease, 1, rows(b"one"), 0.0, cache=[(b"k" * 16, rows(b"old")[0])])
     schema = store.address.schema
     with psycopg.connect(store.address.conninfo) as other:
@@ -119,8 +129,6 @@ def test_a_deadlock_ends_for_both_with_what_they_asked_for(store, lease, url, op
 
 
 def test_a_lock_that_somebody_keeps_is_waited_for_and_an_answer_is_given_when_it_goes(store, lease, admin):
-    import psycopg
-
     with store.talking() as statements:
         statements.raw.execute("SET lock_timeout = '20ms'")
         pid = statements.session.pid
@@ -129,8 +137,6 @@ def test_a_lock_that_somebody_keeps_is_waited_for_and_an_answer_is_given_when_it
         committing = Doing(lambda: store.commit(lease, 1, rows(b"one"), 0.0))
         until_waiting(admin, pid)
         query = "SELECT count(*) FROM pg_locks WHERE pid=%s AND NOT granted"
-        from backends import until
-
         until(lambda: admin.execute(query, (pid,)).fetchone() == (0,))  # it gave up, and asks again
         other.commit()
         committing.result()
@@ -140,13 +146,11 @@ def test_a_lock_that_somebody_keeps_is_waited_for_and_an_answer_is_given_when_it
 @pytest.mark.parametrize("swept_first", [True, False])
 def test_a_board_that_somebody_just_uses_is_never_swept(url, opened, admin, swept_first):
     """Who opens a store drops boards of which nothing matters any more, while another process writes to one of them."""
-    import psycopg
-
     sweeper, user = opened(url), opened(url)
     dead = this_process().replace("(started ", "(started 1") + " call 1"
     schema = user.address.schema
     board = Board(at=1.0)
-    board.places[dead] = limits._decode(limits._encode(Board())).places.get(dead) or _place()
+    board.places[dead] = _place()
     values = (limits._encode(board),)
     admin.execute(f"INSERT INTO {schema}.shared_limit VALUES ('gpu', %s, 0)", values)
     asks, wants = [Ask("gpu", capacity=1)], [Want(("gpu",), 1)]
@@ -156,7 +160,7 @@ def test_a_board_that_somebody_just_uses_is_never_swept(url, opened, admin, swep
     else:
         with psycopg.connect(user.address.conninfo) as other:  # as the other process writes
             new = Board(at=2.0)
-            new.places["another machine call 1"] = _place(until=1e9)
+            new.places["another machine call 1"] = _place(1e9)
             other.execute(f"UPDATE {schema}.shared_limit SET board=%s, until=1e9", (limits._encode(new),))
             sweeping = Doing(lambda: sweeper.share("sweeper", [Ask("cpu", capacity=1)], [], 2.0, 30.0))
             until_waiting(admin, wait_for_writer(sweeper))
@@ -165,15 +169,11 @@ def test_a_board_that_somebody_just_uses_is_never_swept(url, opened, admin, swep
         assert user.share("user", asks, wants, 2.0, 30.0)["gpu"].room == 0
 
 
-def _place(until=1.0):
-    from headway.journal.shared.limits import Place
-
-    return Place(1, 0, 0.0, until)
+def _place(end=1.0):
+    return Place(1, 0, 0.0, end)
 
 
 def wait_for_writer(store):
-    from backends import until
-
     return until(lambda: store._writer.session.pid)
 
 

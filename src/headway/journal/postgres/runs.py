@@ -81,7 +81,7 @@ class Runs(PostgresDatabase):
                     if self._token(connection, run.uid) == token:  # by a first try whose answer was lost
                         return run
                     raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
-                source = self._by_uid(connection, source_uid)
+                source = self._by_uid(connection, source_uid, "FOR KEY SHARE")  # it is not deleted meanwhile
                 word = self._column(connection, source_uid, "word")  # the fork's signals are numbered after those that it read
                 connection.execute("UPDATE run SET word=? WHERE uid=?", (word, run.uid))
                 seq = 0

@@ -141,6 +141,7 @@ class Listener:
 
     def _forget_parent(self) -> None:
         self._lock, self._hears, self._thread = threading.Lock(), False, None
+        self._ended = threading.Event()
 
 
 class Teller:
@@ -217,7 +218,7 @@ class Teller:
             return topics
 
     def _forget_parent(self) -> None:
-        self._wanted, self._thread = threading.Condition(), None
+        self._wanted, self._thread, self._ended = threading.Condition(), None, threading.Event()
 
 
 def channel(address: Address) -> str:

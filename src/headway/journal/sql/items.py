@@ -25,11 +25,12 @@ class SharedCollections(Tables):
     def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
         with self.writing(f"collection {name}") as connection:
             size, known = _size(connection, name), _find_tokens(connection, name, [item.token for item in items])
+            fresh: list[tuple[int, Item]] = []
             for item in items:
                 if item.token not in known:
-                    known[item.token] = size
-                    insert_item(connection, name, size, item)
-                    size += 1
+                    known[item.token] = size + len(fresh)
+                    fresh.append((known[item.token], item))
+            _insert_items(connection, name, fresh)
         return [known[item.token] for item in items]
 
     def count_items(self, name: str) -> int:
@@ -90,6 +91,15 @@ def _size(connection: Connection, name: str) -> int:
 
 def insert_item(connection: Connection, name: str, number: int, item: Item) -> None:
     """Put an item in its place, inside the caller's transaction."""
-    body = encode_item(item)
-    values = (name, number, item.token, body, item_crc(name, number, item.token, body))
-    connection.execute("INSERT INTO item (collection, number, token, body, crc) VALUES (?,?,?,?,?)", values)
+    _insert_items(connection, name, [(number, item)])
+
+
+def _insert_items(connection: Connection, name: str, items: Sequence[tuple[int, Item]]) -> None:
+    """A statement for many: each may be a round trip to a server."""
+    for part in (items[at : at + PART] for at in range(0, len(items), PART)):
+        values: list[object] = []
+        for number, item in part:
+            body = encode_item(item)
+            values += (name, number, item.token, body, item_crc(name, number, item.token, body))
+        places = ", ".join(["(?,?,?,?,?)"] * len(part))
+        connection.execute(f"INSERT INTO item (collection, number, token, body, crc) VALUES {places}", values)

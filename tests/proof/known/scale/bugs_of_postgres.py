@@ -70,7 +70,7 @@ OF_POSTGRES: tuple[Bug, ...] = (
         "ServerClock.ahead_s",
         "return ahead_s if abs(ahead_s) > self._unsure_s else 0.0",
         "return 0.0",
-        tests=f"{_TESTS}/test_clocks.py::test_a_lease_is_over_for_all_machines_when_it_is_for_the_server",
+        tests=f"{_TESTS}/test_clocks_apart.py::test_a_lease_is_over_for_all_machines_when_it_is_for_the_server",
     ),
     bug(
         "a signal's number is given before it is its turn",
