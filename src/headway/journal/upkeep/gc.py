@@ -126,13 +126,15 @@ def _age_s(file: Path, now: float, *, dry_run: bool) -> float:
 
 
 def _find_named_blobs(store: SqliteStore, without: frozenset[int]) -> set[bytes]:
-    """Find every blob that a record or an item names, except in the runs of `without`."""
+    """Find every blob that a record, an item or a schedule names, except in the runs of `without`."""
     named: set[bytes] = set()
     for run in store.runs():
         if run.uid not in without:
             named.update(run.spec.blobs)
             for _, row in store.rows(run.uid):
                 named.update(blobs_of(row))
+    for info in store.schedules():
+        named.update(info.schedule.spec.blobs)
     for collection in store.collections():
         named.update(digest for item in store.items(collection.name) for digest in item.blobs)
     query = "SELECT kind, call, parent, body FROM cache UNION ALL SELECT kind, key, parent, body FROM rejected"
