@@ -194,7 +194,8 @@ THOROUGH = settings(QUICK, max_examples=600, stateful_step_count=70)
 
 def check(subject: Any, folder: Path, effort: settings) -> None:
     numbers = itertools.count()
-    run_state_machine_as_test(lambda: QueueHistory(subject, folder / f"store-{next(numbers)}"), settings=effort)
+    less = settings(effort, max_examples=int(effort.max_examples * subject.effort))
+    run_state_machine_as_test(lambda: QueueHistory(subject, folder / f"store-{next(numbers)}"), settings=less)
 
 
 def test_any_history_of_a_queue_is_that_of_the_model(subject, scratch):

@@ -15,7 +15,7 @@ from psycopg.types.json import Json
 
 from headway.errors import QueueFull, StoreError, UsageError
 from headway.journal.open import open_store
-from headway.journal.postgres.enqueue import enqueue_in
+from headway.journal.postgres.queues.enqueue import enqueue_in
 from headway.journal.postgres.store import PostgresStore
 from headway.journal.records import RunSpec
 from headway.journal.shared.queues import Job, QueueSettings

@@ -11,7 +11,9 @@ import headway as hw
 from headway.journal.records import RunSpec, RunStatus
 from headway.journal.shared.queues import Job, JobState, QueueSettings, park
 from headway.journal.shared.schedules import Schedule
+from headway.journal.upkeep.gc import gc
 from headway.journal.upkeep.repair import repair
+from headway.storage.blobs import hash_blob
 
 NOW = 100.0
 
@@ -69,3 +71,17 @@ def test_a_repair_names_what_is_damaged_and_strands_nobody(folder):
         assert set(states(store)) == {"stuck", "parked", "behind", "taken"}
         taken = store.take_jobs("w", ["default"], ["t"], 9, 30.0, 1000.0)
         assert {one.run.spec.run_id for one in taken} == {"taken", "parked", "behind"}
+
+
+def test_gc_keeps_the_arguments_of_a_schedule(folder):
+    with hw.SqliteStore(folder) as store:
+        data = bytes(100_000)
+        digest = hash_blob(data)
+        store.put_blob(digest, data)
+        store.put_schedule(Schedule(name="night", cron="@daily", spec=RunSpec(run_id="", task="t", blobs=(digest,))), NOW)
+        gc(store, now=1e12, grace_s=0.0)
+        assert store.get_blob(digest) == data
+        store.remove_schedule("night")
+        gc(store, now=1e12, grace_s=0.0)
+        with pytest.raises(hw.StoreDamaged):
+            store.get_blob(digest)

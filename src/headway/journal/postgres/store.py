@@ -21,7 +21,7 @@ from headway.journal.postgres.address import Address, parse_address
 from headway.journal.postgres.arrivals import ArrivingRuns
 from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, again
-from headway.journal.postgres.queues import PostgresQueues
+from headway.journal.postgres.queues.queues import PostgresQueues
 from headway.journal.postgres.troubles import may_pass
 from headway.journal.postgres.word import SHARED, Listener, Teller
 from headway.journal.records import After, Ending, Lease, Row, RunStatus, Signal

@@ -141,13 +141,15 @@ def _open_heap(store: Store) -> Heap:
 
 
 def _find_named_blobs(heap: Heap, without: frozenset[int]) -> Iterator[bytes]:
-    """Find every blob that a record or an item names, except in the runs of `without`."""
+    """Find every blob that a record, an item or a schedule names, except in the runs of `without`."""
     store = heap.store
     for run in every_run(store):
         if run.uid not in without:
             yield from run.spec.blobs
             for _, row in store.rows(run.uid):
                 yield from blobs_of(row)
+    for info in store.schedules():
+        yield from info.schedule.spec.blobs
     for collection in store.collections():
         for item in store.items(collection.name):
             yield from item.blobs

@@ -67,7 +67,7 @@ OF_QUEUES: tuple[Bug, ...] = (
     ),
     bug(
         "what is enqueued in a transaction of the user's is committed by itself",
-        "postgres.enqueue:enqueue_in",
+        "postgres.queues.enqueue:enqueue_in",
         "cursor.execute(asked.text(_MAKE), asked.values())",
         "cursor.execute(asked.text(_MAKE), asked.values())\nconn.commit()",
         tests=f"{_ENQUEUE}::test_nothing_is_there_when_the_user_rolls_back",

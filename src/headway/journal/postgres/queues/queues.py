@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from headway.errors import RunOwned, UnknownRun
 from headway.journal.postgres.database import PATIENCE_S, again
-from headway.journal.postgres.enqueue import aenqueue_in, enqueue_in
 from headway.journal.postgres.link import Statements
+from headway.journal.postgres.queues.enqueue import aenqueue_in, enqueue_in
 from headway.journal.postgres.runs import Runs
 from headway.journal.postgres.word import QUEUES, SHARED, Teller
 from headway.journal.records import Lease, RunInfo, RunSpec, RunStatus
