@@ -15,6 +15,7 @@ import headway as hw
 from headway.errors import UsageError, WorkerDied
 from headway.events import WorkerStarted
 from headway.journal.codec import codec
+from headway.pools.agents import far_worker
 from headway.pools.agents.hired import Hired
 from headway.pools.agents.hirer import Bundle
 from headway.pools.agents.hirers.command import CommandHirer, own_address, split_command
@@ -64,7 +65,10 @@ def test_code_that_is_not_the_driver_s_is_refused_and_says_so(monkeypatch):
         assert "jobs.py on" in str(error)
         assert "is not the file that the driver has" in str(error)
 
-    run(a_staff(1)[1], scenario)
+    try:
+        run(a_staff(1)[1], scenario)
+    finally:
+        far_worker._digested.cache_clear()
 
 
 def test_a_program_under_another_folder_is_found_by_its_place_under_the_working_folder(tmp_path, monkeypatch):

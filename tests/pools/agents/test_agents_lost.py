@@ -191,12 +191,12 @@ def test_a_connection_that_goes_dead_is_noticed_at_both_ends(tmp_path):
     async def scenario(b):
         _, future, pid = await napping(b, tmp_path / "a")
         (agent,) = hirer._started
-        dismiss, agent.dismiss = agent.dismiss, lambda: None  # as where the driver can't reach the machine either
+        dismiss, agent.dismiss = agent.dismiss, lambda gently: None  # as where the driver can't reach the machine either
         hirer.dead.set()
         assert "gave no sign of life for 0.6 s" in died(await within(future))
         assert gone(pid)  # the agent has heard nothing of the driver for long
         assert gone(hirer.pids[0])
-        dismiss()
+        dismiss(gently=False)
 
     run(staff, scenario)
 

@@ -57,8 +57,12 @@ class Hand(Protocol):
     def waits_for(self) -> str:
         """Say what it waits for, where it has not come for long and that is known; else ""."""
 
-    def dismiss(self) -> None:
-        """End it, whether or not it has come, and give back what it held."""
+    def dismiss(self, *, gently: bool) -> None:
+        """End it, whether or not it has come, and give back what it held.
+
+        Args:
+            gently: whether it was told to end, so that it may be given a few seconds to do so.
+        """
 
 
 class Hirer(Protocol):

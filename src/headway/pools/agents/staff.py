@@ -160,7 +160,7 @@ class Staff:
             return
         for post, hand, number in zip(posts, hands, [post.invitation for post in posts], strict=True):
             if self._closing or post.state not in ("hiring", "here") or post.invitation != number:
-                await _aside(hand.dismiss)
+                await _end_quietly(hand, gently=False)
             else:
                 post.hand = hand
         self._watch()
@@ -262,10 +262,10 @@ class Staff:
         agent = post.agent
         post.lose_all("was dismissed, since there was no work for it")
         agent.say_goodbye()
-        self._let_go(post)
+        self._let_go(post, gently=True)
         post.state = "vacant"
 
-    def _let_go(self, post: Post) -> None:
+    def _let_go(self, post: Post, *, gently: bool = False) -> None:
         """Give the post's agent back, whatever became of it."""
         post.stop_timer()
         post.agent = None
@@ -274,7 +274,7 @@ class Staff:
             listener.withdraw(post.invitation)
         hand, post.hand = post.hand, None
         if hand is not None:
-            self._keep(_end_quietly(hand))
+            self._keep(_end_quietly(hand, gently=gently))
 
     async def close(self) -> None:
         """End all agents, when the last pool has closed."""
@@ -291,7 +291,7 @@ class Staff:
             post.lose_all("was dismissed")
             if agent is not None:
                 agent.say_goodbye()
-            self._let_go(post)
+            self._let_go(post, gently=agent is not None)
             post.state = "vacant"
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -305,6 +305,6 @@ async def _aside(function: Callable[..., T], *args: object) -> T:
     return await asyncio.get_running_loop().run_in_executor(_hiring, function, *args)
 
 
-async def _end_quietly(hand: Hand) -> None:
+async def _end_quietly(hand: Hand, *, gently: bool) -> None:
     with contextlib.suppress(Exception):  # it is gone already, or the place where it was
-        await _aside(hand.dismiss)
+        await _aside(lambda: hand.dismiss(gently=gently))

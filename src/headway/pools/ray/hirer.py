@@ -224,8 +224,8 @@ class _Hand:
         """What no machine of the cluster has, unless somebody adds one."""
         return _in_ray_thread(self._waits_for)
 
-    def dismiss(self) -> None:
-        _in_ray_thread(self._dismiss)
+    def dismiss(self, *, gently: bool) -> None:
+        _in_ray_thread(self._dismiss, gently)
 
     def _trouble(self) -> str:
         ray = self._ray
@@ -254,12 +254,12 @@ class _Hand:
             return f"no machine of the Ray cluster has {lacks[0]} (the largest has {_say(largest)})"
         return "the Ray cluster has no room for it now"
 
-    def _dismiss(self) -> None:
+    def _dismiss(self, gently: bool = False) -> None:
         if self.is_over:
             return
         self.is_over = True
         with contextlib.suppress(Exception):  # the actor is gone
-            self._ray.get(self._actor.end.remote(), timeout=3)
+            self._ray.get(self._actor.end.remote(gently), timeout=10)
         with contextlib.suppress(Exception):
             self._ray.kill(self._actor, no_restart=True)
         self._group.leave()
@@ -309,10 +309,14 @@ def _actor_class() -> type:
             last = lines[-1].strip().removeprefix("headway agent: ") if lines else f"exit code {code}"
             return f"python -m headway.pools.agents ended there: {last}"
 
-        def end(self) -> None:
+        def end(self, gently: bool) -> None:
+            import contextlib
             import subprocess
 
             assert self.process.stdin is not None
+            if gently:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(5)
             self.process.stdin.close()
             try:
                 self.process.wait(2)

@@ -65,5 +65,5 @@ class CommandHirer:
     def close(self) -> None:
         for each in self._started:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                each.dismiss()
+                each.dismiss(gently=False)
         self._started.clear()

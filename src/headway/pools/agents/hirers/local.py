@@ -28,7 +28,7 @@ class LocalHirer:
                 made.append(spawn_agent([sys.executable, "-m", "headway.pools.agents"], offer.invitation))
         except BaseException:
             for each in made:
-                each.dismiss()
+                each.dismiss(gently=False)
             raise
         self._started = [each for each in self._started if not each.is_over] + made
         return made
@@ -36,5 +36,5 @@ class LocalHirer:
     def close(self) -> None:
         for each in self._started:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                each.dismiss()
+                each.dismiss(gently=False)
         self._started.clear()

@@ -17,6 +17,7 @@ from typing import IO
 import headway
 
 END_S = 2.0
+LEAVE_S = 5.0
 _TAIL_BYTES = 4096
 
 
@@ -51,9 +52,12 @@ class Spawned:
     def waits_for(self) -> str:
         return ""
 
-    def dismiss(self) -> None:
+    def dismiss(self, *, gently: bool) -> None:
         """End it: by the end of its standard input, and by force where that does not help."""
         assert self._process.stdin is not None
+        if gently:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(LEAVE_S)
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         try:
