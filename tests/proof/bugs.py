@@ -39,7 +39,6 @@ from known.bugs_of_the_wire import OF_THE_WIRE
 from known.bugs_of_tools import OF_AGENTS, OF_TOOLS
 from known.bugs_of_waits import OF_WAITS
 from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
-from known.machines.bugs_of_machines import OF_MACHINES
 from known.plans.bugs_of_lines import OF_LINES
 from known.plans.bugs_of_memory import OF_MEMORY
 from known.plans.bugs_of_planners import OF_PLANNERS
