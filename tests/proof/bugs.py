@@ -88,10 +88,11 @@ OF_ROOMS = frozenset(
     bug.name
     for bug in (
         *(*OF_ALLOCATION, *OF_SEARCHES, *OF_TOOLS, *OF_AGENTS, *OF_GUARDS, *OF_SERVING, *OF_THE_WIRE, *OF_FRAMEWORKS),
+        *OF_FAR_STORES,
         *OF_ABOUT_PLANS,
     )
 )
-"""Bugs of what stands on the engine: each run of the tests looks for a part of them, `make prove` for all."""
+"""Bugs of what stands on the engine, and of far stores: each run of the tests looks for a part of them, `make prove` for all."""
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)
 """Bugs that nothing has caught yet: `--learn` looks for them."""
