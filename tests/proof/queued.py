@@ -20,10 +20,10 @@ from headway.journal.shared.outcome import ConnectionLost
 from headway.journal.shared.queues import Job, JobState, QueueSettings, Taken, park
 from headway.journal.shared.schedules import Overlap, Schedule
 from headway.sim.config import SimConfig
+from headway.sim.far.lies import Lies
+from headway.sim.far.remote import RemoteStore
 from headway.sim.history import Violation
-from headway.sim.lies import Lies
 from headway.sim.loop import SimLoop
-from headway.sim.remote import RemoteStore
 from headway.sim.store import SimStore
 from headway.sim.universe import Universe
 
