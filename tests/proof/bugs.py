@@ -24,7 +24,6 @@ from pathlib import Path
 from known.bugs_of_allocation import OF_ALLOCATION
 from known.bugs_of_calls import OF_CALLS
 from known.bugs_of_checkpoints import OF_CHECKPOINTS
-from known.bugs_of_far_stores import OF_FAR_STORES
 from known.bugs_of_frameworks import OF_FRAMEWORKS
 from known.bugs_of_guards import OF_GUARDS
 from known.bugs_of_joins import OF_JOINS
@@ -47,6 +46,7 @@ from known.plans.bugs_of_plans import OF_PLANS
 from known.plans.bugs_of_tables import OF_TABLES
 from known.plans.bugs_of_tags import OF_TAGS
 from known.plans.bugs_of_teams import OF_TEAMS
+from known.stores.bugs_of_far_stores import OF_FAR_STORES
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale
