@@ -24,9 +24,9 @@ from headway.context import encode_signal
 from headway.errors import RunOwned, StoreError, UnknownRun
 from headway.journal.records import COSTED, Kind
 from headway.journal.recovery.recovered import decode_outcome
-from headway.sim import lies as told
+from headway.sim.far import lies as told
+from headway.sim.far.lies import Lies
 from headway.sim.history import History, Incarnation, Violated, Violation
-from headway.sim.lies import Lies
 from headway.sim.universe import Universe
 
 STRUCK: Counter[str] = Counter()

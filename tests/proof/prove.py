@@ -32,8 +32,8 @@ from explore import TROUBLES, Case, explore, kinds_of
 from far import FAR, KINDS, STRUCK
 from programs import main as program
 
+from headway.sim.far.lies import untold
 from headway.sim.history import Violated
-from headway.sim.lies import untold
 
 warnings.filterwarnings("ignore", ".*left behind", RuntimeWarning)  # a simulated coroutine that is held up stops late
 BATCH = 20  # seeds handed to a worker at a time

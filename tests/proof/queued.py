@@ -20,10 +20,10 @@ from headway.journal.shared.outcome import ConnectionLost
 from headway.journal.shared.queues import Job, JobState, QueueSettings, Taken, park
 from headway.journal.shared.schedules import Overlap, Schedule
 from headway.sim.config import SimConfig
+from headway.sim.far.lies import Lies
+from headway.sim.far.remote import RemoteStore
 from headway.sim.history import Violation
-from headway.sim.lies import Lies
 from headway.sim.loop import SimLoop
-from headway.sim.remote import RemoteStore
 from headway.sim.store import SimStore
 from headway.sim.universe import Universe
 
@@ -215,7 +215,7 @@ def make_service(seed: object, choice: random.Random) -> Service:
     service = Service(seed, choice, Lies.draw(choice), universe, store)
     for name in ("q", "r"):
         limit, key_limit = choice.choice((None, 1, 1, 2)), choice.choice((None, 1, 2))
-        store.put_queue(QueueSettings(name=name, limit=limit, key_limit=key_limit, deaths=choice.choice((2, 3, 8)), backoff_s=2.0))
+        store.put_queue(QueueSettings(name=name, limit=limit, key_limit=key_limit, deaths=choice.choice((1, 2, 8)), backoff_s=2.0))
     for number in range(choice.randint(3, 8)):
         run_id = f"run{number}"
         service.plans[run_id] = draw_plan(choice)

@@ -27,9 +27,9 @@ from headway.journal.records import COSTED, Kind, Row
 from headway.journal.store import every_run
 from headway.run import arun
 from headway.sim.config import SimConfig
-from headway.sim.lies import Lies
+from headway.sim.far.lies import Lies
+from headway.sim.far.remote import RemoteStore
 from headway.sim.loop import SimLoop
-from headway.sim.remote import RemoteStore
 from headway.sim.store import Crash, SimStore
 from headway.sim.universe import Deadlock, Endless, Universe
 

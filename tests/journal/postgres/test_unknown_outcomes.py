@@ -100,10 +100,10 @@ def test_who_looks_for_a_group_waits_for_a_first_try_that_still_runs_and_sees_it
     sent = group(lease, 1, b"one", b"two")
     with psycopg.connect(shared_server().url) as first_try:
         assert append(first_try, store.address.schema, sent) is not None
-        looking = Doing(lambda: store._look(sent, sent.columns(), True))
+        looking = Doing(lambda: store._look(sent))
         until_waiting(admin, session_of_writer(store))
         first_try.commit()
-    assert looking.result() is Standing.DURABLE
+    assert list(looking.result().sums) == list(enumerate(sent.columns().crcs, 1))
 
 
 def session_of_writer(store):

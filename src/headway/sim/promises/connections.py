@@ -16,8 +16,8 @@ from headway.journal.recovery.recovered import decode_outcome
 from headway.journal.shared.outcome import ConnectionLost
 
 if TYPE_CHECKING:
+    from headway.sim.far.remote import Group
     from headway.sim.history import History, Incarnation
-    from headway.sim.remote import Group
 
 GOES_BACK = frozenset(
     {

@@ -25,9 +25,10 @@ OF_POSTGRES: tuple[Bug, ...] = (
     ),
     bug(
         "a group whose answer was lost is sent again without a look",
-        "PostgresStore._append",
-        "standing = self.insist(lambda: self._look(group, columns, is_unknown), max(0.0, until - time.monotonic()))",
-        "standing = commits.Standing.ABSENT if is_unknown else self._look(group, columns, is_unknown)\nis_unknown = False",
+        "commit_surely",
+        "standing = judge(sent, look(), is_unknown=is_unknown, reported=reported, where=where)",
+        "standing = Standing.ABSENT if is_unknown else judge(sent, look(), is_unknown=False, reported=reported, where=where)\n"
+        "is_unknown = False",
         tests=f"{_OUTCOMES}::test_what_was_done_before_its_answer_was_lost_is_done_once",
     ),
     bug(

@@ -26,11 +26,10 @@ from headway.journal.shared.claims import Claim, Reply, Waits, Wish
 from headway.journal.shared.items import CollectionInfo, Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.shared.outcome import ConnectionLost, Found, Sent, Standing, commit_surely
-from headway.journal.shared.queues import Job, JobInfo, JobState, QueueInfo, QueueSettings, Swept, Taken, WorkerInfo
-from headway.journal.shared.schedules import Fired, Make, Schedule, ScheduleInfo
 from headway.journal.store import Buffer
-from headway.sim import lies as told
-from headway.sim.lies import Lies
+from headway.sim.far import lies as told
+from headway.sim.far.lies import Lies
+from headway.sim.far.queues import RemoteQueues
 
 if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
@@ -54,7 +53,7 @@ class Group:
     told: str = "unknown"  # "durable" or "lost", once that is known
 
 
-class RemoteStore:
+class RemoteStore(RemoteQueues):
     """What one process has of `server`. `struck` counts the lies."""
 
     def __init__(self, server: SimStore, process: SimLoop, lies: Lies, struck: Counter[str]) -> None:
@@ -360,79 +359,6 @@ class RemoteStore:
 
     def claims(self) -> dict[bytes, Claim]:
         return self._again(self._server.claims)
-
-    # --- queues of runs ----------------------------------------------------------------------------------------------
-
-    def enqueue(self, spec: RunSpec, job: Job, now: float) -> RunInfo:
-        return self._again(lambda: self._server.enqueue(spec, job, now + self._ahead_s))
-
-    def take_jobs(
-        self,
-        owner: str,
-        queues: Sequence[str],
-        tasks: Sequence[str] | None,
-        most: int,
-        ttl_s: float,
-        now: float,
-        *,
-        versions: Sequence[str] = (),
-    ) -> list[Taken]:
-        at, taken = now + self._ahead_s, list[Taken]()
-
-        def once() -> list[Taken]:
-            if not taken:  # else by a first try whose answer was lost
-                taken.extend(self._server.take_jobs(owner, queues, tasks, most, ttl_s, at, versions=versions))
-            return taken
-
-        return self._again(once)
-
-    def sweep_jobs(self, now: float, most: int = 100) -> list[Swept]:
-        return self._again(lambda: self._server.sweep_jobs(now + self._ahead_s, most))
-
-    def jobs(
-        self, now: float, *, queue: str | None = None, state: JobState | None = None, after: JobInfo | None = None, most: int = 100
-    ) -> list[JobInfo]:
-        at = now + self._ahead_s
-        return self._again(lambda: self._server.jobs(at, queue=queue, state=state, after=after, most=most))
-
-    def job(self, run_id: str, now: float) -> JobInfo | None:
-        return self._again(lambda: self._server.job(run_id, now + self._ahead_s))
-
-    def retry_job(self, run_id: str, now: float) -> bool:
-        return self._again(lambda: self._server.retry_job(run_id, now + self._ahead_s))
-
-    def put_queue(self, settings: QueueSettings) -> None:
-        self._again(lambda: self._server.put_queue(settings))
-
-    def pause_queue(self, name: str, paused: bool) -> None:
-        self._again(lambda: self._server.pause_queue(name, paused))
-
-    def queues(self, now: float) -> list[QueueInfo]:
-        return self._again(lambda: self._server.queues(now + self._ahead_s))
-
-    def see_worker(self, worker: WorkerInfo, now: float) -> None:
-        self._again(lambda: self._server.see_worker(worker, now + self._ahead_s))
-
-    def forget_worker(self, owner: str) -> None:
-        self._again(lambda: self._server.forget_worker(owner))
-
-    def workers(self, now: float) -> list[WorkerInfo]:
-        return self._again(lambda: self._server.workers(now + self._ahead_s))
-
-    def put_schedule(self, schedule: Schedule, now: float) -> ScheduleInfo:
-        return self._again(lambda: self._server.put_schedule(schedule, now + self._ahead_s))
-
-    def schedules(self) -> list[ScheduleInfo]:
-        return self._again(self._server.schedules)
-
-    def pause_schedule(self, name: str, paused: bool, now: float) -> None:
-        self._again(lambda: self._server.pause_schedule(name, paused, now + self._ahead_s))
-
-    def remove_schedule(self, name: str) -> None:
-        self._ask(lambda: self._server.remove_schedule(name))
-
-    def fire_schedules(self, now: float, make: Make) -> list[Fired]:
-        return self._again(lambda: self._server.fire_schedules(now + self._ahead_s, make))
 
 
 def _is_lost(error: StoreError) -> bool:

@@ -1,0 +1,1 @@
+"""Stores on other machines, as a simulated process has them: the connection takes time, breaks, and lies."""
