@@ -14,7 +14,7 @@ from benchmarks.sides import ROOT, environ
 from headway.journal.postgres.store import PostgresStore
 from headway.journal.records import RunStatus
 
-PROGRAM = ROOT / "tests" / "chaos" / "programs" / "starters.py"
+PROGRAM = ROOT / "tests" / "chaos" / "postgres" / "programs" / "starters.py"
 DRIVERS = 4
 LIMIT_S = 3600.0
 

@@ -19,6 +19,7 @@ from headway.journal.open import open_store
 
 RUNS, CALLS = 50, 1000
 DRIVERS = 4
+STARTERS = PROGRAMS.parent / "postgres" / "programs" / "starters.py"
 
 
 @contextmanager
@@ -34,14 +35,14 @@ def postgres(path: Path) -> Iterator[str]:
 
 
 def start_worker(victims: Victims, store: str, number: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "headway", "worker", str(PROGRAMS / "starters.py"), "--queue", "parts", "--slots", "2"]
+    command = [sys.executable, "-m", "headway", "worker", str(STARTERS), "--queue", "parts", "--slots", "2"]
     env = {"RAN_EFFECTS": str(victims.folder / "effects")}
     return victims.launch([*command, "--store", store], victims.folder / f"worker-{number}.err", env)
 
 
 def start_starter(victims: Victims, store: str) -> subprocess.Popen[bytes]:
     said = [store, str(victims.folder / "result"), "unused", str(RUNS), str(CALLS)]
-    return victims.launch([sys.executable, str(PROGRAMS / "starters.py"), *said], victims.folder / "starter.err")
+    return victims.launch([sys.executable, str(STARTERS), *said], victims.folder / "starter.err")
 
 
 def done(store: str) -> int:

@@ -32,9 +32,6 @@ def install(program: Node, edition: int = 1) -> None:
     leaves.publish(edition)
 
 
-# --- bodies ----------------------------------------------------------------------------------------------------------
-
-
 @hw.task
 async def main(name: str, x: int) -> int:
     return await body(name, x)
@@ -446,9 +443,6 @@ async def _now(children: tuple[Node, ...], x: int, n: int) -> int:
     now = hw.now()
     watch.noted(f"time at {children[0].name}", now)
     return await _gather(children, int(now * 1000) % 97, n)
-
-
-# --- streams ---------------------------------------------------------------------------------------------------------
 
 
 @hw.task(retry=hw.Retry(attempts=2, delay_s=0.3, jitter=0), window=2)

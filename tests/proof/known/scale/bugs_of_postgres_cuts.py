@@ -10,22 +10,22 @@ _PARTITIONS = "chaos/postgres/test_partitions.py"
 OF_POSTGRES_CUTS: tuple[Bug, ...] = (
     bug(
         "a commit whose reply was lost is taken for a failure",
-        "PostgresStore._append",
+        "commit_surely",
         "broke = error",
         "raise",
         tests=_REPLIES,
     ),
     bug(
         "a commit whose reply was lost is taken for durable",
-        "PostgresStore._append",
+        "commit_surely",
         "broke = error",
-        "return True",
+        "return Standing.DURABLE",
         tests=_REPLIES,
     ),
     bug(
         "a commit whose reply was lost is taken for another's",
-        "commit:look",
-        "list(stored) == list(enumerate(crcs, group.first_seq))",
+        "outcome:judge",
+        "list(found.sums) == list(sent.sums)",
         "False",
         tests=_REPLIES,
     ),
