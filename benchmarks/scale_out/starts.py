@@ -64,7 +64,7 @@ def _ended(store: PostgresStore) -> int:
     return found
 
 
-TEST = "tests/chaos/test_started_runs_killed.py::test_drivers_that_are_killed_lose_nothing_and_repeat_no_record"
+TEST = "tests/chaos/postgres/test_started_runs_killed.py::test_drivers_that_are_killed_lose_nothing_and_repeat_no_record"
 STARTED = "tests/service/test_started.py"
 
 ROWS: list[Row | Held] = [
@@ -96,8 +96,8 @@ ROWS: list[Row | Held] = [
     ),
     Held(
         item="starts",
-        promise="Started runs: a cancelled call has its run cancelled; one that failed goes on when it is asked for again, and keeps "
-        "what had succeeded",
+        promise="Started runs: a cancelled call has its run cancelled; one that failed goes on when it is asked for again, and "
+        "keeps what had succeeded",
         tests=(
             f"{STARTED}::test_a_cancelled_call_has_its_run_cancelled",
             f"{STARTED}::test_a_run_that_was_cancelled_with_its_starter_goes_on_with_it",

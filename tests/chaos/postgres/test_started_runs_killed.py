@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from victims import LIMIT_S, PROGRAMS, Victims, check_recorded_once, kill, often, until
+from victims import LIMIT_S, Victims, check_recorded_once, kill, often, until
 
 import headway as hw
 from headway.journal.open import open_store
 
 RUNS, CALLS = 50, 1000
 DRIVERS = 4
-STARTERS = PROGRAMS.parent / "postgres" / "programs" / "starters.py"
+STARTERS = Path(__file__).parent / "programs" / "starters.py"
 
 
 @contextmanager
