@@ -8,8 +8,10 @@ import pytest
 
 from headway.errors import RunOwned
 from headway.journal.postgres import clock as clocks
-from headway.journal.records import RunSpec
+from headway.journal.records import RunSpec, RunStatus
 from headway.journal.shared.limits import Ask, Want
+from headway.journal.shared.outcome import ConnectionLost
+from headway.journal.shared.queues import Job, park
 
 HOUR_S = 3600.0
 
@@ -77,3 +79,31 @@ def test_clocks_that_differ_by_less_than_can_be_told_are_the_same():
     for ahead_s, took_s, expected_s in ((0.04, 0.001, 0.0), (0.4, 0.5, 0.0), (0.4, 0.1, 0.4), (-7.0, 0.1, -7.0)):
         clock.note(time.time() + ahead_s, now - took_s / 2, now + took_s / 2)
         assert clock.ahead_s() == pytest.approx(expected_s, abs=0.3 if expected_s else 0.0)
+
+
+def test_a_run_that_is_parked_by_a_machine_whose_clock_is_off_is_woken_by_the_server_s_clock(url, opened):
+    machine = Machine(opened, url, HOUR_S)
+    machine.store.enqueue(RunSpec(run_id="sky", task="t"), Job(), machine.now())
+    ((_, lease, _),) = machine.store.take_jobs("worker", ["default"], None, 1, 30.0, machine.now())
+    machine.store.release(lease, RunStatus.INTERRUPTED, machine.now(), after=park(until=machine.now() + 600.0))
+    plain = opened(url)
+    found = plain.job("sky", time.time())
+    assert found is not None
+    assert abs(found.at - (time.time() + 600.0)) < 5.0
+    assert plain.take_jobs("worker", ["default"], None, 1, 30.0, time.time()) == []
+    assert len(plain.take_jobs("worker", ["default"], None, 1, 30.0, time.time() + 605.0)) == 1
+
+
+def test_what_is_done_again_is_done_at_the_time_that_it_is_then(url, opened):
+    store, seen = opened(url), list[float]()
+
+    def twice() -> None:
+        seen.append(store._ahead_s)
+        if len(seen) < 4:
+            raise ConnectionLost("not now")
+
+    store.insist(twice, 30.0)
+    assert seen == sorted(seen)
+    assert seen[0] == 0.0
+    assert seen[-1] > 0.01
+    assert store._ahead_s == 0.0

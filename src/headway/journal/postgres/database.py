@@ -62,6 +62,7 @@ class PostgresDatabase(Tables):
             raise UsageError("a Postgres store needs libpq: pip install 'headway[postgres]'") from error
         self.address = address
         self.readonly = readonly
+        self._tries = threading.local()  # by thread: how long ago what is done again was first tried
         self._must_exist = must_exist
         self._clock = ServerClock(wall)
         self._told = Told()
@@ -81,8 +82,9 @@ class PostgresDatabase(Tables):
 
     @property
     def _ahead_s(self) -> float:
-        """How far the server's clock is ahead of the one that callers take `now` from."""
-        return self._clock.ahead_s()
+        """How far the server's clock is ahead of what a caller took for `now`: of its clock, and of the time since then where
+        something is done again."""
+        return self._clock.ahead_s() + getattr(self._tries, "late_s", 0.0)
 
     def close(self) -> None:
         self._closed.set()
@@ -157,15 +159,19 @@ class PostgresDatabase(Tables):
 
     def insist(self, do: Callable[[], T], patience_s: float) -> T:
         """Do it, again where the connection broke or a lock stood in the way, for so long."""
-        until, pause_s = time.monotonic() + patience_s, 0.01
-        while True:
-            try:
-                return do()
-            except StoreError as error:
-                if not may_pass(error) or time.monotonic() >= until:
-                    raise
-            self.pause(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        began, pause_s, late_s = time.monotonic(), 0.01, getattr(self._tries, "late_s", 0.0)
+        try:
+            while True:
+                try:
+                    return do()
+                except StoreError as error:
+                    if not may_pass(error) or time.monotonic() >= began + patience_s:
+                        raise
+                self.pause(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                self._tries.late_s = late_s + time.monotonic() - began
+        finally:
+            self._tries.late_s = late_s
 
     def pause(self, seconds: float) -> None:
         """Wait about so long. Raises StoreError when the store is closed meanwhile."""

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
+import msgspec
+
 from headway.errors import StoreError
 from headway.journal.owner import make_lease_lost, unknown_run
 from headway.journal.postgres import blobs as blob_rows
@@ -86,7 +88,8 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
     def release(
         self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None, after: After | None = None
     ) -> None:
-        group = commits.Group(lease, 0, (), (), Ending(status, error_floor, after), now + self._ahead_s)
+        ending = self._by_server_clock(Ending(status, error_floor, after))
+        group = commits.Group(lease, 0, (), (), ending, now + self._ahead_s)
 
         def once() -> None:
             with self.writing() as statements:
@@ -95,6 +98,13 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
         self.insist(once, PATIENCE_S)
         self._forget(lease)
         self._teller.tell(SHARED)
+
+    def _by_server_clock(self, ending: Ending) -> Ending:
+        """An ending whose times are the server's."""
+        after = ending.after
+        if after is None or not (ahead_s := self._ahead_s):
+            return ending
+        return ending._replace(after=msgspec.structs.replace(after, at=after.at + ahead_s))
 
     # rows
 
@@ -108,7 +118,8 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
         cache: Sequence[tuple[bytes, Row]] = (),
         ending: Ending | None = None,
     ) -> None:
-        group = commits.Group(lease, first_seq, rows, cache, ending, now + self._ahead_s)
+        ends = self._by_server_clock(ending) if ending is not None else None
+        group = commits.Group(lease, first_seq, rows, cache, ends, now + self._ahead_s)
         if not self._append(group, group.columns()):
             self._reject(group)
         self._told.note_rows(lease, group.last_seq)
