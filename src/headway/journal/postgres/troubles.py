@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from headway.errors import StoreDamaged, StoreError, StoreFull
+from headway.journal.shared.outcome import ConnectionLost
 
 if TYPE_CHECKING:
     import psycopg
@@ -41,10 +42,6 @@ def state_of(error: psycopg.Error) -> str:
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return ""
     return next((state for words, state in _REFUSED if re.search(words, str(error))), "08000")
-
-
-class ConnectionLost(StoreError):
-    """The connection broke: what was under way has happened, or not."""
 
 
 def is_lost(error: psycopg.Error) -> bool:
