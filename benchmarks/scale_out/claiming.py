@@ -1,6 +1,6 @@
 """How many jobs a second workers take from one queue in Postgres, and what a parked run weighs.
 
-    python -m benchmarks.scale_out.claims [--workers 8] [--batch 20] [--jobs 40000] [--parked 100000] [--url postgresql://…]
+    python -m benchmarks.scale_out.claiming [--workers 8] [--batch 20] [--jobs 40000] [--parked 100000] [--url postgresql://…]
 
 Without `--url` it starts Debian's Postgres with durable commits. Workers are processes of their own that take jobs and do nothing
 with them. Once without a limit, once with one, once among many keys.
