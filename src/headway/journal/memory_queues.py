@@ -215,6 +215,8 @@ class MemoryQueues:
                 swept.append(Swept(one.run_id, run.owner, one.deaths, at, state is JobState.STUCK))
                 self._change(run, owner="", lease_until=0.0, status=RunStatus.INTERRUPTED)
                 self._end_claims(run.uid)
+                if state is JobState.STUCK:  # nobody takes it any more: who waits for it is to hear of that
+                    self._wake_waiters(one.run_id, now)
         return swept
 
     def jobs(
@@ -244,13 +246,7 @@ class MemoryQueues:
 
     def find_ended(self, run_ids: Sequence[str]) -> set[str]:
         with self._lock:
-            found = set()
-            for run_id in run_ids:
-                run = self._runs.get(run_id)
-                job = self._jobs.get(run.uid) if run is not None else None
-                if run is None or run.status in ENDED or (job is not None and job.state == JobState.STUCK):
-                    found.add(run_id)
-            return found
+            return {run_id for run_id in run_ids if self._has_ended(run_id)}
 
     def retry_job(self, run_id: str, now: float) -> bool:
         with self._lock:
@@ -372,14 +368,19 @@ class MemoryQueues:
             one.awaits = frozenset(after.runs)
 
     def _has_ended(self, run_id: str) -> bool:
+        """Whether nothing more is to be expected of a run."""
         run = self._runs.get(run_id)
-        return run is None or run.status in ENDED
+        job = self._jobs.get(run.uid) if run is not None else None
+        return run is None or run.status in ENDED or (job is not None and job.state is JobState.STUCK)
 
     def _end_job(self, run: RunInfo, now: float) -> None:
         """Of a run that has ended or is forgotten: its job goes, and who waits for it goes on."""
         self._jobs.pop(run.uid, None)
+        self._wake_waiters(run.spec.run_id, now)
+
+    def _wake_waiters(self, run_id: str, now: float) -> None:
         for one in self._jobs.values():
-            if run.spec.run_id in one.awaits:
+            if run_id in one.awaits:
                 one.wait(now)
 
     def _wake_job(self, uid: int, now: float) -> None:

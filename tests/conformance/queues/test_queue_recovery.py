@@ -190,3 +190,18 @@ def test_workers_are_shown_until_they_end_or_were_silent_for_long(store):
     assert [(one.owner, one.queues, one.tasks, one.versions) for one in store.workers(6000.0)] == [
         ("a", ("q", "default"), ("demo.answer",), ("v1",))
     ]
+
+
+def test_who_waits_for_a_run_that_is_stuck_goes_on(store):
+    store.put_queue(QueueSettings(deaths=1))
+    put(store, "child")
+    put(store, "parent", queue="other")
+    ((_, lease, _),) = take(store, queues=("other",))
+    take(store)
+    store.release(lease, RunStatus.INTERRUPTED, 2.0, after=park(runs=["child"]))
+    assert state(store, "parent", 99.0) is JobState.PARKED
+    (swept,) = store.sweep_jobs(100.0)
+    assert swept.stuck
+    ((_, lease, _),) = take(store, now=101.0, queues=("other",))
+    store.release(lease, RunStatus.INTERRUPTED, 102.0, after=park(runs=["child"]))  # it is stuck already
+    assert state(store, "parent", 103.0) is JobState.WAITING

@@ -114,7 +114,10 @@ def _give_back(connection: Connection, uid: int, after: After | None, now: float
         query = "SELECT COALESCE(MAX(number), 0) FROM signal WHERE run=?"  # a signal's sender locks the run first
         (newest,) = connection.execute(query, (uid,)).fetchone()
         if after.runs:
-            query = f"SELECT run_id, uid FROM run WHERE run_id IN ({marks(after.runs)}) AND status NOT IN ({OVER})"
+            query = (
+                f"SELECT run.run_id, run.uid FROM run LEFT JOIN job ON job.run=run.uid AND job.state='stuck' "
+                f"WHERE run.run_id IN ({marks(after.runs)}) AND run.status NOT IN ({OVER}) AND job.run IS NULL"
+            )
             live = dict(connection.execute(query, after.runs).fetchall())
     ended = after is not None and len(live) < len(set(after.runs))
     state, at = go_on(after, now, cancelled=bool(cancel), newest_signal=newest, ended=ended)
@@ -133,6 +136,11 @@ def park_behind(connection: Connection, uid: int, before: int) -> None:
 def end_job(connection: Connection, locks: Locks, uid: int, now: float) -> None:
     """Of a run that has ended or is forgotten: its job goes, and who waits for it goes on."""
     connection.execute("DELETE FROM job WHERE run=?", (uid,))
+    wake_waiters(connection, locks, uid, now)
+
+
+def wake_waiters(connection: Connection, locks: Locks, uid: int, now: float) -> None:
+    """Let those go on who wait for a run."""
     if connection.execute("SELECT 1 FROM awaits WHERE run=? LIMIT 1", (uid,)).fetchone() is not None:
         query = (
             f"SELECT run FROM job WHERE state='parked' AND run IN (SELECT waiter FROM awaits WHERE run=?) ORDER BY run {locks.wait}"

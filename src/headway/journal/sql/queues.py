@@ -264,6 +264,8 @@ class SharedQueues(Tables):
             query = "UPDATE run SET owner='', lease_until=0, status=? WHERE uid=?"
             connection.execute(query, (RunStatus.INTERRUPTED.value, uid))
             connection.execute("DELETE FROM claim WHERE run=?", (uid,))
+            if state is JobState.STUCK:  # nobody takes it any more: who waits for it is to hear of that
+                jobs.wake_waiters(connection, self._locks, uid, now)
             swept.append(Swept(run_id, owner, deaths + 1, again_at, state is JobState.STUCK))
         return swept
 
