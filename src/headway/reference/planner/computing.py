@@ -1,6 +1,6 @@
 """The steps of the planner's plans as tools that a model may ask for, but for the lookup, which is the caller's.
 
-Each is the function of `facts` that has its name, with a list where that takes any number of values.
+Each calls the function of the same name in `facts`. Where that takes any number of values, the tool takes a list.
 """
 
 from __future__ import annotations
@@ -71,4 +71,4 @@ async def ratio(a: Fact | float, b: Fact | float) -> float:
 
 
 COMPUTING = (compare, largest, smallest, above, below, count, add, average, difference, ratio)
-"""All of them."""
+"""The tools of this module, in the order in which a model is offered them."""
