@@ -122,12 +122,16 @@ class ProcessPool:
         if worker.ready:
             self._failed_starts.clear()
         del self._running[job]
-        if len(self._workers) > max(self.size, self.size + self._lent):
+        if self._is_one_too_many(worker):
             worker.dismiss()  # it worked in a slot that was lent
         elif not worker.ended.done():
             self._idle.append(worker)
         job.on_done(answer)
         self._on_free()
+
+    def _is_one_too_many(self, worker: RemoteWorker) -> bool:
+        """Whether there are more workers than slots."""
+        return len(self._workers) > max(self.size, self.size + self._lent)
 
     def _on_end(self, worker: RemoteWorker, failed_start: WorkerDied | None) -> None:
         self._workers.discard(worker)

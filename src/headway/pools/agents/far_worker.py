@@ -182,6 +182,11 @@ class FarWorker(RemoteWorker):
         super().assign(job)
         self.hold_slot()
 
+    @property
+    def stays(self) -> bool:
+        """Whether it works for one call after another."""
+        return self._pool == "process"
+
     def hold_slot(self) -> None:
         """Take a slot of the post, which is given back with the job's answer or the worker's end."""
         if not self._holds_slot:

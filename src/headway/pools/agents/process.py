@@ -30,6 +30,11 @@ class FarProcessPool(ProcessPool):
         """Have agents put large results where the run keeps them."""
         self._staff.use_blobs(place)
 
+    def lend(self, slots: int, /) -> None:
+        """Let others use the slots of jobs that only wait for other jobs, wherever they are."""
+        self._staff.lend(slots)
+        super().lend(slots)
+
     async def close(self) -> None:
         """End all workers, and the agents with them unless another pool uses them."""
         await super().close()
@@ -44,3 +49,6 @@ class FarProcessPool(ProcessPool):
         made = FarWorker(post, self._staff.next_number(), self._on_answer, self._on_end, self._emit)
         self._workers.add(made)
         return made
+
+    def _is_one_too_many(self, worker: RemoteWorker) -> bool:
+        return isinstance(worker, FarWorker) and worker.post.has_too_many()
