@@ -70,7 +70,7 @@ class ProcessPool:
         """Interrupt the job's code, or kill its process. The job is answered when the code has stopped."""
         where = self._running.get(job)
         if isinstance(where, RemoteWorker):
-            where.cancel()
+            where.cancel(job)
         elif where is not None:
             self._running[job] = Answer(cancelled=True)
         return True
@@ -122,7 +122,9 @@ class ProcessPool:
         if worker.ready:
             self._failed_starts.clear()
         del self._running[job]
-        if self._is_one_too_many(worker):
+        if worker.job is not None:
+            pass  # it has begun another one already
+        elif self._is_one_too_many(worker):
             worker.dismiss()  # it worked in a slot that was lent
         elif not worker.ended.done():
             self._idle.append(worker)

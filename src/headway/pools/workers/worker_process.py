@@ -20,8 +20,10 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from headway import events
@@ -36,6 +38,9 @@ from headway.pools.carrying import encode_carried
 from headway.pools.program import function_ref
 from headway.pools.workers import messages, worker
 from headway.pools.workers.deaths import death, how_it_ended, start_failure
+
+NOT_BEGUN = Answer(cancelled=True)
+"""The answer, by its identity, of a job that came back before it was begun."""
 
 INTERRUPT_GRACE_S = 0.5
 """How long an interrupted call may take to stop before its process is killed."""
@@ -66,6 +71,15 @@ def _kill_the_living() -> None:
 atexit.register(_kill_the_living)  # after multiprocessing.util has registered its own, so that this one comes first
 
 
+@dataclass(slots=True, eq=False)
+class _Following:
+    """A job that a worker has and begins after others."""
+
+    job: Job
+    serial: int
+    cancelled: bool = False
+
+
 class RemoteWorker:
     """A worker process. `on_answer` is called when its job has an answer, `on_end` when the process has ended."""
 
@@ -84,7 +98,9 @@ class RemoteWorker:
         self._pool, self._when_ready, self._when_meeting = pool, on_ready, on_meeting
         self.ready = False
         self.job: Job | None = None
-        self._serial = 0  # tells this worker's jobs apart
+        self._serial = self._last_serial = 0  # tells this worker's jobs apart
+        self._following: deque[_Following] = deque()  # jobs that it has and begins after this one
+        self.began_at = self.took_s = 0.0  # when this job began, by the loop's clock, and how long the one before took
         self._cancelled = False
         self._doomed = False
         self._pid = 0
@@ -148,10 +164,13 @@ class RemoteWorker:
         carried = encode_carried(job.context, job.facts.task)
         head, buffers = pickle_arguments(job)
         payload, fd = messages.pack(head, buffers)
-        self._serial += 1
-        self.job, self._cancelled = job, False
+        self._last_serial = serial = self._last_serial + 1
+        if self.job is None:
+            self._begin(job, serial)
+        else:
+            self._following.append(_Following(job, serial))
         work = messages.Work(
-            number=self._serial,
+            number=serial,
             ref=ref,
             facts=job.facts,
             pickled=job.pickled,
@@ -170,8 +189,42 @@ class RemoteWorker:
     def _refer(self, job: Job) -> FunctionRef:
         return job.ref or function_ref(job.fn)
 
-    def cancel(self) -> None:
-        """Stop the job: not send it, or interrupt it, or kill the process when that takes too long."""
+    def _begin(self, job: Job, serial: int) -> None:
+        self.job, self._serial, self._cancelled = job, serial, False
+        self.began_at = self._loop.time()
+
+    def _begin_next(self) -> None:
+        """The worker begins what it has had for a while."""
+        if self._following:
+            job, serial, cancelled = (following := self._following.popleft()).job, following.serial, following.cancelled
+            self._begin(job, serial)
+            if job.on_begun is not None:
+                job.on_begun()
+            if cancelled:  # it was too late to take it back
+                self.cancel()
+
+    @property
+    def followers(self) -> int | None:
+        """How many jobs it has after the one that it runs; None while it can't have any."""
+        return len(self._following) if self.ready and self.job is not None and not self._cancelled and not self._doomed else None
+
+    def take_back(self) -> None:
+        """Ask for all jobs that it has not begun."""
+        for following in self._following:
+            self._recall(following)
+
+    def _recall(self, following: _Following) -> None:
+        with suppress(OSError):  # then the process ends, and they come back with that
+            self._control.send(worker.NUMBER.pack(worker.RECALL | following.serial))
+
+    def cancel(self, job: Job | None = None) -> None:
+        """Stop the job: not send it, or interrupt it, or kill the process when that takes too long. One that it has not begun is
+        taken back."""
+        for following in self._following:
+            if following.job is job:
+                following.cancelled = True
+                self._recall(following)
+                return
         job = self.job
         if job is None or self._cancelled:
             return
@@ -199,7 +252,8 @@ class RemoteWorker:
         if self._outbox.pending:
             self._loop.add_writer(self._jobs, self._on_writable)
 
-    def _answer(self, serial: int, answer: Answer) -> None:
+    def _answer(self, serial: int, answer: Answer, *, last: bool = False) -> None:
+        """Answer the job. `last`: the process has not answered it and does no more."""
         job = self.job
         if job is None or serial != self._serial:
             return
@@ -208,8 +262,17 @@ class RemoteWorker:
             self._killer = None
         if self._cancelled:
             answer = Answer(cancelled=True)
-        self.job = None
+        self.job, self.took_s = None, self._loop.time() - self.began_at
+        if not last:
+            self._begin_next()
         self._on_answer(self, job, answer)
+
+    def _note_returned(self, number: int) -> None:
+        for following in self._following:
+            if following.serial == number:
+                self._following.remove(following)
+                self._on_answer(self, following.job, Answer(cancelled=True) if following.cancelled else NOT_BEGUN)
+                return
 
     # --- what the worker says -----------------------------------------------------------------------------------------
 
@@ -232,7 +295,7 @@ class RemoteWorker:
             self._killer = self._killer or self._loop.call_later(INTERRUPT_GRACE_S, self.kill)
         except OSError as error:
             self._loop.remove_reader(self._jobs)
-            self._answer(self._serial, Answer(error=error))
+            self._answer(self._serial, Answer(error=error), last=True)
             self.kill()
 
     def _take_all(self, received: list[tuple[messages.Message, int | None]]) -> None:
@@ -266,6 +329,8 @@ class RemoteWorker:
                 self._answer(message.number, Answer(error=self._error(message), origins=tuple(message.origins)))
             case messages.Stopped():
                 self._answer(message.number, Answer(cancelled=True))
+            case messages.Returned():
+                self._note_returned(message.number)
 
     def _pass_on(self, asked: messages.Asked, fd: int | None) -> None:
         """Pass on to the run what the job's code asks."""
@@ -281,7 +346,7 @@ class RemoteWorker:
         try:
             head, buffers = messages.unpack_private(asked.payload, fd)
         except OSError as error:  # no memory for the block
-            self._answer(number, Answer(error=error))
+            self._answer(number, Answer(error=error), last=True)
             self.kill()
             return
         job.on_ask(bytes(head), buffers, reply)
@@ -368,7 +433,9 @@ class RemoteWorker:
             self.ended.set_result(None)
         self._on_end(self, died)
         if self.job is not None:
-            self._answer(self._serial, Answer(error=died or death(self.job, self._pid, why)))
+            self._answer(self._serial, Answer(error=died or death(self.job, self._pid, why)), last=True)
+        while self._following:
+            self._note_returned(self._following[0].serial)
 
     def _explain_start(self, why: str, cause: BaseException | None) -> WorkerDied:
         return start_failure(why, cause)
