@@ -199,7 +199,7 @@ class FarWorker(RemoteWorker):
             self.post.give_slot()
 
     def _answer(self, serial: int, answer: Answer, *, last: bool = False) -> None:
-        if self.job is not None and serial == self._serial and self._pool == "process" and not self._following:
+        if self.job is not None and serial == self._serial and self._pool == "process" and not self._followers:
             self._give_slot()
         super()._answer(serial, answer, last=last)
 

@@ -17,7 +17,8 @@ from headway.pools.agents.far_worker import FarWorker
 from headway.pools.agents.staff import Staff
 from headway.pools.base import Answer, Demand, Job
 from headway.pools.process import ProcessPool
-from headway.pools.workers.worker_process import NOT_BEGUN, RemoteWorker
+from headway.pools.workers.followers import NOT_BEGUN
+from headway.pools.workers.worker_process import RemoteWorker
 
 MOST_AHEAD = 8
 """How many calls a worker may have behind the one that it runs."""
@@ -31,7 +32,6 @@ LATE_S = 0.02
 WORTH_S = 0.002
 """A worker gets no more ahead than what it works off in about this time, but one call."""
 
-_LONG_S = 0.1
 _MEMORY = 16
 
 
@@ -41,7 +41,7 @@ class FarProcessPool(ProcessPool):
     def __init__(self, staff: Staff) -> None:
         super().__init__(len(staff.posts))
         self._staff = staff
-        self._mean_s = _LONG_S
+        self._mean_s = LATE_S
         self._ahead: set[Job] = set()  # at workers that have not begun them
         self._back: deque[Job] = deque()  # what came from there again
         self._room: dict[RemoteWorker, None] = {}  # those that may have room behind their job, in turn
@@ -57,7 +57,7 @@ class FarProcessPool(ProcessPool):
 
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
         super().start(on_free, emit)
-        self._closing, self._mean_s = False, _LONG_S
+        self._closing, self._mean_s = False, LATE_S
         self._staff.open(self._note_room)
 
     def submit(self, job: Job, /) -> None:
@@ -136,7 +136,7 @@ class FarProcessPool(ProcessPool):
         self._looking, now = None, self._bound().time()
         for worker in {self._running[job] for job in self._ahead}:
             if isinstance(worker, RemoteWorker) and now - worker.began_at > LATE_S:
-                self._mean_s = _LONG_S
+                self._mean_s = LATE_S  # nothing is sent ahead for a while
                 worker.take_back()
         if self._ahead:
             self._look_later()
@@ -145,7 +145,7 @@ class FarProcessPool(ProcessPool):
         if job in self._ahead:  # it never began
             self._ahead.discard(job)
         else:
-            self._mean_s += (min(worker.took_s, _LONG_S) - self._mean_s) / _MEMORY
+            self._mean_s += (min(worker.took_s, LATE_S) - self._mean_s) / _MEMORY
         if worker.job is not None:
             self._ahead.discard(worker.job)
         if worker.followers is not None:
