@@ -122,14 +122,18 @@ class ProcessPool:
         if worker.ready:
             self._failed_starts.clear()
         del self._running[job]
+        self._keep(worker)
+        job.on_done(answer)
+        self._on_free()
+
+    def _keep(self, worker: RemoteWorker) -> None:
+        """Keep a worker for the next job, unless it has one already."""
         if worker.job is not None:
-            pass  # it has begun another one already
-        elif self._is_one_too_many(worker):
+            return
+        if self._is_one_too_many(worker):
             worker.dismiss()  # it worked in a slot that was lent
         elif not worker.ended.done():
             self._idle.append(worker)
-        job.on_done(answer)
-        self._on_free()
 
     def _is_one_too_many(self, worker: RemoteWorker) -> bool:
         """Whether there are more workers than slots."""

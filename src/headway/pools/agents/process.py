@@ -142,9 +142,8 @@ class FarProcessPool(ProcessPool):
             self._look_later()
 
     def _on_answer(self, worker: RemoteWorker, job: Job, answer: Answer) -> None:
-        if job in self._ahead:  # it never began
-            self._ahead.discard(job)
-        else:
+        self._ahead.discard(job)
+        if answer is not NOT_BEGUN:
             self._mean_s += (min(worker.took_s, LATE_S) - self._mean_s) / _MEMORY
         if worker.job is not None:
             self._ahead.discard(worker.job)
@@ -153,6 +152,7 @@ class FarProcessPool(ProcessPool):
         if answer is NOT_BEGUN and not self._closing:
             del self._running[job]
             self._back.append(job)
+            self._keep(worker)
         else:
             super()._on_answer(worker, job, answer)
         self._begin_those_back_soon()

@@ -253,10 +253,8 @@ class Worker:
                     del self._queue[at]
                     if fd is not None:
                         os.close(fd)
-                    break
-            else:
-                return
-        self._send(messages.Returned(number))
+                    self._send(messages.Returned(number))  # before what comes after it can end
+                    return
 
     def _hear_run(self) -> None:
         """Read what the run says to the call that runs."""

@@ -34,7 +34,7 @@ from headway.pools.program import function_ref
 from headway.pools.workers import messages, worker
 from headway.pools.workers.answers import read_error, read_value
 from headway.pools.workers.deaths import death, how_it_ended, start_failure
-from headway.pools.workers.followers import Followers
+from headway.pools.workers.followers import NOT_BEGUN, Followers
 from headway.pools.workers.lifeline import living
 
 INTERRUPT_GRACE_S = 0.5
@@ -296,6 +296,8 @@ class RemoteWorker:
             case messages.Returned():
                 if (returned := self._followers.take_back(message.number)) is not None:
                     self._on_answer(self, *returned)
+                else:  # it was next, and was not begun after all
+                    self._answer(message.number, NOT_BEGUN)
 
     def _pass_on(self, asked: messages.Asked, fd: int | None) -> None:
         """Pass on to the run what the job's code asks."""
