@@ -105,6 +105,8 @@ class Staff:
         found: list[Post] = []
         for post in [min(whole, key=lambda post: post.free)] if whole else posts:
             found += [post] * min(post.free, count - len(found))
+        if len(found) < count <= self.free():  # in slots that are lent
+            found += [max(posts, key=lambda post: post.spare)] * (count - len(found))
         if len(found) < count:
             return None
         return sorted(found, key=lambda post: (post.agent is not None and post.agent.facts.address.startswith("127."), post.number))
