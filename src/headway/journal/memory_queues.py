@@ -231,9 +231,13 @@ class MemoryQueues:
             return [one for one in found if state is None or one.state is state][:most]
 
     def job(self, run_id: str, now: float) -> JobInfo | None:
+        uid = self.run(run_id).uid
+        return self.find_jobs([uid], now).get(uid)
+
+    def find_jobs(self, uids: Sequence[int], now: float) -> dict[int, JobInfo]:
         with self._lock:
-            one = self._jobs.get(self.run(run_id).uid)
-            return None if one is None else one.show(now)
+            mine = [self._jobs[uid] for uid in uids if uid in self._jobs]
+            return {one.uid: msgspec.structs.replace(one.show(now), awaits=tuple(sorted(one.awaits))) for one in mine}
 
     def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
         with self._lock:

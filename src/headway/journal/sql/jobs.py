@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from headway.journal.records import ENDED, After, Ending, RunInfo, RunStatus
 from headway.journal.shared.queues import Job, JobInfo, JobState, go_on, show_state
 from headway.journal.sql.database import Connection
@@ -83,6 +85,21 @@ def decode_job(stored: Sequence[Any], now: float) -> JobInfo:
         deaths=deaths,
         place=(queue, state, at, uid),
     )
+
+
+def read_jobs(connection: Connection, runs: Sequence[int], now: float) -> list[JobInfo]:
+    """The jobs of these runs, each with what it awaits: by one statement, between whose parts nothing can be woken."""
+    columns = ", ".join(f"job.{name}" for name in COLUMNS.split(", "))
+    query = (
+        f"SELECT {columns}, awaited.run_id FROM job LEFT JOIN awaits ON awaits.waiter=job.run LEFT JOIN run AS awaited "
+        f"ON awaited.uid=awaits.run WHERE job.run IN ({marks(runs)}) ORDER BY job.run, awaits.run"
+    )
+    found: dict[int, tuple[Sequence[Any], list[str]]] = {}
+    for *stored, awaited in connection.execute(query, runs).fetchall():
+        awaits = found.setdefault(stored[1], (stored, []))[1]
+        if awaited is not None:
+            awaits.append(awaited)
+    return [msgspec.structs.replace(decode_job(one, now), awaits=tuple(sorted(awaits))) for one, awaits in found.values()]
 
 
 def note_taken(connection: Connection, uid: int, owner: str, until: float) -> None:

@@ -214,8 +214,8 @@ class PostgresQueues(Runs, Schedules, QueueViews):
     ) -> list[JobInfo]:
         return super().jobs(now + self._ahead_s, queue=queue, state=state, after=after, most=most)
 
-    def job(self, run_id: str, now: float) -> JobInfo | None:
-        return super().job(run_id, now + self._ahead_s)
+    def find_jobs(self, uids: Sequence[int], now: float) -> dict[int, JobInfo]:
+        return super().find_jobs(uids, now + self._ahead_s)
 
     @again
     def see_worker(self, worker: WorkerInfo, now: float) -> None:
