@@ -95,7 +95,11 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
             with self.writing() as statements:
                 commits.give_back(statements, group, self._locks)
 
-        self.insist(once, PATIENCE_S)
+        try:
+            self.insist(once, PATIENCE_S)
+        except StoreError:  # its driver has given it up all the same
+            self._forget(lease, given_up=True)
+            raise
         self._forget(lease)
         self._teller.tell(SHARED)
 
@@ -173,22 +177,25 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
 
     def _reject(self, group: commits.Group) -> None:
         """Keep aside what came too late. Raises LeaseLost."""
-        lease = group.lease
+        lease, tries = group.lease, 0
         self._forget(lease)
 
         def once() -> None:
-            with self.writing() as connection:
+            nonlocal tries
+            tries += 1
+            with self.writing(f"rejected {lease.uid}") as connection:  # after a first try that may still be under way
                 run = self._find(connection, "uid=?", lease.uid)
                 if run is None:
                     raise unknown_run(lease.run_id, [], self.url)
-                checked_rows.insert_rejected(connection, lease, group.first_seq, group.rows, group.now)
+                if tries == 1 or not checked_rows.has_rejected(connection, lease, group.first_seq, group.now):
+                    checked_rows.insert_rejected(connection, lease, group.first_seq, group.rows, group.now)
             raise make_lease_lost(run, lease.fence)
 
         self.insist(once, PATIENCE_S)
 
-    def _forget(self, lease: Lease) -> None:
+    def _forget(self, lease: Lease, *, given_up: bool = False) -> None:
         """Nothing more is written under this lease."""
-        self._told.forget_run(lease)
+        self._told.forget_run(lease, given_up=given_up)
         self._listener.forget(lease.uid)
         self._words.pop(lease.uid, None)
 
@@ -247,7 +254,9 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
         return number
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
-        return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
+        found = self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
+        self._told.note_signals(uid, found)
+        return found
 
     def data_version(self, uid: int) -> int:
         return self._listener.version(uid, lambda: self._read_pulse(uid))

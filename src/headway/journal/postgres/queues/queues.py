@@ -99,7 +99,10 @@ class PostgresQueues(Runs, Schedules, QueueViews):
         *,
         versions: Sequence[str] = (),
     ) -> list[Taken]:
-        return super().take_jobs(owner, queues, tasks, most, ttl_s, now + self._ahead_s, versions=versions)
+        taken = super().take_jobs(owner, queues, tasks, most, ttl_s, now + self._ahead_s, versions=versions)
+        for one in taken:
+            self._told.note_lease(one.lease)
+        return taken
 
     @again
     def _promote(self, name: str, now: float) -> None:
