@@ -197,9 +197,7 @@ class Runs(PostgresDatabase, PagedRuns):
         self._told.note_lease(lease)
         return lease
 
-    def _acquire(
-        self, run_id: str, owner: str, ttl_s: float, now: Callable[[], float], token: bytes, *, take_over: bool
-    ) -> Lease:
+    def _acquire(self, run_id: str, owner: str, ttl_s: float, now: Callable[[], float], token: bytes, *, take_over: bool) -> Lease:
         with self.writing(lock_timeout_s=ROW_LOCK_S) as connection:
             run = self._get_run(connection, run_id, "FOR UPDATE")
             at = now()  # when the run is locked: whoever waited for that judges no lease by the time before
