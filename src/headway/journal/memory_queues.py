@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -130,9 +130,12 @@ class MemoryQueues:
                 if sum(one.job.queue == job.queue and one.state in waits for one in self._jobs.values()) >= settings.depth:
                     raise queue_full(settings, spec.run_id)
             run = self._insert(spec, [])
-            self._queue(job.queue)
-            self._jobs[run.uid] = _Job(spec.run_id, run.uid, spec.task, job, JobState.DELAYED, max(now, job.at))
+            self._give_job(run, job, JobState.DELAYED, max(now, job.at))
             return run
+
+    def _give_job(self, run: RunInfo, job: Job, state: JobState, at: float, **more: Any) -> None:
+        self._queue(job.queue)
+        self._jobs[run.uid] = _Job(run.spec.run_id, run.uid, run.spec.task, job, state, at, **more)
 
     def take_jobs(
         self,
@@ -245,7 +248,7 @@ class MemoryQueues:
             if run.fence != fence or run.owner or run.status not in ENDED or run.status == RunStatus.DONE:
                 return False
             run = self._change(run, status=RunStatus.INTERRUPTED, ended=0.0, cancel_requested=False)
-            self._jobs[run.uid] = _Job(run_id, run.uid, run.spec.task, job, JobState.DELAYED, max(now, job.at))
+            self._give_job(run, job, JobState.DELAYED, max(now, job.at))
             return True
 
     def find_ended(self, run_ids: Sequence[str]) -> set[str]:
@@ -313,6 +316,10 @@ class MemoryQueues:
             made = replace_schedule(self._schedules.get(schedule.name), schedule, due)
             self._schedules[schedule.name] = made
             return made
+
+    def copy_schedule(self, info: ScheduleInfo) -> ScheduleInfo:
+        with self._lock:
+            return self._schedules.setdefault(info.schedule.name, info)
 
     def schedules(self) -> list[ScheduleInfo]:
         with self._lock:

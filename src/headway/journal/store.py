@@ -107,6 +107,14 @@ class Store(Protocol):
         """Create a run as another store has it, in one transaction: its state, its rows in order, part by part, and its signals
         under their numbers; later ones are numbered behind `heard`. Nobody owns it. Raises RunMismatch if the id is taken."""
 
+    def put_job(self, job: JobInfo, now: float) -> bool:
+        """Give a run that came from another store the job that it had there; one that was taken waits again, and so does one that
+        is parked for a run that has ended. Return whether it was so: not where the run has a job, has ended or is driven. Raises
+        UnknownRun."""
+
+    def copy_schedule(self, info: ScheduleInfo) -> ScheduleInfo:
+        """Add a schedule as another store has it, or return the one that already has its name."""
+
     def delete_run(self, run_id: str, now: float) -> int:
         """Forget a run and its rows; its uid is never used again. Returns how many rows it had.
         Raises RunOwned while a live owner drives it."""

@@ -41,7 +41,7 @@ OF_POSTGRES: tuple[Bug, ...] = (
     bug(
         "the session of a driver that vanished keeps its run",
         "Runs.acquire",
-        "self._evict(run_id, at, take_over=take_over)",
+        "self._evict(run_id, at(), take_over=take_over)",
         "",
         tests=f"{_TESTS}/test_sessions_left_behind.py::test_a_driver_takes_over_from_one_that_vanished_in_the_middle_of_a_commit",
     ),
@@ -83,8 +83,8 @@ OF_POSTGRES: tuple[Bug, ...] = (
     bug(
         "a session that was made anew outside of a commit is not named in the runs that are driven from there",
         "PostgresDatabase._meet_to_write",
-        "held := self._told.leases()",
-        "held := ()",
+        "statements.execute(_NAME, (*statements.session, list(uids), list(fences)))",
+        "",
         tests=f"{_TESTS}/test_sessions_left_behind.py::"
         "test_a_session_is_named_in_the_runs_that_are_driven_from_there_and_in_no_other",
     ),

@@ -238,6 +238,10 @@ class PostgresQueues(Runs, Schedules, QueueViews):
         return super().put_schedule(schedule, now + self._ahead_s)
 
     @again
+    def copy_schedule(self, info: ScheduleInfo) -> ScheduleInfo:
+        return super().copy_schedule(info)
+
+    @again
     def pause_schedule(self, name: str, paused: bool, now: float) -> None:
         super().pause_schedule(name, paused, now + self._ahead_s)
 
