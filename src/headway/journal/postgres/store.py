@@ -21,7 +21,6 @@ from headway.journal.postgres import blobs as blob_rows
 from headway.journal.postgres import commit as commits
 from headway.journal.postgres.address import Address, parse_address
 from headway.journal.postgres.arrivals import ArrivingRuns
-from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, again
 from headway.journal.postgres.queues.queues import PostgresQueues
 from headway.journal.postgres.troubles import may_pass
@@ -36,6 +35,8 @@ from headway.journal.sql.claims import SharedClaims
 from headway.journal.sql.items import SharedCollections
 from headway.journal.sql.limits import SharedLimits
 from headway.journal.store import Buffer
+from headway.storage import large
+from headway.storage.large import LARGE_BYTES, LargeBlobs
 
 
 class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollections, SharedClaims):
@@ -216,7 +217,7 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
     def put_blob(self, digest: bytes, data: Buffer) -> None:
         with memoryview(data) as view:
             nbytes = view.nbytes
-            small = bytes(view) if nbytes <= TABLE_BYTES else None
+            small = bytes(view) if nbytes <= LARGE_BYTES else None
         if small is None:
             self._large.check_place(nbytes, self.url)
         with self.talking() as statements:
@@ -228,10 +229,10 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
     def get_blob(self, digest: bytes) -> memoryview:
         found = self.reading(lambda connection: blob_rows.read_row(connection, digest))
         if found is None:
-            raise blob_rows.missing(digest, self.url)
+            raise large.missing(digest, self.url)
         if found[1] is None:
-            return blob_rows.check(digest, self._large.get(digest), self._large.place)
-        return blob_rows.check(digest, memoryview(bytearray(found[1])), self.url)
+            return large.check(digest, self._large.get(digest), self._large.place)
+        return large.check(digest, memoryview(bytearray(found[1])), self.url)
 
     # control from outside
 

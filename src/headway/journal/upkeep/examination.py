@@ -213,9 +213,8 @@ class Examination(ABC):
             self._say_queue(queue, found, sum(is_alive(owner) is not False for owner in workers))
 
     def _read_workers(self) -> Iterator[tuple[object, ...]]:
-        return self.read(
-            "owner, seen", "worker", "owner", "the list of workers has a damaged page", "workers say again who they are"
-        )
+        what, means = "the list of workers has a damaged page", "workers say again who they are"
+        return self.read("owner, seen", "worker", "owner", what, means)
 
     def _say_queue(self, queue: str, found: Counter[str], workers: int) -> None:
         said = ", ".join(f"{number:,} {state}" for state, number in sorted(found.items()))
