@@ -226,11 +226,9 @@ class MemoryQueues:
         self, now: float, *, queue: str | None = None, state: JobState | None = None, after: JobInfo | None = None, most: int = 100
     ) -> list[JobInfo]:
         with self._lock:
-            found = [
-                one.show(now)
-                for one in sorted(self._jobs.values(), key=lambda one: one.place)
-                if (queue is None or one.job.queue == queue) and (after is None or one.place > after.place)
-            ]
+            line = sorted(self._jobs.values(), key=lambda one: one.place)
+            mine = [one for one in line if queue is None or one.job.queue == queue]
+            found = [one.show(now) for one in mine if after is None or one.place > after.place]
             return [one for one in found if state is None or one.state is state][:most]
 
     def job(self, run_id: str, now: float) -> JobInfo | None:
