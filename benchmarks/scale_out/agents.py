@@ -13,7 +13,7 @@ CALLS, ROUNDS = 2_000, 5
 
 IN_SEQUENCE = "a call crosses two sockets there and two back, and on a machine that is busy each crossing waits for a core"
 AT_ONCE = (
-    "a call takes about 120 µs of CPU time on the two cores that all share (270 where nothing is sent ahead): 62 in the driver, whose "
+    "a call takes about 120 µs of CPU time (270 where nothing is sent ahead): 62 in the driver, whose "
     "one thread bounds the rate, 25 in the agent, 30 in the workers"
 )
 
