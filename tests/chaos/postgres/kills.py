@@ -16,6 +16,7 @@ KINDS says what can be killed: with `--ray`, OF_RAY as well, on a cluster of thi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -33,7 +34,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "programs"), str(HERE.parents[1])]
 
 import psycopg  # noqa: E402
-from slots import AGENT, HiredSlot, RaySlot, ServedSlot, Slot, Stored, children, command_of, strike  # noqa: E402
+from slots import HiredSlot, RaySlot, ServedSlot, Slot, Stored, children, family, identity_of  # noqa: E402
 from tellers import Till  # noqa: E402
 from wounded import DURABLE, WoundedServer  # noqa: E402
 
@@ -82,7 +83,8 @@ class Arena:
         self.violations: list[str] = []
         self.is_closing = False
         self.kinds: Mapping[str, Kind] = KINDS
-        self.agents_seen: set[int] = set()
+        self.stricken: set[tuple[int, str]] = set()
+        self.agents_seen: set[tuple[int, str]] = set()
         self._begun = 0
         with PostgresStore(self.server.url) as store:
             hw.set_queue("default", store=store, deaths=100_000, backoff_s=0.01)
@@ -103,6 +105,7 @@ class Arena:
         if pid := os.fork():
             return pid
         code = 2
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             code = do()
         except BaseException:
@@ -153,6 +156,18 @@ class Arena:
         """Those that drive, or wait, in the slots of a kind."""
         return [pid for slot in self.slots if isinstance(slot, kind) for pid in slot.pids]
 
+    def placed(self) -> list[int]:
+        """The agents that Ray has placed."""
+        return next((slot.agents() for slot in self.slots if isinstance(slot, RaySlot)), [])
+
+    def owners(self) -> set[int]:
+        """The processes that drive a run, by hand; none where the server is away."""
+        try:
+            found = self.server.ask(f"SELECT owner FROM {SCHEMA}.run WHERE owner<>''")
+        except psycopg.OperationalError:
+            return set()
+        return {int(owner.split()[1]) for (owner,) in found}
+
     def drivers(self) -> list[int]:
         return [pid for slot in self.slots if not isinstance(slot, ServedSlot) for pid in slot.pids]
 
@@ -190,7 +205,7 @@ class Arena:
             self.note_worker(status)
         self.workers.clear()
         until = time.monotonic() + LEFT_S
-        while left := [pid for pid in self.agents_seen if AGENT in command_of(pid)]:
+        while left := [pid for pid, start in self.agents_seen if identity_of(pid) == (pid, start)]:
             if time.monotonic() > until:
                 self.fail(f"agents outlive their drivers: {left}")
                 return
@@ -273,39 +288,57 @@ class Arena:
         yield f"violations: {len(self.violations)}"
 
 
+def strike(arena: Arena, pids: Sequence[int]) -> int:
+    """SIGKILL one of these. Returns how many were struck: 0 or 1. Who was struck before is dying, and is not struck again."""
+    fresh = [pid for pid in pids if identity_of(pid) not in arena.stricken]
+    return strike_all(arena, [arena.drawn.choice(fresh)]) if fresh else 0
+
+
+def strike_all(arena: Arena, pids: Sequence[int]) -> int:
+    struck = 0
+    for pid in pids:
+        identity = identity_of(pid)
+        if identity[1] and identity not in arena.stricken:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                arena.stricken.add(identity)
+                struck += 1
+    return struck
+
+
 def strike_driver(arena: Arena) -> int:
-    return strike(arena.drivers(), arena.drawn)
+    return strike(arena, arena.drivers())
 
 
 def strike_all_drivers(arena: Arena) -> int:
-    for pid in (pids := arena.drivers()):
-        os.kill(pid, signal.SIGKILL)
-    return len(pids)
+    return strike_all(arena, arena.drivers())
 
 
 def strike_worker(arena: Arena) -> int:
-    return strike(sorted(arena.workers), arena.drawn)
+    """One that drives a run; now and then any, as one that has just begun."""
+    busy = arena.owners() if arena.drawn.random() < 0.9 else arena.workers
+    return strike(arena, sorted(arena.workers & busy))
 
 
 def strike_client(arena: Arena) -> int:
-    return strike(arena.pids(ServedSlot), arena.drawn)
+    return strike(arena, arena.pids(ServedSlot))
 
 
 def strike_agent(arena: Arena) -> int:
-    return strike([pid for slot in arena.slots if type(slot) is HiredSlot for pid in slot.agents()], arena.drawn)
+    return strike(arena, [pid for slot in arena.slots if type(slot) is HiredSlot for pid in slot.agents()])
 
 
 def strike_computing(arena: Arena) -> int:
-    return strike([pid for slot in arena.slots if isinstance(slot, HiredSlot) for pid in slot.computing()], arena.drawn)
+    return strike(arena, [pid for slot in arena.slots if isinstance(slot, HiredSlot) for pid in slot.computing()])
 
 
 def strike_placed(arena: Arena) -> int:
-    return strike([pid for slot in arena.slots if isinstance(slot, RaySlot) for pid in slot.agents()], arena.drawn)
+    return strike(arena, arena.placed())
 
 
 def strike_actor(arena: Arena) -> int:
-    agents = [pid for slot in arena.slots if isinstance(slot, RaySlot) for pid in slot.agents()]
-    return strike([pid for pid, below in children().items() if not {*agents}.isdisjoint(below)], arena.drawn)
+    agents = set(arena.placed())
+    return strike(arena, [pid for pid, below in children().items() if not agents.isdisjoint(below)])
 
 
 def end_session(arena: Arena) -> int:
@@ -370,9 +403,15 @@ def start_cluster(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def end_cluster(process: subprocess.Popen[bytes]) -> None:
+    """End it; by force what does not end."""
+    below = [identity_of(pid) for pid in family(process.pid)]
     assert process.stdin is not None
     process.stdin.close()
     process.wait(60)
+    for pid, start in below:
+        if identity_of(pid) == (pid, start):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def main() -> None:
@@ -390,6 +429,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="kill only those whose names hold one of these words")
     options = parser.parse_args()
     kinds = {name: kind for name, kind in {**KINDS, **(OF_RAY if options.ray else {})}.items() if is_wanted(name, options.only)}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="headway-kills-") as folder:
         arena = Arena(
@@ -410,7 +451,10 @@ def main() -> None:
             raise
         finally:
             arena.close()
-        print(f"seed {options.seed}, {time.monotonic() - began:.0f} s\n")
+        runs = f"{options.drivers} driven, {options.served} served by {options.workers} workers, {options.hired} with agents"
+        print(
+            f"seed {options.seed}; runs at a time: {runs}, {options.ray} with agents of Ray's; {time.monotonic() - began:.0f} s\n"
+        )
         print(arena.describe(), flush=True)
         for what in arena.violations:
             print(what)

@@ -149,21 +149,14 @@ class HiredSlot(Slot):
         """The agents that its drivers have hired."""
         kept = children()
         found = [pid for driver in self.pids for pid in kept.get(driver, ()) if AGENT in command_of(pid)]
-        self.arena.agents_seen.update(found)
+        self.arena.agents_seen.update(map(identity_of, found))
         return found
 
     def computing(self) -> list[int]:
         """The processes below its agents that have none below themselves: those that compute."""
         kept = children()
-        found, todo = [], self.agents()
-        agents = set(todo)
-        while todo:
-            pid = todo.pop()
-            below = kept.get(pid, [])
-            todo += below
-            if not below and pid not in agents and b"resource_tracker" not in command_of(pid):
-                found.append(pid)
-        return found
+        below = [pid for agent in self.agents() for pid in family(agent)]
+        return [pid for pid in below if pid not in kept and b"resource_tracker" not in command_of(pid)]
 
 
 class RaySlot(HiredSlot):
@@ -175,14 +168,7 @@ class RaySlot(HiredSlot):
     def agents(self) -> list[int]:
         """The agents below Ray's processes: they are not below the driver."""
         assert self.arena.cluster is not None
-        kept, todo, found = children(), [self.arena.cluster.pid], []
-        while todo:
-            pid = todo.pop()
-            if AGENT in command_of(pid):
-                found.append(pid)
-            else:
-                todo += kept.get(pid, [])
-        return found
+        return [pid for pid in family(self.arena.cluster.pid) if AGENT in command_of(pid)]
 
 
 def children() -> dict[int, list[int]]:
@@ -196,17 +182,25 @@ def children() -> dict[int, list[int]]:
     return found
 
 
+def family(pid: int) -> list[int]:
+    """The processes below one."""
+    kept, found, todo = children(), list[int](), [pid]
+    while todo:
+        below = kept.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
 def command_of(pid: int) -> bytes:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
 
 
-def strike(pids: list[int], drawn: object) -> int:
-    """SIGKILL one of them. Returns how many there were to strike: 0 or 1."""
-    if not pids:
-        return 0
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(drawn.choice(pids), signal.SIGKILL)  # type: ignore[attr-defined]
-        return 1
-    return 0
+def identity_of(pid: int) -> tuple[int, str]:
+    """A process and when it started, since numbers are given again; "" where it is dead."""
+    with contextlib.suppress(OSError):
+        state, *words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return pid, "" if state in "ZX" else words[18]
+    return pid, ""
