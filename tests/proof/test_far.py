@@ -18,7 +18,12 @@ from headway.sim.history import Violated
 BATCH = 24  # seeds in each trouble of the default suite: as many as each lie needs to be told
 MANY = 30  # `make prove` looks at more
 BASE_SEED = int(os.environ["HEADWAY_PROOF_SEED"])
-FOUND = (("the store goes back", 116), ("overtaken far away", 374), ("many drivers", 1101))
+FOUND = (
+    ("the store goes back", 116),
+    ("the store goes back", 101000087),  # to before its run: the proof itself was blind from there on
+    ("overtaken far away", 374),
+    ("many drivers", 1101),
+)
 
 
 def _look(trouble: str, seeds: range) -> Counter[str]:
