@@ -1,4 +1,4 @@
-"""Random programs, queues, and workers of the service on stores of other machines, whose connections lie. `make prove` does the same with more.
+"""Random programs, queues, and workers of the service on stores of other machines, whose connections lie. `make prove` does more.
 
 A lie that was never told in a batch has not been tested: each batch counts what struck, and fails where a kind never did.
 """
