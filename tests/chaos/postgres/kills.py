@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "programs"), str(HERE.parents[1])]
 
 import psycopg  # noqa: E402
-from slots import HiredSlot, RaySlot, ServedSlot, Slot, Stored, children, family, identity_of  # noqa: E402
+from slots import HiredSlot, RaySlot, ServedSlot, Slot, Stored, children, computing, family, identity_of  # noqa: E402
 from tellers import Till  # noqa: E402
 from wounded import DURABLE, WoundedServer  # noqa: E402
 
@@ -325,19 +325,22 @@ def strike_client(arena: Arena) -> int:
 
 
 def strike_agent(arena: Arena) -> int:
-    return strike(arena, [pid for slot in arena.slots if type(slot) is HiredSlot for pid in slot.agents()])
+    """One whose processes have come: killed sooner, none would ever compute."""
+    return strike(arena, [pid for slot in arena.slots if type(slot) is HiredSlot for pid in slot.agents() if computing(pid)])
 
 
 def strike_computing(arena: Arena) -> int:
-    return strike(arena, [pid for slot in arena.slots if isinstance(slot, HiredSlot) for pid in slot.computing()])
+    return strike(
+        arena, [pid for slot in arena.slots if type(slot) is HiredSlot for agent in slot.agents() for pid in computing(agent)]
+    )
 
 
 def strike_placed(arena: Arena) -> int:
-    return strike(arena, arena.placed())
+    return strike(arena, [pid for pid in arena.placed() if computing(pid)])
 
 
 def strike_actor(arena: Arena) -> int:
-    agents = set(arena.placed())
+    agents = {pid for pid in arena.placed() if computing(pid)}
     return strike(arena, [pid for pid, below in children().items() if not agents.isdisjoint(below)])
 
 

@@ -152,12 +152,6 @@ class HiredSlot(Slot):
         self.arena.agents_seen.update(map(identity_of, found))
         return found
 
-    def computing(self) -> list[int]:
-        """The processes below its agents that have none below themselves: those that compute."""
-        kept = children()
-        below = [pid for agent in self.agents() for pid in family(agent)]
-        return [pid for pid in below if pid not in kept and b"resource_tracker" not in command_of(pid)]
-
 
 class RaySlot(HiredSlot):
     """The same with agents that Ray has placed."""
@@ -190,6 +184,12 @@ def family(pid: int) -> list[int]:
         found += below
         todo += below
     return found
+
+
+def computing(agent: int) -> list[int]:
+    """The worker processes of an agent: the server that it has started forks them."""
+    kept = children()
+    return [pid for server in kept.get(agent, ()) for pid in kept.get(server, ()) if b"resource_tracker" not in command_of(pid)]
 
 
 def command_of(pid: int) -> bytes:

@@ -103,7 +103,7 @@ async def main(size: int) -> tuple[list[tuple[int, str]], float]:
         return done, budget.spent["steps"]
 
 
-@hw.task(pool="process", retry=hw.Retry(attempts=100, delay_s=0.01, on=(hw.WorkerDied,)))
+@hw.task(pool="process", retry=hw.Retry(attempts=100, delay_s=0.01, factor=1.0, on=(hw.WorkerDied,)))
 def far_step(x: int, said: str) -> int:
     """A step in another process, on this machine or another."""
     global ran
