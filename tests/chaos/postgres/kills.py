@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "programs"), str(HERE.parents[1])]
 
 import psycopg  # noqa: E402
-from slots import HiredSlot, RaySlot, ServedSlot, Slot, Stored, children, computing, family, identity_of  # noqa: E402
+from slots import HiredSlot, RaySlot, ServedSlot, Slot, Stored, children, family, identity_of  # noqa: E402
 from tellers import Till  # noqa: E402
 from wounded import DURABLE, WoundedServer  # noqa: E402
 
@@ -157,8 +157,8 @@ class Arena:
         return [pid for slot in self.slots if isinstance(slot, kind) for pid in slot.pids]
 
     def placed(self) -> list[int]:
-        """The agents that Ray has placed."""
-        return next((slot.agents() for slot in self.slots if isinstance(slot, RaySlot)), [])
+        """The agents that Ray has placed and whose workers have begun a step."""
+        return next((list(slot.computing()) for slot in self.slots if isinstance(slot, RaySlot)), [])
 
     def owners(self) -> set[int]:
         """The processes that drive a run, by hand; none where the server is away."""
@@ -325,22 +325,20 @@ def strike_client(arena: Arena) -> int:
 
 
 def strike_agent(arena: Arena) -> int:
-    """One whose processes have come: killed sooner, none would ever compute."""
-    return strike(arena, [pid for slot in arena.slots if type(slot) is HiredSlot for pid in slot.agents() if computing(pid)])
+    return strike(arena, [pid for slot in arena.slots if type(slot) is HiredSlot for pid in slot.computing()])
 
 
 def strike_computing(arena: Arena) -> int:
-    return strike(
-        arena, [pid for slot in arena.slots if type(slot) is HiredSlot for agent in slot.agents() for pid in computing(agent)]
-    )
+    found = [pids for slot in arena.slots if type(slot) is HiredSlot for pids in slot.computing().values()]
+    return strike(arena, [pid for pids in found for pid in pids])
 
 
 def strike_placed(arena: Arena) -> int:
-    return strike(arena, [pid for pid in arena.placed() if computing(pid)])
+    return strike(arena, arena.placed())
 
 
 def strike_actor(arena: Arena) -> int:
-    agents = {pid for pid in arena.placed() if computing(pid)}
+    agents = set(arena.placed())
     return strike(arena, [pid for pid, below in children().items() if not agents.isdisjoint(below)])
 
 

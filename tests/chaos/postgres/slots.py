@@ -152,6 +152,13 @@ class HiredSlot(Slot):
         self.arena.agents_seen.update(map(identity_of, found))
         return found
 
+    def computing(self) -> dict[int, list[int]]:
+        """The worker processes of each of its agents that have begun a step. Who is killed as it starts proves something else: that
+        is taken for a program that can't be imported."""
+        begun = {int(line[1]) for line in self.till.lines("at")}
+        found = {agent: [pid for pid in family(agent) if pid in begun] for agent in self.agents()}
+        return {agent: pids for agent, pids in found.items() if pids}
+
 
 class RaySlot(HiredSlot):
     """The same with agents that Ray has placed."""
@@ -184,12 +191,6 @@ def family(pid: int) -> list[int]:
         found += below
         todo += below
     return found
-
-
-def computing(agent: int) -> list[int]:
-    """The worker processes of an agent: the server that it has started forks them."""
-    kept = children()
-    return [pid for server in kept.get(agent, ()) for pid in kept.get(server, ()) if b"resource_tracker" not in command_of(pid)]
 
 
 def command_of(pid: int) -> bytes:
