@@ -187,7 +187,8 @@ class _Started:
     async def _ask(self, function: Callable[..., R], *args: Any) -> R:
         """Do it off the loop. A store that can't be used ends the work for this run, here; it is no failure of the call."""
         try:
-            return await self._engine.world.aside(function, *args)
+            found: R = await self._engine.world.aside(function, *args)
+            return found
         except StoreError as error:
             self._engine.run.fail(error)
             raise
