@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from victims import LIMIT_S, Victims, check_recorded_once, often, rows
 
 UNITS = {"a turn begins", "a turn is done", "a tool begins", "a tool is done", "an end is recorded"}
@@ -28,7 +29,7 @@ def kill_again_and_again(victims: Victims, program: str, kills: int, size: int) 
 def check_agent(victims: Victims, kills: int, turns: int) -> Counter[str]:
     died = kill_again_and_again(victims, "tool_agents.py", kills, turns)
     assert victims.result("store") == f"{3 * turns} results, {sum(n * n for n in range(3 * turns))} in all"
-    check_recorded_once(rows(victims.folder / "store"))
+    check_recorded_once(rows(victims.store()))
     began = {name for what, name, *_ in victims.lines("store") if what in ("turn", "tool")}
     assert began <= {name for what, name, *_ in victims.lines("store") if what == "recorded"}
     return died
@@ -40,9 +41,11 @@ def check_graph(victims: Victims, kills: int, steps: int) -> Counter[str]:
     return died
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_an_agent_that_is_killed_again_and_again_repeats_nothing_recorded(victims):
     assert check_agent(victims, KILLS, turns=min(KILLS, 40)).keys() == UNITS  # pydantic-ai allows 50 turns
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_a_graph_that_is_killed_again_and_again_repeats_nothing_recorded(victims):
     assert check_graph(victims, KILLS, steps=KILLS).keys() == NODES

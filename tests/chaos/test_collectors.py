@@ -31,18 +31,20 @@ def fill_and_kill(victims: Victims, size: int, kills: int) -> None:
     for name, process in processes.items():
         assert process.wait(LIMIT_S) == 0, victims.said(name)
     assert killed, "the programs ended before the first kill: give them more to do"
-    items = list(hw.collection("things", str, store=victims.folder / "store").read())
+    items = list(hw.collection("things", str, store=victims.store()).read())
     assert sorted(items) == sorted(f"{name} {n}" for name in NAMES for n in range(size))
     for name in NAMES:
         numbers = ast.literal_eval(victims.result(name))
         assert sorted(items[number] for number in numbers) == sorted(f"{name} {n}" for n in range(size))
-        check_recorded_once(rows(victims.folder / "store", name))
+        check_recorded_once(rows(victims.store(), name))
 
 
+@pytest.mark.on_postgres
 def test_items_of_killed_processes_are_each_there_once(victims):
     fill_and_kill(victims, size=40, kills=4)
 
 
+@pytest.mark.on_postgres("make chaos")
 @pytest.mark.long
 def test_many_kills_lose_and_repeat_no_item(victims):
     fill_and_kill(victims, size=300, kills=often(20))

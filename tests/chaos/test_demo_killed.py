@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from victims import LIMIT_S, Victims, check_recorded_once, kill, outcomes, rows
 
-import headway as hw
 from headway.journal.codec.codec import decode
+from headway.journal.open import open_store
 from headway.journal.records import Row
 
 PUZZLES = Path(__file__).resolve().parents[2] / "examples" / "puzzles.py"
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.long
 
 
 def start(victims: Victims, store: str, count: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(PUZZLES), "--count", str(count), "--store", str(victims.folder / store), "--run", RUN]
+    command = [sys.executable, str(PUZZLES), "--count", str(count), "--store", victims.store(store), "--run", RUN]
     return victims.launch(command, victims.folder / f"{store}.said", {"COLUMNS": "200"})
 
 
@@ -38,11 +38,11 @@ def said(victims: Victims, store: str) -> str:
     return (victims.folder / f"{store}.said").read_text(errors="replace")
 
 
-def answers(store: Path) -> list[tuple[str, int, bool]]:
+def answers(store: str) -> list[tuple[str, int, bool]]:
     """Which puzzles are solved, from the result of the run: its last row."""
     (*_, outcome) = outcomes(rows(store, RUN))
     assert outcome.task == "puzzles.solve_all"
-    with hw.SqliteStore(store) as opened:
+    with open_store(store) as opened:
         buffers = [opened.get_blob(digest) for digest in outcome.blobs]
     head = outcome.value or bytes(buffers.pop(0))  # a large one is a blob itself
     return [(one.family, one.number, one.score == 1.0) for one in decode(head, buffers)]
@@ -60,7 +60,7 @@ def kill_until_done(victims: Victims, store: str, count: int, drawn: random.Rand
         else:
             assert process.returncode == 0, said(victims, store)
             return number
-        now = rows(victims.folder / store, RUN)
+        now = rows(victims.store(store), RUN)
         assert now[: len(before)] == before, "a record changed"
         check_recorded_once(now)
         before = now
@@ -69,11 +69,11 @@ def kill_until_done(victims: Victims, store: str, count: int, drawn: random.Rand
 
 def finish(victims: Victims, store: str, count: int, expected: list[tuple[str, int, bool]]) -> None:
     """Let the run end, and look at what became of what was finished before."""
-    before = rows(victims.folder / store, RUN)
+    before = rows(victims.store(store), RUN)
     known = sum(outcome.task == "puzzles.solve" for outcome in outcomes(before))
     assert start(victims, store, count).wait(10 * LIMIT_S) == 0, said(victims, store)
-    found = rows(victims.folder / store, RUN)
-    assert answers(victims.folder / store) == expected
+    found = rows(victims.store(store), RUN)
+    assert answers(victims.store(store)) == expected
     assert found[: len(before)] == before
     check_recorded_once(found)
     last = re.findall(r"(\d+) puzzles computed now, (\d+) from the journal", said(victims, store))[-1]
@@ -84,7 +84,7 @@ def check(victims: Victims, count: int, kills: int, longest_s: float) -> None:
     """Kill so often: one run, or one after another where a fast machine ends them sooner."""
     whole = start(victims, "whole", count)
     assert whole.wait(10 * LIMIT_S) == 0, said(victims, "whole")
-    expected, drawn, left = answers(victims.folder / "whole"), random.Random(kills), kills
+    expected, drawn, left = answers(victims.store("whole")), random.Random(kills), kills
     assert len(expected) == count
     while left > 0:
         store = f"killed{left}"
@@ -94,6 +94,7 @@ def check(victims: Victims, count: int, kills: int, longest_s: float) -> None:
         left -= killed
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_the_demo_killed_a_few_times_gives_the_answers_of_the_undisturbed_run(victims):
     check(victims, count=30, kills=10, longest_s=2.0)
 

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from victims import LIMIT_S, Victims, check_recorded_once, kill, often, rows, until
 
-from headway.journal.sqlite.store import SqliteStore
+from headway.journal.open import open_store
 
 pytestmark = pytest.mark.long
 
@@ -19,15 +19,16 @@ def fly(victims: Victims, name: str, size: int) -> subprocess.Popen[bytes]:
 
 
 def runs(victims: Victims) -> int:
-    with SqliteStore(victims.folder / "store") as store:
+    with open_store(victims.store()) as store:
         return len(store.runs())
 
 
 def claimed(victims: Victims) -> int:
-    with SqliteStore(victims.folder / "store") as store:
+    with open_store(victims.store()) as store:
         return len(store.claims())
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_a_result_that_a_killed_process_was_computing_is_taken_over_at_once(victims):
     first = fly(victims, "first", 0)
     assert until(first, lambda: victims.lines("first", "began"))
@@ -45,6 +46,7 @@ def test_a_result_that_a_killed_process_was_computing_is_taken_over_at_once(vict
     assert claimed(victims) == 0
 
 
+@pytest.mark.on_postgres
 def test_processes_that_ask_for_the_same_compute_each_of_it_once(victims):
     size = 25
     drivers = {name: fly(victims, name, size) for name in ("one", "two", "three")}
@@ -57,6 +59,7 @@ def test_processes_that_ask_for_the_same_compute_each_of_it_once(victims):
     assert sum(bool(victims.lines(name)) for name in drivers) > 1, "one process did everything before the others came"
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_processes_that_are_killed_again_and_again_leave_every_result_to_be_computed_once_after_them(victims):
     size, names = 60, ("one", "two")
     drivers = {name: fly(victims, name, size) for name in names}
@@ -73,7 +76,7 @@ def test_processes_that_are_killed_again_and_again_leave_every_result_to_be_comp
     for name, driver in drivers.items():
         assert driver.wait(LIMIT_S) == 0, victims.said(name)
         assert victims.result(name) == repr(sum(4 * n + 6 for n in range(size)))
-        check_recorded_once(rows(victims.folder / "store", name))
+        check_recorded_once(rows(victims.store(), name))
     ended = Counter(line[1] for name in names for line in victims.lines(name, "ended"))
     assert len(ended) == 2 * size + 3
     again = sum(ended.values()) - len(ended)

@@ -15,7 +15,7 @@ def kill_until_done(victims: Victims, size: int, seed: int, longest_s: float, mo
     """Start, kill, check that nothing recorded runs again, repeat. Returns how often it was killed."""
     drawn = random.Random(seed)
     for kills in range(most):
-        before, seen = successes(rows(victims.folder / "store")), len(victims.lines("store"))
+        before, seen = successes(rows(victims.store())), len(victims.lines("store"))
         process = victims.start("program.py", "store", size)
         if drawn.random() < 0.8 or not kills:  # most lives get something done; the others may die as they start
             until(process, lambda seen=seen: len(victims.lines("store")) > seen)
@@ -37,13 +37,15 @@ def check(victims: Victims, size: int, seed: int, longest_s: float, most: int) -
     assert kills > 0, "the program ended before the first kill: give it more to do"
     assert victims.result("store") == expected
     assert len(Counter(line[2] for line in victims.lines("store", "pay"))) == size
-    check_recorded_once(rows(victims.folder / "store"))
+    check_recorded_once(rows(victims.store()))
 
 
+@pytest.mark.on_postgres
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(victims):
     check(victims, size=30, seed=1, longest_s=0.6, most=60)
 
 
+@pytest.mark.on_postgres("make chaos")
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 2 + often(6)))
 def test_many_kills_at_many_moments(victims, seed):

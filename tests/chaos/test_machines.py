@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from killed_machines import WAYS
 from victims import Victims, check_recorded_once, is_alive, kill, often, rows, successes, until
 
@@ -40,6 +41,7 @@ def strike_until_the_end(victims: Victims, driver: subprocess.Popen[bytes], stru
     until(driver, look)
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_machines_are_lost_in_every_way_and_nothing_of_the_run_is(victims):
     size, struck = often(6), {}
     expected = [sum(sum(k % 7 for k in range(20_000 + y)) for y in (x, -x - 1)) - x for x in range(size)]
@@ -54,7 +56,7 @@ def test_machines_are_lost_in_every_way_and_nothing_of_the_run_is(victims):
     ways = Counter(struck.values())
     assert set(ways) == set(WAYS), "a way to lose a machine never happened"
     assert sum(ways.values()) == size
-    found = rows(victims.folder / "store")
+    found = rows(victims.store())
     check_recorded_once(found)
     assert len(successes(found)) == 1 + 4 * size
     everybody = {int(line[3]) for line in victims.lines("store")}

@@ -31,20 +31,22 @@ def fill_and_kill(victims: Victims, size: int, kills: int) -> None:
     for name, process in processes.items():
         assert process.wait(LIMIT_S) == 0, victims.said(name)
     assert killed, "the programs ended before the first kill: give them more to do"
-    records = list(hw.collection("memory/lessons", store=victims.folder / "store").read())
+    records = list(hw.collection("memory/lessons", store=victims.store()).read())
     kept = sorted(record.case.text for record in records if record.what == "put")
     assert kept == sorted(f"lesson {number} of {name}" for name in NAMES for number in range(1, size))
     for name in NAMES:
         said = ast.literal_eval(victims.result(name))
         assert len({id for id, _, _ in said}) == size
         assert [found for _, _, found in said] == [1, 2, *range(2, size)]
-        check_recorded_once(rows(victims.folder / "store", name))
+        check_recorded_once(rows(victims.store(), name))
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_cases_of_killed_processes_are_each_there_once(victims):
     fill_and_kill(victims, size=8, kills=2)
 
 
+@pytest.mark.on_postgres("make chaos")
 @pytest.mark.long
 def test_many_kills_lose_and_repeat_no_case(victims):
     fill_and_kill(victims, size=100, kills=often(20))

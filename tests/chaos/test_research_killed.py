@@ -35,6 +35,7 @@ def check_nothing_known_is_asked(victims: Victims, kills: int) -> None:
     assert len(known - {line["key"] for line in asked}) <= kills  # a report that was lost on the way: nobody knows what came of it
 
 
+@pytest.mark.on_postgres("make chaos")
 @pytest.mark.long
 def test_a_researcher_that_is_killed_again_and_again_files_each_report_once(victims):
     kills, questions = 4 * often(1), 1 + often(1)
@@ -49,4 +50,4 @@ def test_a_researcher_that_is_killed_again_and_again_files_each_report_once(vict
     assert len(filed) == questions
     assert sorted(line["answer"] for line in read_log(victims, "filed.jsonl")) == sorted(answers)
     check_nothing_known_is_asked(victims, kills)
-    check_recorded_once(rows(victims.folder / "store"))
+    check_recorded_once(rows(victims.store()))

@@ -57,9 +57,10 @@ def check_ended(victims: Victims, drivers: dict[str, subprocess.Popen[bytes]], s
     for name, driver in drivers.items():
         assert driver.wait(LIMIT_S) == 0, victims.said(name)
         assert victims.result(name) == repr(sum(range(size)))
-        check_recorded_once(rows(victims.folder / "store", name))
+        check_recorded_once(rows(victims.store(), name))
 
 
+@pytest.mark.on_postgres
 def test_places_of_a_killed_process_go_to_the_other_and_are_never_more_than_there_are(victims):
     size = 40
     drivers = {name: join(victims, name, "places", size) for name in NAMES}
@@ -77,6 +78,7 @@ def test_places_of_a_killed_process_go_to_the_other_and_are_never_more_than_ther
     assert most_at_once(victims.folder, killed_at) == PLACES
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_a_process_alone_has_all_places_of_one_that_was_killed(victims):
     one = join(victims, "one", "places", 5000)  # more than it comes to
     assert until(one, lambda: holding(victims, "one"))
@@ -94,6 +96,7 @@ def test_a_process_alone_has_all_places_of_one_that_was_killed(victims):
     assert len([1 for line in late if line[0] == "ended"]) > PLACES
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_no_window_holds_more_starts_than_the_rate_though_processes_are_killed(victims):
     size = 25
     drivers = {name: join(victims, name, "starts", size) for name in NAMES}
@@ -106,7 +109,7 @@ def test_no_window_holds_more_starts_than_the_rate_though_processes_are_killed(v
         drivers[name] = join(victims, name, "starts", size)
     check_ended(victims, drivers, size)
     # as recorded, not as the calls say: a busy machine may let a call wait between its start and its first line
-    found = [outcome for name in NAMES for outcome in outcomes(rows(victims.folder / "store", name))]
+    found = [outcome for name in NAMES for outcome in outcomes(rows(victims.store(), name))]
     times = sorted(outcome.started for outcome in found if outcome.task.endswith("start"))
     assert len(times) == 2 * size
     spans = [later - earlier for earlier, later in zip(times, times[STARTS:], strict=False)]

@@ -46,6 +46,7 @@ def kill_who_waits(victims: Victims, driver: subprocess.Popen[bytes], killed: se
     look()
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_calls_of_killed_workers_are_tried_again_where_their_task_says_so_and_only_there(victims):
     driver = victims.start("killed_workers.py", "store", 8)
     killed: set[int] = set()
@@ -55,7 +56,7 @@ def test_calls_of_killed_workers_are_tried_again_where_their_task_says_so_and_on
     ran = Counter(line[0] for line in victims.lines("store"))
     assert ran == {"heavy": 24, "doomed": 4, "survived": 2, "lost": 2}
     assert len(killed) == 6, "a process went on after its kill"
-    found = rows(victims.folder / "store")
+    found = rows(victims.store())
     check_recorded_once(found)
     attempts = [decode_attempt(row.body) for row in of_kind(found, Kind.ATTEMPT)]
     assert sorted((one.task, one.attempt, one.error.type) for one in attempts) == [
@@ -66,6 +67,7 @@ def test_calls_of_killed_workers_are_tried_again_where_their_task_says_so_and_on
     assert all("was killed by SIGKILL" in one.error.message for one in failed if one.error)
 
 
+@pytest.mark.on_postgres("make chaos")
 def test_no_worker_outlives_a_driver_that_is_killed(victims):
     driver = victims.start("killed_workers.py", "store", 8)
     assert until(driver, lambda: victims.lines("store", "doomed") and victims.lines("store", "lost")), victims.said("store")
@@ -87,13 +89,14 @@ def test_a_run_survives_the_death_of_the_process_that_starts_its_workers(victims
     kill_who_waits(victims, driver, set())
     assert driver.returncode == 0, victims.said("store")
     assert victims.result("store") == repr(expected(8))
-    check_recorded_once(rows(victims.folder / "store"))
+    check_recorded_once(rows(victims.store()))
 
 
+@pytest.mark.on_postgres("make chaos")
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_workers_and_drivers_killed_at_random_moments_lose_nothing(victims, seed):
-    drawn, size, store = random.Random(seed), 12, victims.folder / "store"
+    drawn, size, store = random.Random(seed), 12, victims.store()
     killed: set[int] = set()
     for most in [4] * often(4) + [0]:
         before, seen = successes(rows(store)), len(victims.lines("store"))

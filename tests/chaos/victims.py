@@ -1,7 +1,8 @@
 """What the tests of this folder share: how a program is started, watched, stopped and killed, and what its store says after.
 
 A victim is a program in the folder `programs`, started as `python VICTIM STORE RESULT RAN …`: it keeps its run, always called
-"kills", in STORE, leaves its result in RESULT and says what it does in RAN, one line `what key idempotency_key …` for each call.
+"kills", in STORE, which is a folder or, in tests that are marked `on_postgres`, also the URL of a store in Postgres. It leaves its
+result in RESULT and says what it does in RAN, one line `what key idempotency_key …` for each call.
 What is checked of a run is read from its store, never asked of the code that wrote it in this process.
 
 HEADWAY_CHAOS is a factor for how often everything is done; `make chaos` sets it.
@@ -20,6 +21,7 @@ from contextlib import closing
 from pathlib import Path
 
 import headway as hw
+from headway.journal.open import open_store
 from headway.journal.records import COSTED, Kind, Outcome, Row, Status
 from headway.journal.recovery.recovered import decode_outcome
 
@@ -35,18 +37,24 @@ def often(count: int) -> int:
 
 
 class Victims:
-    """Starts programs in a folder, and leaves none of them behind."""
+    """Starts programs in a folder, and leaves none of them behind. `place` makes the URL of a store in Postgres from its name;
+    without it the stores are in the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Callable[[str], str] | None = None) -> None:
         self.folder = folder
+        self._place = place
         self._started: list[subprocess.Popen[bytes]] = []
+
+    def store(self, name: str = "store") -> str:
+        """What stands for a store on a command line."""
+        return self._place(name) if self._place is not None else str(self.folder / name)
 
     def start(
         self, program: str, store: str, *arguments: object, name: str = "", env: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start a victim. Its files are called after `name`, by default after its store; what it says goes to NAME.err."""
         files = self.folder / (name or store)
-        said = [str(self.folder / store), f"{files}.result", f"{files}.ran", *map(str, arguments)]
+        said = [self.store(store), f"{files}.result", f"{files}.ran", *map(str, arguments)]
         return self.launch([sys.executable, str(PROGRAMS / program), *said], Path(f"{files}.err"), env)
 
     def launch(self, command: list[str], err: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
@@ -134,11 +142,11 @@ def is_locked(store: Path) -> bool:
 # --- what a store says -----------------------------------------------------------------------------------------------
 
 
-def rows(store: Path, run: str = RUN) -> list[Row]:
+def rows(store: Path | str, run: str = RUN) -> list[Row]:
     """The rows of the run; none where there is no run yet."""
-    if not (store / "journal.db").exists():
+    if "://" not in str(store) and not (Path(store) / "journal.db").exists():
         return []
-    with hw.SqliteStore(store) as opened:
+    with open_store(store) as opened:
         try:
             uid = opened.run(run).uid
         except hw.UnknownRun:

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import queued as queues
 import watch
+import worked
 from explore import LEASE_S, MOST_LIVES, MOST_STEPS, Case, judge, with_leaves
 from programs import Node, install, main, write
 from told import kinds_of as kinds_in
@@ -39,7 +40,12 @@ OF_QUEUES = (
     *("a worker was killed", "a worker was stopped", "a worker was cut off", "a job was swept", "a job is stuck"),
     *("a driver was fenced", "a run was parked", "a schedule fired"),
 )
-KINDS = (*told.KINDS, told.BACK, STOPPED, CUT_OFF, KILLED, REFUSED, SHARED, *OF_QUEUES)
+OF_WORKERS = (
+    *(f"a working worker was {how}" for how in dict.fromkeys(worked.HOWS)),
+    *(f"a worker's run was {how}" for how in ("done", "parked", "handed over", "lost")),
+    *("a worker took back what a dead one had", "a worker handed its runs over"),
+)
+KINDS = (*told.KINDS, told.BACK, STOPPED, CUT_OFF, KILLED, REFUSED, SHARED, *OF_QUEUES, *OF_WORKERS)
 OVER_S = LEASE_S + 1.0
 
 
@@ -275,10 +281,20 @@ def queued(case: Case) -> int:
     return 1
 
 
+def served(case: Case) -> int:
+    """Workers of the service as they are: their runs end as they should, whoever dies, is cut off or is told to leave."""
+    place = worked.look(case.seed, case.choice)
+    STRUCK.update(place.struck)
+    if place.found:
+        raise Violated(place, place.found)
+    return 1
+
+
 FAR: dict[str, Callable[[Case], int]] = {
     "a store that lies": lying,
     "overtaken far away": overtaken,
     "the store goes back": went_back,
     "many drivers": many,
     "workers and a queue": queued,
+    "workers of the service": served,
 }

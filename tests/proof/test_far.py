@@ -1,4 +1,4 @@
-"""Random programs, workers and queues on stores of other machines, whose connections lie. `make prove` does the same with more.
+"""Random programs, queues, and workers of the service on stores of other machines, whose connections lie. `make prove` does more.
 
 A lie that was never told in a batch has not been tested: each batch counts what struck, and fails where a kind never did.
 """
@@ -18,7 +18,13 @@ from headway.sim.history import Violated
 BATCH = 24  # seeds in each trouble of the default suite: as many as each lie needs to be told
 MANY = 30  # `make prove` looks at more
 BASE_SEED = int(os.environ["HEADWAY_PROOF_SEED"])
-FOUND = (("the store goes back", 116), ("overtaken far away", 374), ("many drivers", 1101))
+FOUND = (
+    ("the store goes back", 116),
+    ("the store goes back", 101000087),  # to before its run: the proof itself was blind from there on
+    ("overtaken far away", 374),
+    ("many drivers", 1101),
+    ("workers of the service", 74),  # a broken connection was the failure of a started run, and cancelled its siblings
+)
 
 
 def _look(trouble: str, seeds: range) -> Counter[str]:

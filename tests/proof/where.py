@@ -137,4 +137,6 @@ WHERE: dict[str, tuple[str, int]] = {
     "the job of a run that has ended stays": ("workers and a queue", 0),
     "a run whose job was swept is still its old driver's": ("workers and a queue", 0),
     "a signal that came while a run was being parked does not wake it": ("workers and a queue", 0),
+    "a store that can't be used while a run is started is the failure of the call": ("workers of the service", 28),
+    "a run that starts others is not woken by their end": ("workers of the service", 3),
 }

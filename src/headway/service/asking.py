@@ -7,8 +7,6 @@ process; so what can't is refused before anything is written.
 from __future__ import annotations
 
 import functools
-import secrets
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 from headway.engine.identity.keys import call_key
 from headway.engine.tasks.carried import own_name
 from headway.engine.tasks.spec import TaskSpec
+from headway.engine.world import MACHINE, World
 from headway.errors import RunMismatch, UsageError
 from headway.journal.codec.codec import digest, encode
 from headway.journal.records import RunInfo, RunSpec
@@ -41,7 +40,9 @@ class Asked(NamedTuple):
             )
 
 
-def ask_for(task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, run_id: str | None, what: str) -> Asked:
+def ask_for(
+    task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, run_id: str | None, what: str, world: World = MACHINE
+) -> Asked:
     """Make the run of a task.
 
     Raises:
@@ -58,7 +59,7 @@ def ask_for(task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, 
     asked = spec.canonical(args, bound)
     head, buffers = encode((args, dict(bound)), where=f"the arguments of {spec.name}")
     blobs = tuple((digest(buffer), buffer) for buffer in buffers)
-    salt = secrets.token_bytes(16)
+    salt = world.token()
     made = RunSpec(
         run_id=run_id or new_run_id(spec.name),
         task=spec.name,
@@ -69,7 +70,7 @@ def ask_for(task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, 
         blobs=tuple(name for name, _ in blobs),
         root=call_key(salt, 0, spec.identity, asked),
         salt=salt,
-        created=time.time(),
+        created=world.wall(),
     )
     return Asked(made, blobs, spec.identity, asked)
 

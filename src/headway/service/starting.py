@@ -25,7 +25,7 @@ from headway.engine.call import Frame, current
 from headway.engine.handle import Handle
 from headway.engine.scopes.accounting import check_bounds
 from headway.engine.tasks.spec import TaskSpec
-from headway.errors import UsageError
+from headway.errors import StoreError, UsageError
 from headway.journal.decisions import StartedEnded, decision_key
 from headway.journal.records import ENDED, Amounts, RunInfo, RunStatus
 from headway.journal.recovery.ledger import add
@@ -161,8 +161,8 @@ class _Started:
 
     async def drive(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Start it, wait for it, and return its result."""
-        engine, aside = self._engine, self._engine.world.aside
-        asked = ask_for(self._task, args, kwargs, self._run_id, WHAT)
+        engine, aside = self._engine, self._ask
+        asked = ask_for(self._task, args, kwargs, self._run_id, WHAT, engine.world)
         spec = msgspec.structs.replace(asked.spec, budget=self._bounds, started_by=engine.run_id)
         info = await aside(self._put, asked._replace(spec=spec))
         try:
@@ -182,14 +182,23 @@ class _Started:
             charge(**await aside(self._spent))
         if info.status != RunStatus.DONE:
             self._note(info.fence)
-        return await aside(self._end)
+        return (await aside(self._end))()
+
+    async def _ask(self, function: Callable[..., R], *args: Any) -> R:
+        """Do it off the loop. A store that can't be used ends the work for this run, here; it is no failure of the call."""
+        try:
+            found: R = await self._engine.world.aside(function, *args)
+            return found
+        except StoreError as error:
+            self._engine.run.fail(error)
+            raise
 
     async def _go_on(self, info: RunInfo) -> None:
         """Have the run go on if it had ended without success before, and that was told: it is asked for again."""
         told = info.fence if info.status != RunStatus.CANCELLED or self._last != CANCELLED_HERE else CANCELLED_HERE
         if info.status in ENDED and info.status != RunStatus.DONE and self._last == told:
             self._note(info.fence)
-            await self._engine.world.aside(self._store.enqueue_again, self._run_id, self._job, info.fence, self._engine.wall())
+            await self._ask(self._store.enqueue_again, self._run_id, self._job, info.fence, self._engine.wall())
 
     def _note(self, fence: int) -> None:
         """Record under which fence the run ended without success."""
@@ -214,7 +223,7 @@ class _Started:
             found = add(found, cost)
         return found
 
-    def _end(self) -> Any:
+    def _end(self) -> Callable[[], Any]:
         found = end_of(self._store, self._run_id)
         assert found is not None
-        return found()
+        return found

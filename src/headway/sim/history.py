@@ -191,14 +191,18 @@ class History:
 
     def _look_at_effect(self, life: Incarnation, event: events.CallStarted) -> None:
         """An effect begins: its start, and all that had ended before it was made, must be durable now."""
-        rows = self.rows()
-        if not any(row.kind & ~COSTED == Kind.START and row.key.hex() == event.key for row in rows):
+        kept = self._forgotten(life)
+        rows = [*self.rows(), *(row for _, row in kept)]
+        if not any(_is_start(row, event.key) for row in rows):
             life.hasty.append(f"{event.task} {event.key[:8]} began before its own start was durable")
         own = life.process.world.engines[0].journal
-        if isinstance(own, Log) and not self._has_start(event.key, own.lease.fence):
-            life.strange.append(
-                f"{event.task} {event.key[:8]} began under fence {own.lease.fence}, which has recorded no start of it"
-            )
+        fence = own.lease.fence if isinstance(own, Log) else 0
+        if (
+            fence
+            and not any(each == fence and _is_start(row, event.key) for each, row in kept)
+            and not self._has_start(event.key, fence)
+        ):
+            life.strange.append(f"{event.task} {event.key[:8]} began under fence {fence}, which has recorded no start of it")
         durable = {row.key.hex() for row in rows if row.kind & ~COSTED == Kind.OUTCOME}
         for earlier in life.event_log:
             if type(earlier) is events.CallSpawned and earlier.key == event.key:
@@ -206,13 +210,21 @@ class History:
             if type(earlier) is events.CallEnded and earlier.key not in durable:
                 life.hasty.append(f"{event.task} {event.key[:8]} began before the end of {earlier.task} was durable")
 
+    def _forgotten(self, life: Incarnation) -> list[tuple[int, Row]]:
+        """What this driver was told is durable, with its fence, where the store may have gone back since: it can't know."""
+        if life.remote is None or not self.store.timeline:
+            return []
+        return [(group.lease.fence, row) for group in life.remote.groups if group.told == "durable" for row in group.rows]
+
     def _has_start(self, key: str, fence: int) -> bool:
         """Whether the store took the start of a call under this fence."""
+        if not self.begun:  # it went back to before the run
+            return False
         rows, uid = self.rows(), self.uid
         for commit in self.store.commits:
             if (commit.uid, commit.fence) == (uid, fence):
                 group = rows[commit.first_seq - 1 : commit.first_seq - 1 + commit.rows]
-                if any(row.kind & ~COSTED == Kind.START and row.key.hex() == key for row in group):
+                if any(_is_start(row, key) for row in group):
                     return True
         return False
 
@@ -245,6 +257,11 @@ class Violated(AssertionError):
         lines = "\n".join(f"  {violation.promise}: {violation.what}" for violation in found[:10])
         super().__init__(f"seed {history.seed!r}: {len(found)} of Headway's promises broken\n{lines}\n  lives: {lives}")
         self.found = found
+
+
+def _is_start(row: Row, key: str) -> bool:
+    """Whether it is the start of a call."""
+    return row.kind & ~COSTED == Kind.START and row.key.hex() == key
 
 
 def _describe_event(life: Incarnation) -> str:

@@ -69,6 +69,12 @@ class RemoteQueues:
     def retry_job(self, run_id: str, now: float) -> bool:
         return self._again(lambda: self._server.retry_job(run_id, now + self._ahead_s))
 
+    def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
+        return self._again(lambda: self._server.enqueue_again(run_id, job, fence, now + self._ahead_s))
+
+    def find_ended(self, run_ids: Sequence[str]) -> set[str]:
+        return self._again(lambda: self._server.find_ended(run_ids))
+
     def put_queue(self, settings: QueueSettings) -> None:
         self._again(lambda: self._server.put_queue(settings))
 

@@ -118,6 +118,7 @@ OF_FAR_STORES: tuple[Bug, ...] = (
         "claims:stands",
         "return holder.lease_until > now and lives(holder.owner) is not False",
         "return holder.lease_until > now + 25 and lives(holder.owner) is not False",
+        tests="sim/test_single_flight.py::test_a_computation_that_takes_longer_than_a_lease_keeps_its_claim",
     ),
     bug(
         "a stopped call that was to hear of its stop holds up the end of a run whose store fails",
@@ -185,6 +186,18 @@ OF_FAR_STORES: tuple[Bug, ...] = (
         "the job of a run that has ended stays",
         "MemoryQueues._end_job",
         "self._jobs.pop(run.uid, None)",
+        "",
+    ),
+    bug(
+        "a store that can't be used while a run is started is the failure of the call",
+        "_Started._ask",
+        "self._engine.run.fail(error)",
+        "None",
+    ),
+    bug(
+        "a run that starts others is not woken by their end",
+        "MemoryQueues._end_job",
+        "self._wake_waiters(run.spec.run_id, now)",
         "",
     ),
 )

@@ -46,9 +46,9 @@ OF_QUEUES: tuple[Bug, ...] = (
     ),
     bug(
         "the end of a run wakes nobody",
-        "wake_waiters",
-        'connection.execute("SELECT 1 FROM awaits WHERE run=? LIMIT 1", (uid,)).fetchone() is not None',
-        "False",
+        "end_job",
+        "wake_waiters(connection, locks, uid, now)",
+        "None",
         tests=f"{_BACK}::test_the_end_of_a_run_wakes_who_waits_for_it",
     ),
     bug(
