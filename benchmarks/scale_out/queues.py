@@ -13,7 +13,7 @@ from headway.journal.open import open_store
 from headway.journal.postgres.address import parse_address
 from headway.journal.shared.queues import QueueSettings
 
-WORKERS, BATCH, JOBS = 8, 20, 40_000
+WORKERS, BATCH, JOBS = 8, 20, 10_000
 PARKED = 100_000
 RUNS = 1_000_000
 WANTED = 5_000.0
