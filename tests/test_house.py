@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,9 @@ def test_files_of_tests_say_what_they_are_for_stay_short_and_have_names_of_their
         )
     names = [path.name for path in files if path.name != "conftest.py"]  # pytest imports them by name alone
     assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
+
+
+def test_no_file_of_tests_is_named_as_a_package_that_tests_import() -> None:
+    """A folder of programs may be on the path: `agents.py` in one hid the package `agents` from all that ran after it."""
+    packages = set(packages_distributions()) | sys.stdlib_module_names
+    assert not {path.stem for path in TESTS.rglob("*.py")} & packages

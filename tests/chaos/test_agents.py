@@ -26,7 +26,7 @@ def kill_again_and_again(victims: Victims, program: str, kills: int, size: int) 
 
 
 def check_agent(victims: Victims, kills: int, turns: int) -> Counter[str]:
-    died = kill_again_and_again(victims, "agents.py", kills, turns)
+    died = kill_again_and_again(victims, "tool_agents.py", kills, turns)
     assert victims.result("store") == f"{3 * turns} results, {sum(n * n for n in range(3 * turns))} in all"
     check_recorded_once(rows(victims.folder / "store"))
     began = {name for what, name, *_ in victims.lines("store") if what in ("turn", "tool")}

@@ -28,7 +28,7 @@ names = st.sampled_from(["sky", "sea"])
 owners = st.sampled_from(["one machine", ALIVE, DEAD])
 keys = st.sampled_from([bytes([number]) * 16 for number in range(4)])
 rows = st.lists(st.builds(Row, st.integers(1, 31), keys, keys, st.binary(max_size=8)), max_size=4)
-endings = st.none() | st.builds(Ending, st.sampled_from(list(RunStatus)[1:]), st.none() | st.integers(0, 9))
+endings = st.none() | st.builds(Ending, st.sampled_from(list(RunStatus)[1:]), st.none() | st.integers(0, 9), st.none())
 entries = st.lists(st.tuples(keys, st.builds(Row, st.just(3), keys, keys, st.binary(max_size=8))), max_size=2)
 times = st.sampled_from([10.0, 30.0])
 asks = st.builds(

@@ -24,6 +24,7 @@ from headway.journal.decisions import (
     Remaining,
     Sleep,
     Start,
+    StartedEnded,
     Stopped,
     StreamEnd,
     TimeLeft,
@@ -67,6 +68,8 @@ TOLD = [
     Item(3, b"\xc0"),
     Item(70_000, b"", (KEY, KEY)),
     StreamEnd(70_000),
+    StartedEnded(2),
+    StartedEnded(-1),
     Stopped("lost", None, 7, (KEY,), 1.5, 0),
     Stopped("timed out", Error("ValueError", "late"), 7, (), 1.5, 2),
 ]

@@ -79,11 +79,11 @@ def enqueue(task: Any, /, *args: Any, **options: Unpack[EnqueueOptions]) -> str:
         >>> @hw.task
         ... async def greet(name: str) -> str:
         ...     return f"hello {name}"
-        >>> try:
-        ...     hw.enqueue(greet, "sky", store=hw.MemoryStore())
-        ... except hw.UsageError:
-        ...     print("a worker could not import it from here")
-        a worker could not import it from here
+        >>> store = hw.MemoryStore()
+        >>> hw.enqueue(greet, "sky", run_id="greet-sky", store=store)
+        'greet-sky'
+        >>> hw.enqueue(greet, "sky", run_id="greet-sky", store=store)  # said twice, done once
+        'greet-sky'
     """
     prepared = _prepare(task, args, options)
     conn = options.get("conn")
@@ -114,11 +114,8 @@ async def aenqueue(task: Any, /, *args: Any, **options: Unpack[EnqueueOptions]) 
         >>> @hw.task
         ... async def greet(name: str) -> str:
         ...     return f"hello {name}"
-        >>> try:
-        ...     asyncio.run(hw.aenqueue(greet, "sky", store=hw.MemoryStore()))
-        ... except hw.UsageError:
-        ...     print("a worker could not import it from here")
-        a worker could not import it from here
+        >>> asyncio.run(hw.aenqueue(greet, "sky", run_id="greet-sky", store=hw.MemoryStore()))
+        'greet-sky'
     """
     conn = options.get("conn")
     if not type(conn).__name__.startswith("Async"):

@@ -203,9 +203,9 @@ def test_what_servers_say_means_an_error_of_a_store_with_a_way_on(state, kind, w
         ("postgresql://h/db?listen=perhaps", "write listen=off behind a pooler"),
         ("postgresql://me:***@h/db", "is hidden: name it in the URL, in PGPASSWORD or in ~/.pgpass"),
         ("postgresql://me@h/db?password=***", "is hidden"),
-        ("postgresql://me:a#b@h/db", "write %23 for it"),
-        ("postgresql://[::1/db", "this is no URL of a Postgres store"),
-        ("postgresql://h/db?x", "this is no URL of a Postgres store"),
+        ("postgresql://me:a#b@h/db", "%23 for #"),
+        ("postgresql://[::1/db", " is no URL of a Postgres store: write postgresql://"),
+        ("postgresql://h/db?x", " is no URL of a Postgres store: write postgresql://"),
     ],
 )
 def test_a_url_that_names_no_store_is_refused_before_anything_is_done(address, words):

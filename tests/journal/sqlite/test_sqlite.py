@@ -124,6 +124,25 @@ def test_a_database_of_another_program_is_left_alone(folder):
     assert snapshot(folder) == before
 
 
+def test_a_schema_that_is_no_text_any_more_is_damage(folder):
+    """Python's module can't decode what SQLite says of it, which quotes the schema."""
+    with SqliteStore(folder) as store:
+        start(store)
+    whole = (folder / "journal.db").read_bytes()
+    refused = 0
+    for place in range(whole.index(b"CREATE TABLE"), 4096, 5):
+        broken = bytearray(whole)
+        broken[place] ^= 0x80
+        (folder / "journal.db").write_bytes(broken)
+        try:
+            SqliteStore(folder).close()
+        except StoreDamaged as error:
+            refused += "headway doctor" in str(error)
+        except StoreError:
+            refused += 1
+    assert refused > 100
+
+
 def test_a_database_cut_to_its_first_page_is_damage(folder):
     with SqliteStore(folder) as store:
         start(store)

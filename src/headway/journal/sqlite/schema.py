@@ -17,6 +17,7 @@ import os
 import secrets
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
 from headway.journal.sql import claims, items, jobs, limits
@@ -145,6 +146,7 @@ def connect(path: Path, *, readonly: bool = False, more: str = "", first: str = 
         check_same_thread=False,
         timeout=NOTICE * BUSY_TIMEOUT_S,  # `wait_for_lock` waits on
         cached_statements=256,
+        factory=_Connection,
     )
     connection.text_factory = decode_text
     settings = ["synchronous=FULL", "wal_autocheckpoint=1000", "cache_size=-16000", "trusted_schema=OFF"]
@@ -161,6 +163,18 @@ def connect(path: Path, *, readonly: bool = False, more: str = "", first: str = 
         connection.close()
         raise
     return connection
+
+
+class _Connection(sqlite3.Connection):
+    """One that says "damaged" also where Python can't decode what SQLite says of it, since it quotes a damaged page."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeDecodeError as error:
+            damaged = sqlite3.DatabaseError(decode_text(error.object))
+            damaged.sqlite_errorcode, damaged.sqlite_errorname = sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT"
+            raise damaged from None
 
 
 def decode_text(raw: bytes) -> str:

@@ -77,6 +77,10 @@ class RemoteStore(RemoteQueues):
     def checkpoint_root(self, run_id: str) -> str | None:
         return self._server.checkpoint_root(run_id)
 
+    @property
+    def blob_place(self) -> str:
+        return self._server.blob_place
+
     def close(self) -> None:
         if self._hear in self._server.on_change:
             self._server.on_change.remove(self._hear)

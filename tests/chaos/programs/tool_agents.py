@@ -1,6 +1,6 @@
 """An agent of pydantic-ai that dies in one life after the other. Not a test by itself.
 
-    python agents.py STORE RESULT RAN KILLS TURNS
+    python tool_agents.py STORE RESULT RAN KILLS TURNS
 
 A life is killed when a unit begins, when a unit has done its work, or when a unit's end was handed to the journal.
 
