@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.methods.row import Held, Pair, Row
 from benchmarks.scale_out.figures import HELD, Measured, load_measured
-from benchmarks.scale_out.model import LOOK_S, Figures, Fleet, Load, demand, forecast
+from benchmarks.scale_out.model import LOOK_S, SMALL, Figures, Fleet, Load, demand, forecast
 from benchmarks.scale_out.simulated import simulate
 from benchmarks.sides import ROOT
 from benchmarks.tables import number
@@ -24,7 +24,6 @@ TURNS = 8  # of each run, that are counted
 
 # --- the model beside the simulator ----------------------------------------------------------------------------------
 
-SMALL = Figures(call_s=5e-4, turn_s=2e-3, commit_s=5e-4, row_s=5e-6, look_s=1e-3, claim_s=3e-4, reply_s=5e-4)
 TWO_CORES = Figures(call_s=5e-4, turn_s=2e-3, commit_s=1e-3, row_s=1e-5, look_s=2e-3, claim_s=6e-4, reply_s=5e-4, cores=2)
 POINTS: dict[str, tuple[Figures, Load, Fleet]] = {
     "nothing is full": (SMALL, Load(runs=60, rounds=5, lasts_s=0.5, parked_s=10.0), Fleet(workers=2, slots=20)),

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from benchmarks.methods.row import Held, Pair, Row
 from benchmarks.scale_out.alone import server
 from benchmarks.scale_out.claiming import fill, measure_claims
+from benchmarks.scale_out.model import SMALL
+from benchmarks.scale_out.simulated import recover
 from headway.journal.open import open_store
+from headway.journal.owner import LEASE_S
 from headway.journal.postgres.address import parse_address
 from headway.journal.shared.queues import QueueSettings
+from headway.service.worker import POLL_S
 
 WORKERS, BATCH, JOBS = 8, 20, 10_000
 PARKED = 100_000
 RUNS = 1_000_000
+LOST = 60
 WANTED = 5_000.0
 MEGABYTES = 1_000.0
 MILLISECONDS = 50.0
@@ -63,6 +68,11 @@ def list_runs(seed: int) -> Pair:
     return Pair(1e3 * max(times), MILLISECONDS)
 
 
+def recover_lost(seed: int) -> Pair:
+    """Seconds until the last of a killed worker's runs went on with workers on other machines, beside what is allowed."""
+    return Pair(recover(SMALL, LOST, seed), LEASE_S + 2 * POLL_S)
+
+
 TAKING = "tests/conformance/queues/test_taking_jobs.py"
 RACES = "tests/conformance/queues/test_queue_races.py"
 
@@ -84,6 +94,18 @@ ROWS: list[Row | Held] = [
             ("no limit", QueueSettings(name="q"), 100),
             ("a limit of the queue", QueueSettings(name="q", limit=1 << 30), 100),
         )
+    ),
+    Row(
+        method="Workers",
+        function="headway.enqueue",
+        item="service",
+        claim="whoever looks takes back what the dead had",
+        shows=f"a killed worker's runs go on within the lease and 2 polls, all {LOST} of them, on other machines; simulated",
+        baseline=f"{LEASE_S + 2 * POLL_S:.0f} s",
+        unit="s",
+        measure=recover_lost,
+        reached=lambda low, high: high <= 1,
+        test="tests/sim/test_capacity.py::test_runs_of_a_killed_worker_go_on_elsewhere_within_the_lease_and_two_polls",
     ),
     Row(
         method="Parked runs",

@@ -19,7 +19,7 @@ from benchmarks.sides import DBOS_ON_POSTGRES, DURABLE, ON_POSTGRES, ROOT, Cell,
 
 LIMIT_S = 120.0
 CALLS = 5_000
-DRIVER_CALLS = 20_000
+DRIVER_CALLS = 10_000
 
 
 def seconds_a_call(cells: list[Cell]) -> list[float]:

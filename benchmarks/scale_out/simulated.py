@@ -132,13 +132,18 @@ class Service:
         self.universe = Universe(("capacity", seed))
         self.universe.most_steps = 1 << 40
         self.store = SimStore(self.universe)
+        self.store.is_remote = True
         self.server = Station(self.universe, figures.cores)
         self.ends: list[float] = []
         for number in range(load.runs):
             at = self.store.clock() + self.universe.lasts(load.parked_s)
             self.store.enqueue(RunSpec(run_id=f"run{number}", task="steps"), Job(queue="q", at=at), self.store.clock())
-        for number in range(fleet.workers):
-            self._start(self.universe.process(f"worker {number}"), fleet.slots)
+        self.add(fleet.slots, fleet.workers)
+
+    def add(self, slots: int, workers: int) -> None:
+        """Start some more workers."""
+        for number in range(len(self.universe.processes), len(self.universe.processes) + workers):
+            self._start(self.universe.process(f"worker {number}"), slots)
 
     def _start(self, process: SimLoop, slots: int) -> None:
         world = PaidWorld(process)
@@ -181,6 +186,26 @@ class Service:
         self.ends.append(universe.now)
         on_end(Ended(run_id, "steps", PARKED))
 
+    def kill_one(self, at: float, lost: int) -> float:
+        """Kill the first worker at a time, when it drives so many runs. Seconds until the last of them was taken by another."""
+        universe, (killed, *_) = self.universe, list(self.universe.processes)
+        came: list[bool] = []
+        universe.at(at, lambda: came.append(True))
+        universe.run(lambda: bool(came))
+        held = [run.spec.run_id for run in self.store.runs() if run.owner == killed.world.owner()]
+        if len(held) != lost:
+            raise RuntimeError(f"it drove {len(held)} runs")
+        universe.remove(killed)
+
+        def is_over() -> bool:
+            return all(self.store.run(run_id).owner not in ("", killed.world.owner()) for run_id in held)
+
+        universe.run(is_over)
+        taken = max(self.store.run(run_id).owned_since for run_id in held)
+        for process in list(universe.processes):
+            universe.remove(process)
+        return taken - universe.start - at
+
     def count(self, turns: int) -> float:
         """Turns a second, counted over so many."""
         warm = WARM * self.load.runs
@@ -208,3 +233,11 @@ def _say_nothing(said: Said) -> None:
 def simulate(figures: Figures, load: Load, fleet: Fleet, *, turns: int, seed: int) -> float:
     """How many turns a second a simulated fleet makes."""
     return Service(figures, load, fleet, seed).count(turns)
+
+
+def recover(figures: Figures, lost: int, seed: int) -> float:
+    """Seconds from the death of a worker that drove so many runs until others, on other machines, have taken all of them."""
+    load = Load(runs=lost, rounds=1, lasts_s=1e6)
+    service = Service(figures, load, Fleet(workers=1, slots=lost), seed)
+    service.universe.at(5.0, lambda: service.add(lost // 2, 3))
+    return service.kill_one(60.0 + 10.0 * service.universe.draw(), lost)

@@ -4,6 +4,7 @@ import pytest
 from benchmarks.scale_out.capacity import FULL, LOADS, POINTS, SIZES, WITHIN, most_runs, needs, off_by
 from benchmarks.scale_out.figures import Measured
 from benchmarks.scale_out.model import Figures, Fleet, Load, demand, forecast
+from benchmarks.scale_out.queues import recover_lost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,3 +86,9 @@ def test_what_runs_need_grows_with_them_and_fills_one_of_each_where_it_says_so(l
     assert needs(MEASURED, load, round(full["core"])).cores == pytest.approx(1, rel=0.01)
     assert needs(MEASURED, load, round(full["slots"])).driven == pytest.approx(100 * FULL, rel=0.02)
     assert needs(MEASURED, load, round(full["server"])).servers == pytest.approx(1, rel=0.2)  # one worker at least looks
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_runs_of_a_killed_worker_go_on_elsewhere_within_the_lease_and_two_polls(seed):
+    took = recover_lost(seed)
+    assert 20.0 < took.ours <= took.baseline  # no sooner than the lease may be over

@@ -46,7 +46,7 @@ OF_QUEUES: tuple[Bug, ...] = (
     ),
     bug(
         "the end of a run wakes nobody",
-        "end_job",
+        "wake_waiters",
         'connection.execute("SELECT 1 FROM awaits WHERE run=? LIMIT 1", (uid,)).fetchone() is not None',
         "False",
         tests=f"{_BACK}::test_the_end_of_a_run_wakes_who_waits_for_it",
