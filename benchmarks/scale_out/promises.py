@@ -55,6 +55,7 @@ FILES = {
     "same": f"{RELAY}/test_same_calls.py",
     "asked": f"{RELAY}/test_what_a_worker_asks.py",
     "real": f"{RELAY}/test_real_workers.py",
+    "may_not": f"{RELAY}/test_what_a_worker_may_not.py",
     "far": "tests/proof/test_far.py",
     "cuts": f"{CHAOS}/test_replies.py",
     "crashes": f"{CHAOS}/test_crashes.py",
@@ -196,6 +197,7 @@ ROWS: list[Row | Held] = [
             "a_run_that_was_broken_off_goes_on_in_another_store_and_repeats_nothing",
             "a_copy_that_is_killed_anywhere_leaves_nothing_half_written_and_goes_on",
             "a_run_that_somebody_drives_is_refused_and_the_others_are_copied",
+            "a_copy_that_was_sent_something_since_is_refused_and_left_as_it_is",
         ),
     ),
     held(
@@ -297,6 +299,11 @@ ROWS: list[Row | Held] = [
             "a_full_queue_says_so",
             "settings_of_a_queue_that_make_no_sense_are_refused",
             "a_schedule_that_makes_no_sense_is_refused",
+            "a_schedule_has_a_name_of_which_runs_can_be_named",
+            "a_queue_that_is_not_there_can_not_be_paused",
+            "a_task_that_was_typed_into_an_interpreter_is_refused",
+            "a_worker_whose_store_nobody_else_sees_is_refused",
+            "commands_refuse_bad_input_in_a_sentence",
         ),
     ),
     held(
@@ -335,7 +342,14 @@ ROWS: list[Row | Held] = [
     held(
         "agents",
         "Bad input: agents: one that never comes, a cluster that is missing or too small, versions that differ",
-        hired=("an_agent_that_never_comes_is_given_up", "an_agent_of_another_version_is_refused_on_both_sides"),
+        hired=(
+            "an_agent_that_never_comes_is_given_up",
+            "an_agent_of_another_version_is_refused_on_both_sides",
+            "what_can_t_be_hired_is_refused_before_anything_begins",
+            "nonsense_about_agents_is_refused",
+            "without_ray_the_pip_line_is_said",
+        ),
+        wire=("what_is_no_invitation_is_said_in_a_sentence", "an_invitation_to_speak_plain_text_off_this_machine_is_refused"),
         ray=("a_cluster_that_is_not_there_is_said", "what_the_cluster_has_no_room_for_is_said"),
     ),
     held(
@@ -363,6 +377,10 @@ ROWS: list[Row | Held] = [
         "calls",
         "Bad input: calls from workers: what can't be asked is refused in a sentence",
         asked=("what_can_not_be_asked_is_refused_in_a_sentence", "a_wrong_call_is_refused_where_it_is_made"),
+        may_not=(
+            "what_can_not_be_done_in_a_worker_is_said",
+            "code_of_a_fenced_pool_may_not_say_what_the_driver_tries_again",
+        ),
     ),
     held(
         "simulation",
