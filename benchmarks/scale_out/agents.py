@@ -9,7 +9,7 @@ from benchmarks import hired
 from benchmarks.methods.row import Held, Pair, Row
 from benchmarks.scale_out.alone import alone
 
-CALLS, ROUNDS = 2_000, 5
+CALLS, ROUNDS = 1_000, 3
 
 
 def beside_ray(shape: str) -> Callable[[int], Pair]:

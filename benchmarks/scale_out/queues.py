@@ -89,10 +89,16 @@ ROWS: list[Row | Held] = [
             measure=claims(settings, keys),
             reached=lambda low, high: low >= 1,
             test=f"{RACES}::test_no_job_is_taken_by_two_of_many",
+            reason=reason,
         )
-        for what, settings, keys in (
-            ("no limit", QueueSettings(name="q"), 100),
-            ("a limit of the queue", QueueSettings(name="q", limit=1 << 30), 100),
+        for what, settings, keys, reason in (
+            ("no limit", QueueSettings(name="q"), 100, "jobs that become due get their places under the lock of their queue's row"),
+            (
+                "a limit of the queue",
+                QueueSettings(name="q", limit=1 << 30),
+                100,
+                "who counts a limit holds the queue's row until its batch is on disk, so batches follow one another",
+            ),
         )
     ),
     Row(

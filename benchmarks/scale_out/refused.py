@@ -19,6 +19,8 @@ ROWS: list[Row | Held] = [
             "no_permission",
             "a_schema_with_somebody_elses_tables_is_left_alone",
             "without_psycopg_there_is_one_sentence_with_the_line_of_pip",
+            "without_libpq_there_is_one_sentence_with_the_line_of_pip",
+            "a_server_that_is_too_old",
         ),
     ),
     held(
