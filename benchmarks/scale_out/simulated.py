@@ -28,6 +28,7 @@ from headway.sim.world import SimWorld
 
 T = TypeVar("T")
 WARM = 3  # turns of each run before those that are counted: all began at once
+PATIENCE_S = 600.0  # of virtual time, after which nobody will take what a killed worker had
 SPEC = types.SimpleNamespace(name="steps")
 ROW_KEY, ROW_PARENT = b"k" * 16, b"p" * 16
 
@@ -200,7 +201,9 @@ class Service:
         def is_over() -> bool:
             return all(self.store.run(run_id).owner not in ("", killed.world.owner()) for run_id in held)
 
-        universe.run(is_over)
+        universe.run(lambda: is_over() or universe.now > at + PATIENCE_S)
+        if not is_over():
+            raise RuntimeError(f"{PATIENCE_S:.0f} s later they are still nobody's")
         taken = max(self.store.run(run_id).owned_since for run_id in held)
         for process in list(universe.processes):
             universe.remove(process)
