@@ -74,6 +74,10 @@ class Counted:
         self._cost(self._figures.commit_s)
         self._store.see_worker(worker, now)
 
+    def forget_worker(self, owner: str) -> None:
+        self._cost(self._figures.commit_s)
+        self._store.forget_worker(owner)
+
     def sweep_jobs(self, now: float, most: int = 100) -> Sequence[Any]:
         self._cost(self._figures.look_s / 2)
         return self._store.sweep_jobs(now, most)
