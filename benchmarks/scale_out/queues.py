@@ -14,6 +14,7 @@ from benchmarks.scale_out.simulated import recover
 from headway.journal.open import open_store
 from headway.journal.owner import LEASE_S
 from headway.journal.postgres.address import parse_address
+from headway.journal.records import RunStatus
 from headway.journal.shared.queues import QueueSettings
 from headway.service.worker import POLL_S
 
@@ -59,7 +60,7 @@ def list_runs(seed: int) -> Pair:
         fill(place, RUNS, 1)
         with open_store(place) as store:
             times = []
-            for statuses in ((), ("running",), ("failed",)):
+            for statuses in ((), (RunStatus.RUNNING,), (RunStatus.FAILED,)):
                 store.runs(most=50, newest_first=True, statuses=statuses)
                 began = time.perf_counter()
                 for _ in range(10):
