@@ -24,11 +24,13 @@ TURNS = 8  # of each run, that are counted
 
 # --- the model beside the simulator ----------------------------------------------------------------------------------
 
+SLOW_DISK = Figures(call_s=1e-4, turn_s=2e-3, commit_s=2e-3, row_s=5e-6, look_s=1e-3, claim_s=3e-4, reply_s=5e-4)
 TWO_CORES = Figures(call_s=5e-4, turn_s=2e-3, commit_s=1e-3, row_s=1e-5, look_s=2e-3, claim_s=6e-4, reply_s=5e-4, cores=2)
 POINTS: dict[str, tuple[Figures, Load, Fleet]] = {
     "nothing is full": (SMALL, Load(runs=60, rounds=5, lasts_s=0.5, parked_s=10.0), Fleet(workers=2, slots=20)),
     "slots are full": (SMALL, Load(runs=60, rounds=5, lasts_s=0.5), Fleet(workers=2, slots=10)),
-    "drivers are full": (SMALL, Load(runs=60, rounds=5, wide=32, lasts_s=0.1), Fleet(workers=2, slots=40)),
+    "drivers are full": (SMALL, Load(runs=60, rounds=5, wide=64, lasts_s=0.1), Fleet(workers=2, slots=40)),
+    "commits of many calls fill the server": (SLOW_DISK, Load(runs=60, rounds=4, wide=20, lasts_s=0.2), Fleet(workers=2, slots=40)),
     "the server is nearly full": (SMALL, Load(runs=60, rounds=10, lasts_s=0.05), Fleet(workers=4, slots=20)),
     "the server is full": (SMALL, Load(runs=110, rounds=10, lasts_s=0.05), Fleet(workers=4, slots=30)),
     "a server of two cores is full": (TWO_CORES, Load(runs=110, rounds=10, lasts_s=0.05), Fleet(workers=4, slots=30)),

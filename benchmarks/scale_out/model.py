@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 RENEWED_S = 10.0  # a lease of 30 s is renewed when a third of it is over
+LINGER_S = 0.05  # calls that end within this of each other share a commit
 LOOK_S = 2.0  # a worker with free slots looks into its queues so often at least
 _ROUNDS = 2_000
 _DAMPING = 0.3
@@ -74,6 +75,13 @@ class Load:
         return self.rounds * self.wide
 
     @property
+    def commits(self) -> float:
+        """Commits of a turn. Calls of a round end at a rate that falls; the first to end opens a group that stays open for
+        `LINGER_S`, so of a rate r there are r/(1 + r LINGER_S) groups a second. Integrated over the round."""
+        groups = self.lasts_s / LINGER_S * math.log1p(self.wide * LINGER_S / self.lasts_s)
+        return self.rounds * max(1.0, groups)
+
+    @property
     def answers_s(self) -> float:
         """How long a turn waits for answers: in each round for the slowest."""
         return self.rounds * self.lasts_s * sum(1 / i for i in range(1, self.wide + 1))
@@ -115,7 +123,7 @@ class Demand:
 
 def demand(figures: Figures, load: Load, stay_s: float, looks: float = 1.0) -> Demand:
     """What a turn takes; `looks` into the queues for each turn, and renewals for as long as it stays."""
-    commits = load.rounds + stay_s / RENEWED_S
+    commits = load.commits + stay_s / RENEWED_S
     server_s = commits * figures.commit_s + load.calls * figures.row_s + looks * figures.look_s + figures.claim_s
     return Demand(driver_s=figures.turn_s + load.calls * figures.call_s, server_s=server_s)
 
@@ -143,7 +151,8 @@ def forecast(figures: Figures, load: Load, fleet: Fleet) -> Forecast:
         each = turns / workers
         looking = 1 / (look_s + math.exp(-each * look_s) / each) if each > 0 else 0.0  # looks of one worker a second
         refill_s = look_s * (1 + looking * look_s / 2)  # from the end of one run in a slot to the next
-        commits_s = load.rounds * figures.commit_s + load.calls * figures.row_s
+        last = load.rounds / load.commits  # the share of commits that a round waits for: its last one
+        commits_s = load.rounds * figures.commit_s + last * load.calls * figures.row_s
         new_stay_s = load.answers_s + needed.driver_s * core_slow + commits_s * server_slow + load.rounds * figures.reply_s
         found_s = refill_s + (LOOK_S / (workers + 1) if load.parked_s and turns * stay_s < 0.9 * slots else 0.0)
         new_turns = min(slots / (new_stay_s + refill_s), load.runs / (new_stay_s + found_s + load.parked_s))

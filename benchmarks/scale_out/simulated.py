@@ -9,12 +9,14 @@ commit their rows, and are parked.
 from __future__ import annotations
 
 import asyncio
+import bisect
+import functools
 import heapq
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from benchmarks.scale_out.model import RENEWED_S, Figures, Fleet, Load
+from benchmarks.scale_out.model import LINGER_S, RENEWED_S, Figures, Fleet, Load
 from headway.journal.off_loop import as_beside
 from headway.journal.records import Ending, Lease, Row, RunSpec, RunStatus
 from headway.journal.shared.queues import Job, Taken, WorkerInfo, park
@@ -178,14 +180,18 @@ class Service:
             await core.serve(figures.turn_s)
             for number in range(load.rounds):
                 await core.serve(load.wide * figures.call_s)
-                await asyncio.sleep(max(universe.lasts(load.lasts_s) for _ in range(load.wide)))
-                ending = None
-                if number == load.rounds - 1:
-                    until = world.wall() + universe.lasts(load.parked_s)
-                    ending = Ending(RunStatus.INTERRUPTED, after=park(until=until))
-                rows = [Row(3, ROW_KEY, ROW_PARENT, b"")] * load.wide
-                await world.aside(lambda seq=seq, rows=rows, ending=ending: _commit(world, taken.lease, seq + 1, rows, ending))
-                seq += load.wide
+                began, ends = universe.now, sorted(universe.lasts(load.lasts_s) for _ in range(load.wide))
+                done = 0
+                while done < load.wide:  # as the journal's writer does: a group gathers for a moment, but for the last one
+                    await _sleep_until(universe, began + min(ends[done] + LINGER_S, ends[-1]))
+                    ended = bisect.bisect_right(ends, universe.now - began + 1e-9)
+                    ending = None
+                    if ended == load.wide and number == load.rounds - 1:
+                        until = world.wall() + universe.lasts(load.parked_s)
+                        ending = Ending(RunStatus.INTERRUPTED, after=park(until=until))
+                    rows = [Row(3, ROW_KEY, ROW_PARENT, b"")] * (ended - done)
+                    await world.aside(functools.partial(_commit, world, taken.lease, seq + 1, rows, ending))
+                    seq, done = seq + len(rows), ended
         finally:
             renewing.cancel()
         self.ends.append(universe.now)
@@ -224,6 +230,11 @@ class Service:
 
 def _commit(world: PaidWorld, lease: Lease, seq: int, rows: Sequence[Row], ending: Ending | None) -> None:
     world.store.commit(lease, seq, rows, world.wall(), ending=ending)
+
+
+async def _sleep_until(universe: Universe, when: float) -> None:
+    if when > universe.now:
+        await asyncio.sleep(when - universe.now)
 
 
 async def _renew(world: PaidWorld, lease: Lease) -> None:

@@ -18,6 +18,7 @@ FULL_FIRST = {
     "the server is full": "server",
     "a server of two cores is full": "server",
     "claims fill the server": "server",
+    "commits of many calls fill the server": "server",
 }
 
 
