@@ -26,7 +26,7 @@ from headway.journal.place import has_database, name_place, show_place, stores_n
 from headway.journal.records import RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
-from headway.observe.status import check_statuses
+from headway.observe.status import QUEUE_STATUSES, check_statuses
 from headway.run import RunOptions, check_run_options, drive, drive_run
 from headway.task import Task
 from headway.view import runs
@@ -43,7 +43,8 @@ def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False,
     """Go on with a run, with the arguments it was started with.
 
     The module that defines its task must have been imported. When the run has failed, calls that failed are asked again, finished
-    ones are not. So are waits for signals that took too long, each with its whole time.
+    ones are not. So are waits for signals that took too long, each with its whole time. A run that belongs to a queue goes on here
+    and now, whatever it was held back for and past the queue's limits; its workers leave it to this process.
 
     Args:
         run_id: the run.
@@ -148,7 +149,8 @@ async def aresume_all(
     """Go on with every run that stopped on the way. Meant for the start of a service.
 
     One run's failure, or a task that is not loaded, is that run's result and stops no other. A run that another process has taken
-    up meanwhile is left to it and left out. A run keeps its deadline.
+    up meanwhile is left to it and left out, and so is every run that belongs to a queue, which its workers go on with. A run keeps
+    its deadline.
 
     Args:
         store: where the runs are. One that is not there yet has no runs, as when a service starts for the first time, and is not
@@ -162,7 +164,7 @@ async def aresume_all(
         How each ended, by its id.
 
     Raises:
-        UsageError: no run can have such a status or task, or the options make no sense.
+        UsageError: no run can have such a status or task, or only runs of a queue have it, or the options make no sense.
         Interrupted: the process got Ctrl-C or SIGTERM, and all have stopped.
 
     Example:
@@ -172,6 +174,11 @@ async def aresume_all(
     """
     wanted = (status,) if isinstance(status, str) else tuple(status)
     check_statuses(wanted, "status")
+    if of_queues := [one for one in wanted if one in QUEUE_STATUSES]:
+        raise UsageError(
+            f"status={of_queues[0]!r}: only runs of a queue are {of_queues[0]}, and its workers go on with them. Start one with "
+            "`headway worker`, or drive a single run here with hw.resume"
+        )
     if not isinstance(at_once, int) or at_once < 1:
         raise UsageError(f"at_once={at_once!r}: a whole number, at least 1")
     _check_options(options, "hw.resume_all")
@@ -181,7 +188,8 @@ async def aresume_all(
     if task is not None and not any(task in _names_of(name) for name in TASKS):
         listed = await world.aside(lambda: runs(store=store))
         _check_task(task, {run.task for run in listed} | TASKS.keys())
-    found = [run.run_id for run in await world.aside(lambda: runs(store=store, status=wanted, task=task))]
+    asked = await world.aside(lambda: runs(store=store, status=wanted, task=task))
+    found = [run.run_id for run in asked if run.queue is None]
     room = asyncio.Semaphore(at_once)
     ended: dict[str, Settled[Any]] = {}
     stopped: list[Interrupted] = []

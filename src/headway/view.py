@@ -21,12 +21,13 @@ from headway.errors import CallCancelled, NotDecodable, UsageError
 from headway.journal.codec.codec import decode, decode_error
 from headway.journal.open import DEFAULT_STORE, find_store, open_to_read
 from headway.journal.records import Amounts, Attempt, Error, RunInfo
+from headway.journal.shared.queues import JobInfo
 from headway.journal.store import RUNS_PAGE, Store
 from headway.near import near_misses
 from headway.observe.arguments import Arguments, read_arguments
 from headway.observe.reading import read_run
 from headway.observe.recorded import Call, RecordedRun, State
-from headway.observe.status import check_statuses, find_runs, status_of
+from headway.observe.status import check_statuses, find_jobs, find_runs, status_of, until_of
 
 StoreLike = str | Path | Store
 
@@ -38,11 +39,14 @@ class RunSummary:
     Attributes:
         run_id: its id.
         task: the name of its task.
-        status: `new`, `running`, `cancelling`, `crashed`, `done`, `failed`, `cancelled` or `interrupted`.
+        status: `new`, `running`, `cancelling`, `crashed`, `done`, `failed`, `cancelled` or `interrupted`; of a run that waits in a
+            queue also `queued`, `delayed`, `parked` or `stuck`.
         created: seconds since 1970.
         ended: seconds since 1970; None while it has not.
         forked_from: the id of the run that it is a fork of.
         records: how many records its journal has.
+        queue: the queue whose workers drive it; None where that is nobody's, and after its end.
+        until: of one that is delayed or parked: until when, in seconds since 1970, unless something wakes it before.
     """
 
     run_id: str
@@ -52,6 +56,8 @@ class RunSummary:
     ended: float | None
     forked_from: str | None
     records: int
+    queue: str | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +192,10 @@ class WaitingView:
 class RunView:
     """A run as its journal has it; made by `view`."""
 
-    def __init__(self, recorded: RecordedRun, place: Store | str | Path, now: float) -> None:
+    def __init__(self, recorded: RecordedRun, place: Store | str | Path, now: float, job: JobInfo | None = None) -> None:
         self._recorded, self._place = recorded, place
         self.run_id = recorded.info.spec.run_id
-        self.summary = _summary(recorded.info, now)
+        self.summary = _summary(recorded.info, now, job)
 
     def __repr__(self) -> str:
         return f"<run {self.run_id!r}, {self.status}, {len(self._recorded.calls):,} calls>"
@@ -339,7 +345,7 @@ def runs(
     try:
         behind = opened.run(after).uid if after is not None else 0
         found = find_runs(opened, now, statuses=statuses, task=task, after=behind, page=page, newest_first=newest_first)
-        return [_summary(info, now) for info in islice(found, most)]
+        return [_summary(info, now, job) for info, job in islice(found, most)]
     finally:
         if opened is not store:
             opened.close()
@@ -372,7 +378,8 @@ def view(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> RunView:
     """
     opened = open_to_read(store)
     try:
-        return RunView(read_run(opened, run_id), store, time.time())
+        recorded, now = read_run(opened, run_id), time.time()
+        return RunView(recorded, store, now, find_jobs(opened, [recorded.info], now).get(recorded.info.uid))
     finally:
         if opened is not store:
             opened.close()
@@ -389,13 +396,15 @@ def _read_blobs(place: Store | str | Path, names: Sequence[bytes]) -> list[Any]:
             opened.close()
 
 
-def _summary(info: RunInfo, now: float) -> RunSummary:
+def _summary(info: RunInfo, now: float, job: JobInfo | None) -> RunSummary:
     return RunSummary(
         run_id=info.spec.run_id,
         task=info.spec.task,
-        status=status_of(info, now),
+        status=status_of(info, now, job),
         created=info.spec.created,
         ended=info.ended or None,
         forked_from=info.spec.forked_from or None,
         records=info.nrows,
+        queue=job.job.queue if job is not None else None,
+        until=until_of(job),
     )

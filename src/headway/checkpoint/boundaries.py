@@ -205,7 +205,8 @@ class Sigterm:
         if isinstance(error, Exception):
             traceback.print_exception(error)
         saved = "the step that was under way is not saved" if self.saved is None else f"step {self.saved} is saved"
-        print(f"headway: told to end (SIGTERM); {saved}: {self._root}", file=sys.stderr)  # noqa: T201
+        said = f"headway: told to end (SIGTERM); {saved}: {self._root}"
+        print(said, file=sys.stderr)  # noqa: T201 - nobody else is left to say it
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()

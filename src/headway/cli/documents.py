@@ -13,9 +13,10 @@ import msgspec
 from headway.cli.console import plain
 from headway.journal.decisions import Chosen, Decision
 from headway.journal.records import Amounts, Error, RunInfo
+from headway.journal.shared.queues import JobInfo
 from headway.observe.critical import CriticalPath
 from headway.observe.recorded import RecordedRun
-from headway.observe.status import is_live, name_driver, status_of
+from headway.observe.status import is_live, name_driver, status_of, until_of
 from headway.view import CallView, FailedAttempt
 
 
@@ -24,7 +25,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str
     task: str
-    status: str  # new, running, cancelling, crashed, done, failed, cancelled or interrupted
+    status: str  # new, running, cancelling, crashed, done, failed, cancelled or interrupted; queued, delayed, parked or stuck
     calls: int  # calls with an outcome
     failed: int
     spent: Amounts
@@ -35,6 +36,9 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: list[str]  # names of the signals that it waits for
     drives: int  # how many processes have driven it, one after another
     forked_from: str | None
+    queue: str | None  # whose workers drive it
+    until: float | None  # of one that is delayed or parked
+    waits_for_runs: list[str]  # ids of runs that it is parked behind
 
 
 class LsDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +157,15 @@ class ChangeDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_document(
-    info: RunInfo, now: float, *, calls: int, failed: int, spent: Amounts, last: float, waits_for: Sequence[str] = ()
+    info: RunInfo,
+    now: float,
+    job: JobInfo | None,
+    *,
+    calls: int,
+    failed: int,
+    spent: Amounts,
+    last: float,
+    waits_for: Sequence[str] = (),
 ) -> RunDocument:
     """`last` is the latest time that anything is known of the run."""
     live = is_live(info, now)
@@ -161,7 +173,7 @@ def run_document(
     return RunDocument(
         run_id=info.spec.run_id,
         task=info.spec.task,
-        status=status_of(info, now),
+        status=status_of(info, now, job),
         calls=calls,
         failed=failed,
         spent=spent,
@@ -172,6 +184,9 @@ def run_document(
         waits_for=list(waits_for),
         drives=info.fence,
         forked_from=info.spec.forked_from or None,
+        queue=job.job.queue if job is not None else None,
+        until=until_of(job),
+        waits_for_runs=list(job.awaits) if job is not None else [],
     )
 
 

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from headway.journal.owner import check_takeover
-from headway.journal.records import Row, RunInfo, RunSpec, Signal
+from headway.journal.records import ENDED, Row, RunInfo, RunSpec, Signal
+from headway.journal.shared.queues import JobInfo, JobState
 from headway.journal.store import taken_id
 
 
@@ -21,6 +22,9 @@ class ArrivalsInMemory:
     run: Callable[[str], RunInfo]
     _insert: Callable[[RunSpec, list[Row]], RunInfo]
     _change: Callable[..., RunInfo]
+    job: Callable[[str, float], JobInfo | None]
+    _give_job: Callable[..., None]
+    _has_ended: Callable[[str], bool]
 
     @property
     def url(self) -> str:
@@ -50,6 +54,21 @@ class ArrivalsInMemory:
                 error_floor=info.error_floor,
                 ended=info.ended,
             )
+
+    def put_job(self, job: JobInfo, now: float) -> bool:
+        with self._lock:
+            run = self.run(job.run_id)
+            if run.owner or run.status in ENDED or self.job(job.run_id, now) is not None:
+                return False
+            state, at, awaits = job.state, job.at, frozenset(job.awaits)
+            if state is JobState.WAITING:
+                state = JobState.DELAYED
+            elif state is JobState.TAKEN or (
+                state is JobState.PARKED and (run.cancel_requested or at <= now or any(map(self._has_ended, awaits)))
+            ):
+                state, at, awaits = JobState.DELAYED, now, frozenset()
+            self._give_job(run, job.job, state, at, deaths=job.deaths, awaits=awaits)
+            return True
 
     def cache_entries(self, *, after: bytes = b"", most: int = 500) -> list[tuple[bytes, Row]]:
         with self._lock:

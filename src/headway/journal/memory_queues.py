@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -130,9 +130,12 @@ class MemoryQueues:
                 if sum(one.job.queue == job.queue and one.state in waits for one in self._jobs.values()) >= settings.depth:
                     raise queue_full(settings, spec.run_id)
             run = self._insert(spec, [])
-            self._queue(job.queue)
-            self._jobs[run.uid] = _Job(spec.run_id, run.uid, spec.task, job, JobState.DELAYED, max(now, job.at))
+            self._give_job(run, job, JobState.DELAYED, max(now, job.at))
             return run
+
+    def _give_job(self, run: RunInfo, job: Job, state: JobState, at: float, **more: Any) -> None:
+        self._queue(job.queue)
+        self._jobs[run.uid] = _Job(run.spec.run_id, run.uid, run.spec.task, job, state, at, **more)
 
     def take_jobs(
         self,
@@ -223,17 +226,19 @@ class MemoryQueues:
         self, now: float, *, queue: str | None = None, state: JobState | None = None, after: JobInfo | None = None, most: int = 100
     ) -> list[JobInfo]:
         with self._lock:
-            found = [
-                one.show(now)
-                for one in sorted(self._jobs.values(), key=lambda one: one.place)
-                if (queue is None or one.job.queue == queue) and (after is None or one.place > after.place)
-            ]
+            line = sorted(self._jobs.values(), key=lambda one: one.place)
+            mine = [one for one in line if queue is None or one.job.queue == queue]
+            found = [one.show(now) for one in mine if after is None or one.place > after.place]
             return [one for one in found if state is None or one.state is state][:most]
 
     def job(self, run_id: str, now: float) -> JobInfo | None:
+        uid = self.run(run_id).uid
+        return self.find_jobs([uid], now).get(uid)
+
+    def find_jobs(self, uids: Sequence[int], now: float) -> dict[int, JobInfo]:
         with self._lock:
-            one = self._jobs.get(self.run(run_id).uid)
-            return None if one is None else one.show(now)
+            mine = [self._jobs[uid] for uid in uids if uid in self._jobs]
+            return {one.uid: msgspec.structs.replace(one.show(now), awaits=tuple(sorted(one.awaits))) for one in mine}
 
     def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
         with self._lock:
@@ -241,7 +246,7 @@ class MemoryQueues:
             if run.fence != fence or run.owner or run.status not in ENDED or run.status == RunStatus.DONE:
                 return False
             run = self._change(run, status=RunStatus.INTERRUPTED, ended=0.0, cancel_requested=False)
-            self._jobs[run.uid] = _Job(run_id, run.uid, run.spec.task, job, JobState.DELAYED, max(now, job.at))
+            self._give_job(run, job, JobState.DELAYED, max(now, job.at))
             return True
 
     def find_ended(self, run_ids: Sequence[str]) -> set[str]:
@@ -309,6 +314,10 @@ class MemoryQueues:
             made = replace_schedule(self._schedules.get(schedule.name), schedule, due)
             self._schedules[schedule.name] = made
             return made
+
+    def copy_schedule(self, info: ScheduleInfo) -> ScheduleInfo:
+        with self._lock:
+            return self._schedules.setdefault(info.schedule.name, info)
 
     def schedules(self) -> list[ScheduleInfo]:
         with self._lock:

@@ -40,14 +40,20 @@ def keep_row(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iter
         yield row if taken is True else taken
 
 
-def every_run(
+def every_run(store: Store, *, page: int = RUNS_PAGE, newest_first: bool = False) -> Iterator[RunInfo]:
+    """Yield the runs of a store, read by pages of so many."""
+    for found in pages_of_runs(store, page=page, newest_first=newest_first):
+        yield from found
+
+
+def pages_of_runs(
     store: Store, *, after: int = 0, page: int = RUNS_PAGE, newest_first: bool = False, statuses: Sequence[RunStatus] = ()
-) -> Iterator[RunInfo]:
-    """Yield the runs of a store that come behind the run of uid `after`, read by pages of so many."""
+) -> Iterator[list[RunInfo]]:
+    """Yield the runs of a store that come behind the run of uid `after`, by pages of so many, each read when it is asked for."""
     is_more = True
     while is_more:
         found = store.runs(after=after, most=page, newest_first=newest_first, statuses=statuses)
-        yield from found
+        yield found
         is_more = len(found) == page
         after = found[-1].uid if found else after
 
@@ -100,6 +106,14 @@ class Store(Protocol):
     ) -> RunInfo:
         """Create a run as another store has it, in one transaction: its state, its rows in order, part by part, and its signals
         under their numbers; later ones are numbered behind `heard`. Nobody owns it. Raises RunMismatch if the id is taken."""
+
+    def put_job(self, job: JobInfo, now: float) -> bool:
+        """Give a run that came from another store the job that it had there; one that was taken waits again, and so does one that
+        is parked for a run that has ended. Return whether it was so: not where the run has a job, has ended or is driven. Raises
+        UnknownRun."""
+
+    def copy_schedule(self, info: ScheduleInfo) -> ScheduleInfo:
+        """Add a schedule as another store has it, or return the one that already has its name."""
 
     def delete_run(self, run_id: str, now: float) -> int:
         """Forget a run and its rows; its uid is never used again. Returns how many rows it had.
@@ -237,6 +251,9 @@ class Store(Protocol):
 
     def job(self, run_id: str, now: float) -> JobInfo | None:
         """The job of a run; None where it has none, as it has ended or was never enqueued. Raises UnknownRun."""
+
+    def find_jobs(self, uids: Sequence[int], now: float) -> dict[int, JobInfo]:
+        """The jobs of runs by the runs' numbers, those that have one, each with what it awaits."""
 
     def enqueue_again(self, run_id: str, job: Job, fence: int, now: float) -> bool:
         """Give a run that has ended without success a job again, so that it goes on as `hw.resume` would have it, if its newest

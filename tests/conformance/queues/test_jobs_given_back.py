@@ -205,3 +205,23 @@ def test_a_cancel_of_a_run_that_never_began_wakes_who_waits_for_it(store):
     park_one(store, runs=["child"])
     store.request_cancel("child", 3.0)
     assert names(take(store, now=3.0)) == ["sky"]
+
+
+def test_the_jobs_of_many_runs_are_found_at_once_each_with_what_it_awaits(store):
+    for name in ("b", "a", "parent", "waits", "later", "ended"):
+        put(store, name, at=50.0 if name == "later" else 0.0)
+    taken = {run.spec.run_id: lease for run, lease, _ in take(store, most=5)}
+    store.release(taken["parent"], RunStatus.INTERRUPTED, 2.0, after=park(until=90.0, runs=["b", "a"]))
+    store.release(taken["ended"], RunStatus.DONE, 2.0)
+    store.release(taken["waits"], RunStatus.INTERRUPTED, 2.0)
+    uids = {info.uid: info.spec.run_id for info in store.runs()}
+    found = {uids[uid]: (job.state, job.at, job.awaits) for uid, job in store.find_jobs([*uids, 1_000_000], 3.0).items()}
+    assert found == {
+        "a": (JobState.TAKEN, 1.0 + TTL_S, ()),
+        "b": (JobState.TAKEN, 1.0 + TTL_S, ()),
+        "parent": (JobState.PARKED, 90.0, ("a", "b")),
+        "waits": (JobState.WAITING, 2.0, ()),
+        "later": (JobState.DELAYED, 50.0, ()),
+    }
+    assert store.find_jobs([], 3.0) == {}
+    assert store.job("parent", 3.0).awaits == ("a", "b")

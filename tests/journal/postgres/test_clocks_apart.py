@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
+import psycopg
 import pytest
+from backends import Doing, session_of, until, until_waiting
 
 from headway.errors import RunOwned
 from headway.journal.postgres import clock as clocks
@@ -40,6 +42,26 @@ def test_a_lease_is_over_for_all_machines_when_it_is_for_the_server(url, opened,
     assert one.store.run("sky").lease_until >= until
     taken = other.store.acquire("sky", "driver two", 30.0, other.now() + 31.0)
     assert taken.fence == lease.fence + 1
+
+
+def test_who_waits_for_a_run_judges_its_lease_by_the_time_at_which_he_gets_it(url, opened, admin):
+    store, first = opened(url), opened(url)
+    first.create_run(RunSpec(run_id="sky", task="t"))
+    first.acquire("sky", "driver one", 30.0, time.time() - 30.0)
+    query = f"UPDATE {store.address.schema}.run SET lease_until=extract(epoch FROM clock_timestamp())+0.2"
+    with psycopg.connect(store.address.conninfo) as other:
+        other.execute(f"SELECT 1 FROM {store.address.schema}.run FOR UPDATE")
+        pid = session_of(store).pid
+        taking = Doing(lambda: store.acquire("sky", "driver two", 30.0, time.time()))
+        until_waiting(admin, pid)
+        other.execute(query)
+        (over,) = other.execute(f"SELECT lease_until FROM {store.address.schema}.run").fetchone()
+        until(lambda: admin.execute("SELECT extract(epoch FROM clock_timestamp())>%s", (over,)).fetchone() == (True,))
+        other.commit()
+    assert taking.result().fence == 2
+    run = store.run("sky")
+    assert run.owned_since >= over - clocks.LEAST_S
+    assert run.lease_until >= over + 30.0 - clocks.LEAST_S
 
 
 @pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])

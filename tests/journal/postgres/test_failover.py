@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import psycopg
 import pytest
 from backends import Doing, rows, until, until_waiting
@@ -87,6 +89,8 @@ LOSSES = {
     "the lease": "UPDATE {0}.run SET fence=0, owner='', nrows=0",
     "a blob": "DELETE FROM {0}.blob",
     "an item": "DELETE FROM {0}.item",
+    "a signal that was read": "DELETE FROM {0}.signal WHERE number=2; UPDATE {0}.run SET word=1",
+    "a signal whose number another one has": "UPDATE {0}.signal SET value='', crc=crc+1 WHERE number=2",
 }
 
 
@@ -95,6 +99,9 @@ def test_a_standby_that_lacks_what_was_reported_is_not_written_to(store, lease, 
     store.commit(lease, 1, rows(b"one", b"two"), 0.0)
     store.put_blob(hash_blob(b"blob"), b"blob")
     store.append_items("c", [Item(b"t" * 16, b"v")])
+    for name in ("one", "two"):
+        store.send_signal("sky", name, b"", 0.0)
+    assert len(store.signals(lease.uid)) == 2
     admin.execute(loss.format(store.address.schema))
     move(store)
     for _ in range(2):
@@ -103,6 +110,39 @@ def test_a_standby_that_lacks_what_was_reported_is_not_written_to(store, lease, 
         with pytest.raises(StoreDamaged):
             store.run("sky")
     assert admin.execute(f"SELECT count(*) FROM {store.address.schema}.record WHERE seq>2").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+def test_a_store_whose_drivers_have_given_up_goes_on_with_what_there_is(url, opened, admin, loss):
+    """A worker is to go on with other runs, and with these ones once they are taken anew."""
+    store, taker = opened(url), opened(url)
+    leases = [store.begin_run(RunSpec(run_id=name, task="t"), "me", 30.0, 0.0)[1] for name in ("sky", "sea")]
+    store.commit(leases[0], 1, rows(b"one", b"two"), 0.0)
+    store.put_blob(hash_blob(b"blob"), b"blob")
+    store.append_items("c", [Item(b"t" * 16, b"v")])
+    for name in ("one", "two"):
+        store.send_signal("sky", name, b"", 0.0)
+    store.signals(leases[0].uid)
+    admin.execute(loss.format(store.address.schema))
+    move(store)
+    for lease in leases:  # all that go on with this store hear of it
+        with pytest.raises(StoreDamaged, match="went back"):
+            store.renew(lease, 0.0)
+    for lease in leases:
+        with contextlib.suppress(StoreDamaged):
+            store.release(lease, RunStatus.INTERRUPTED, 0.0)
+    assert [one.spec.run_id for one in store.runs()] == [one.spec.run_id for one in taker.runs()]
+    assert store.begin_run(RunSpec(run_id="new", task="t"), "me", 30.0, 0.0)[1] is not None
+
+
+def test_signals_that_somebody_else_reads_are_not_looked_for(url, opened, admin):
+    store, reader = opened(url), opened(url)
+    lease = begin(store)
+    store.send_signal("sky", "go", b"", 0.0)
+    assert len(reader.signals(lease.uid)) == 1
+    admin.execute(f"DELETE FROM {store.address.schema}.signal")
+    move(reader)
+    assert reader.signals(lease.uid) == []
 
 
 def test_what_was_given_back_or_lost_is_not_looked_for(url, opened, admin):

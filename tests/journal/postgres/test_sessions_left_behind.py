@@ -8,7 +8,9 @@ from backends import Doing, is_there, leave_behind, rows, session_of, until, unt
 
 from headway.errors import LeaseLost, RunOwned
 from headway.journal.owner import this_process
-from headway.journal.records import RunSpec
+from headway.journal.records import RunSpec, RunStatus
+from headway.journal.shared.queues import Job
+from headway.storage.blobs import hash_blob
 
 DEAD = this_process().replace("(started ", "(started 1")
 
@@ -75,10 +77,39 @@ def test_the_session_that_writes_to_a_run_is_named_there_also_after_a_reconnecti
         return admin.execute(query).fetchone()[0]
 
     assert named() == session_of(store).pid
-    for do in (lambda: store.commit(lease, 1, rows(b"one"), 0.0), lambda: store.renew(lease, 0.0)):
+    for do in (
+        lambda: store.commit(lease, 1, rows(b"one"), 0.0),
+        lambda: store.renew(lease, 0.0),
+        lambda: store.put_blob(hash_blob(b"blob"), b"blob"),
+        lambda: store.drop_void_claims(0.0),
+    ):
         store._writer.close()
         do()
         assert named() == session_of(store).pid
+
+
+def test_a_session_is_named_in_the_runs_that_are_driven_from_there_and_in_no_other(url, opened, admin):
+    store, beside = opened(url), opened(url)
+    query = f"SELECT run_id, backend FROM {store.address.schema}.run"
+    leases = {name: store.begin_run(RunSpec(run_id=name, task="t"), "me", 30.0, 0.0)[1] for name in ("mine", "lost", "over")}
+    store.enqueue(RunSpec(run_id="taken", task="t"), Job(), 0.0)
+    assert [one.run.spec.run_id for one in store.take_jobs("me", ["default"], None, 1, 30.0, 0.0)] == ["taken"]
+    beside.acquire("lost", "another", 30.0, 0.0, take_over=True)
+    store.release(leases["over"], RunStatus.DONE, 0.0)
+    with psycopg.connect(store.address.conninfo) as other:
+        other.execute(f"SELECT 1 FROM {store.address.schema}.run WHERE run_id='over' FOR UPDATE")
+        before = session_of(store).pid
+        store._writer.close()
+        store.put_blob(hash_blob(b"blob"), b"blob")
+    now, theirs = session_of(store).pid, session_of(beside).pid
+    assert dict(admin.execute(query).fetchall()) == {"mine": now, "taken": now, "lost": theirs, "over": before}
+
+
+def test_a_connection_that_is_made_anew_waits_for_nobody_who_has_the_run_locked(store, lease, admin):
+    with psycopg.connect(store.address.conninfo) as other:
+        other.execute(f"SELECT 1 FROM {store.address.schema}.run FOR UPDATE")
+        store._writer.close()
+        store.put_blob(hash_blob(b"blob"), b"blob")
 
 
 def test_a_driver_that_comes_back_after_its_session_was_ended_hears_that_it_lost_the_run(url, opened, admin):

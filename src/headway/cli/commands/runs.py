@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from headway.journal.open import find_store, open_to_read
 from headway.journal.place import show_place
 from headway.journal.records import ENDED, RunInfo, RunSpec, RunStatus
 from headway.observe import words
+from headway.observe.status import find_jobs, status_of
 from headway.pools.program import load_object, load_program
 from headway.run import Policy, new_run_id
 from headway.task import Task
@@ -104,6 +106,7 @@ def resume_run(
     """Load the program of a stored run and go on with it."""
     budget = parse_amounts(budgets, "--budget")
     before = _load_program_of(run_id, options.store)
+    _note_queue(before, options.store)
 
     def drive() -> Any:
         return hw.resume(
@@ -111,6 +114,19 @@ def resume_run(
         )
 
     _finish(run_id, before, drive, options)
+
+
+def _note_queue(info: RunInfo, store: str) -> None:
+    """Say so where workers would go on with a run by themselves."""
+    now = time.time()
+    opened = open_to_read(store)
+    try:
+        job = find_jobs(opened, [info], now).get(info.uid)
+    finally:
+        opened.close()
+    if job is not None and not info.owner:
+        said = f"run {info.spec.run_id} is {status_of(info, now, job)} in queue {job.job.queue!r}"
+        console.note(f"{said}; it goes on here now, past the queue's limits, and its workers leave it to this process")
 
 
 def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], options: Options) -> None:

@@ -22,6 +22,7 @@ from headway.journal.place import show_place
 from headway.journal.records import COSTED, ENDED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
 from headway.journal.recovery.ledger import add
 from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
+from headway.journal.shared.queues import JobInfo
 from headway.journal.store import RUNS_PAGE, Store
 from headway.observe import tree, words
 from headway.observe.critical import CriticalPath, critical_path
@@ -29,13 +30,17 @@ from headway.observe.display import add_bar
 from headway.observe.pictures.gantt import draw_gantt
 from headway.observe.reading import read_run
 from headway.observe.recorded import RecordedRun, State, Waiting
-from headway.observe.status import check_statuses, find_runs, is_live, name_driver
+from headway.observe.status import check_statuses, find_jobs, find_runs, is_live, name_driver
 from headway.view import RunView
 
 BUDGETS = 4
 WAITING = 5
 _STYLES = {
     "new": "dim",
+    "queued": "cyan",
+    "delayed": "cyan",
+    "parked": "cyan",
+    "stuck": "bold red",
     "running": "bold blue",
     "cancelling": "magenta",
     "crashed": "bold red",
@@ -127,7 +132,7 @@ def list_runs(store: str, *, statuses: Sequence[str], limit: int | None, as_json
         page = RUNS_PAGE if limit is None else min(limit + 1, RUNS_PAGE)
         found = find_runs(opened, now, statuses=statuses, page=page, newest_first=True)
         infos = list(islice(found, None if limit is None else limit + 1))  # one more tells that there are more
-        runs = [_describe_listed(opened, info, now) for info in reversed(infos[:limit])]
+        runs = [_describe_listed(opened, info, job, now) for info, job in reversed(infos[:limit])]
     finally:
         opened.close()
     is_more = len(infos) > len(runs)
@@ -150,17 +155,21 @@ def list_runs(store: str, *, statuses: Sequence[str], limit: int | None, as_json
     console.out().print(table)
 
 
-def _describe_listed(store: Store, info: RunInfo, now: float) -> RunDocument:
+def _describe_listed(store: Store, info: RunInfo, job: JobInfo | None, now: float) -> RunDocument:
     told = tally_rows(store.rows(info.uid))
     waits_for = () if info.status in ENDED else told.waits_for
     return documents.run_document(
-        info, now, calls=told.calls, failed=told.failed, spent=told.spent, last=told.last, waits_for=waits_for
+        info, now, job, calls=told.calls, failed=told.failed, spent=told.spent, last=told.last, waits_for=waits_for
     )
 
 
 def _row(run: RunDocument, now: float) -> list[Text]:
     failed = f" ({run.failed:,} failed)" if run.failed else ""
     status = Text(run.status, style=_STYLES.get(run.status, ""))
+    if run.until is not None:
+        status.append(f" until {clock(run.until)}", style="dim")
+    if run.waits_for_runs:
+        status.append(f", waits for {words.names_of(run.waits_for_runs, 1)}", style="dim")
     if run.waits_for and run.status not in ENDED:
         status.append(f", waits for {words.names_of(run.waits_for, 2)}", style="bold magenta")
     return [
@@ -182,6 +191,7 @@ def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | Non
     opened = open_to_read(store)
     try:
         recorded = read_run(opened, run_id)
+        job = find_jobs(opened, [recorded.info], now).get(recorded.info.uid)
     finally:
         opened.close()
     if options.task and not any(tree.matches_task(call.task, options.task) for call in recorded.calls.values()):
@@ -189,26 +199,28 @@ def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | Non
         raise UsageError(f"run {run_id!r} has no calls of {options.task!r}; its tasks are {', '.join(tasks[:12])}")
     if is_live(recorded.info, now):
         recorded = msgspec.structs.replace(recorded, until=max(recorded.until, now))
-    path = critical_path(recorded)
+    path, run = critical_path(recorded), _summary(recorded, job, now)
     if gantt:
         from headway.cli.commands.pictures import write_picture
 
         write_picture(gantt, draw_gantt(recorded, path), "--gantt")
         console.note(f"the chart is in {gantt}")
     if as_json:
-        console.print_json(_document(recorded, path, store, options, now))
+        console.print_json(_document(recorded, run, path, store, options, now))
     elif not gantt:
         out = console.out()
-        out.print(header(recorded, path, now))
+        out.print(header(recorded, run, path, now))
         out.print(tree.draw(recorded, path, tree.select(recorded, path, options), out.width))
 
 
-def _document(recorded: RecordedRun, path: CriticalPath, store: str, options: tree.Options, now: float) -> ShowDocument:
+def _document(
+    recorded: RecordedRun, run: RunDocument, path: CriticalPath, store: str, options: tree.Options, now: float
+) -> ShowDocument:
     view = RunView(recorded, store, now)
     calls = [call for call in recorded.calls.values() if not options.task or tree.matches_task(call.task, options.task)]
     return ShowDocument(
         store=show_place(store),
-        run=_summary(recorded, now),
+        run=run,
         deadline=recorded.deadline,
         wall_s=path.wall_s,
         budgets=documents.budget_documents(recorded),
@@ -217,12 +229,13 @@ def _document(recorded: RecordedRun, path: CriticalPath, store: str, options: tr
     )
 
 
-def _summary(recorded: RecordedRun, now: float) -> RunDocument:
+def _summary(recorded: RecordedRun, job: JobInfo | None, now: float) -> RunDocument:
     counts = recorded.count()
     over = counts[State.OK] + counts[State.FAILED] + counts[State.CANCELLED]
     return documents.run_document(
         recorded.info,
         now,
+        job,
         calls=over,
         failed=counts[State.FAILED],
         spent=recorded.spent(),
@@ -231,9 +244,8 @@ def _summary(recorded: RecordedRun, now: float) -> RunDocument:
     )
 
 
-def header(recorded: RecordedRun, path: CriticalPath, now: float) -> RenderableType:
+def header(recorded: RecordedRun, run: RunDocument, path: CriticalPath, now: float) -> RenderableType:
     """The lines above the tree: status, times, counts, waits, budgets and deadline."""
-    run = _summary(recorded, now)
     head = Text(run.run_id, style="bold").append(f"  {run.task}  ", style="dim")
     head.append(run.status, style=_STYLES.get(run.status, ""))
     head.append(f"  {words.seconds(path.wall_s)}", style="bold")
@@ -269,12 +281,28 @@ def _history(recorded: RecordedRun, run: RunDocument, now: float) -> str:
     if run.driven_by:
         said.append(f"driven by {run.driven_by} for {words.seconds(now - info.owned_since)}")
     elif run.status == "crashed":
-        said.append(f"{name_driver(info) or 'its driver'} is gone: go on with `headway resume {run.run_id}`")
+        next_one = f"a worker of queue {run.queue!r} takes it up" if run.queue else f"go on with `headway resume {run.run_id}`"
+        said.append(f"{name_driver(info) or 'its driver'} is gone: {next_one}")
+    elif run.queue:
+        said.append(_describe_wait(run))
     elif run.ended:
         said.append(f"ended {words.age(now - run.ended)}")
     if run.forked_from:
         said.append(f"forked from {run.forked_from} at {info.spec.forked_at.hex()[:8]}")
     return "; ".join(said)
+
+
+def _describe_wait(run: RunDocument) -> str:
+    """What a run that belongs to a queue waits for."""
+    queue = f"queue {run.queue!r}"
+    if run.status == "stuck":
+        return f"its drivers died again and again: workers of {queue} take it after `headway queue retry {run.run_id}`"
+    if run.status != "parked":
+        return f"it waits for a worker of {queue}" if run.until is None else f"{queue} holds it back until {clock(run.until)}"
+    wakes = [f"until {clock(run.until)}"] if run.until is not None else []
+    wakes += [f"for a signal ({words.names_of(run.waits_for, 4)})"] * bool(run.waits_for)
+    wakes += [f"for the end of {words.names_of(run.waits_for_runs, 2)}"] * bool(run.waits_for_runs)
+    return f"it waits {' or '.join(wakes) or 'for a signal'} without a process; then a worker of {queue} goes on with it"
 
 
 def _budgets(recorded: RecordedRun, run: RunDocument) -> Table:

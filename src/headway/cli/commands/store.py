@@ -31,6 +31,7 @@ class CopiedDocument(msgspec.Struct, frozen=True, kw_only=True):
     signals: int
     cached: int
     files: int
+    job: str  # how it waits in its queue; empty where it belongs to none
 
 
 class CopiedItemsDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,14 @@ class CopiedItemsDocument(msgspec.Struct, frozen=True, kw_only=True):
     items: int
 
 
+class CopiedScheduleDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule, in `headway store copy --json`."""
+
+    name: str
+    outcome: str
+    why: str
+
+
 class CopyDocument(msgspec.Struct, frozen=True, kw_only=True):
     """`headway store copy --json`"""
 
@@ -51,6 +60,7 @@ class CopyDocument(msgspec.Struct, frozen=True, kw_only=True):
     cached: int
     runs: list[CopiedDocument]
     collections: list[CopiedItemsDocument]
+    schedules: list[CopiedScheduleDocument]
 
 
 @store.callback()
@@ -70,7 +80,9 @@ def copy(
     """Copy runs to another store, and verify them.
 
     Records, large values, signals, shared results, collections and checkpoints go along; the source stays as it is. What is there
-    already is verified and left, so a copy that was killed goes on when it is given again. Exits with 3 if something was refused.
+    already is verified and left, so a copy that was killed goes on when it is given again. Runs that wait in a queue go with their
+    place in it when the queue is paused here (`headway queue pause`), and schedules go along. Exits with 3 if something was
+    refused.
     """
     from headway.cli import console
     from headway.journal.copying.runs import copy_runs
@@ -106,6 +118,7 @@ def _document(report: CopyReport) -> CopyDocument:
         cached=report.cached,
         runs=[msgspec.convert(one, CopiedDocument, from_attributes=True) for one in report.runs],
         collections=[msgspec.convert(one, CopiedItemsDocument, from_attributes=True) for one in report.collections],
+        schedules=[msgspec.convert(one, CopiedScheduleDocument, from_attributes=True) for one in report.schedules],
     )
 
 
@@ -116,20 +129,23 @@ def _print(report: CopyReport) -> None:
     from headway.cli import console
     from headway.observe import words
 
-    if not report.runs and not report.collections:
+    if not report.runs and not report.collections and not report.schedules:
         console.note(f"no runs in {report.source} yet")
         return
     right = {"justify": "right", "no_wrap": True}
     columns = [Column(name, **right) for name in ("records", "values", "signals", "files")]  # type: ignore[arg-type]  # of rich
     table = Table("run", "", *columns, "", box=None, padding=(0, 2, 0, 0), header_style="dim")
     for run in report.runs:
-        said = Text(run.outcome, style=_STYLES[run.outcome])
+        said = Text(f"{run.outcome}, {run.job}" if run.job else run.outcome, style=_STYLES[run.outcome])
         values = f"{run.blobs:,} ({words.nbytes(run.blob_bytes)})" if run.blobs else "0"
         numbers = [Text(f"{run.rows:,}"), Text(values), Text(f"{run.signals:,}"), Text(f"{run.files:,}")]
         table.add_row(Text(run.run_id, style="bold"), said, *numbers, Text(run.why))
     for one in report.collections:
         said = Text(one.outcome, style=_STYLES[one.outcome])
         table.add_row(Text(f"collection {one.name}", style="bold"), said, Text(f"{one.items:,}"), "", "", "", Text(one.why))
+    for schedule in report.schedules:
+        said = Text(schedule.outcome, style=_STYLES[schedule.outcome])
+        table.add_row(Text(f"schedule {schedule.name}", style="bold"), said, "", "", "", "", Text(schedule.why))
     console.out().print(table)
     refused = sum(run.outcome == "refused" for run in report.runs)
     verified = f"{words.count(len(report.runs) - refused, 'run')} of {report.source} verified in {report.target}"

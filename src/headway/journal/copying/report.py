@@ -23,6 +23,7 @@ class CopiedRun:
         signals: how many were sent to it.
         cached: how many results of it, that runs share, the target did not have.
         files: how many files of checkpoints were copied.
+        job: how it waits in its queue there: "waiting", "delayed", "parked" or "stuck"; empty where it belongs to no queue.
     """
 
     run_id: str
@@ -34,6 +35,7 @@ class CopiedRun:
     signals: int = 0
     cached: int = 0
     files: int = 0
+    job: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,21 @@ class CopiedCollection:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedSchedule:
+    """What became of one schedule.
+
+    Attributes:
+        name: the schedule.
+        outcome: as of a run.
+        why: why it was refused.
+    """
+
+    name: str
+    outcome: Outcome
+    why: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CopyReport:
     """What a copy did.
 
@@ -63,6 +80,7 @@ class CopyReport:
         runs: each run that was to be copied.
         collections: each collection that was to be copied.
         cached: how many shared results that belong to no copied run the target did not have.
+        schedules: each schedule that was to be copied.
     """
 
     source: str
@@ -70,11 +88,12 @@ class CopyReport:
     runs: tuple[CopiedRun, ...]
     collections: tuple[CopiedCollection, ...]
     cached: int = 0
+    schedules: tuple[CopiedSchedule, ...] = ()
 
     @property
     def whole(self) -> bool:
         """Whether everything that was to be copied is in the target."""
-        everything: list[CopiedRun | CopiedCollection] = [*self.runs, *self.collections]
+        everything: list[CopiedRun | CopiedCollection | CopiedSchedule] = [*self.runs, *self.collections, *self.schedules]
         return all(one.outcome != "refused" and not one.why for one in everything)
 
 

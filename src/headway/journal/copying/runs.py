@@ -19,6 +19,7 @@ from headway.errors import HeadwayError, RunError, RunMismatch, RunOwned, StoreD
 from headway.journal.copying.checkpoints import copy_checkpoints
 from headway.journal.copying.collections import copy_collection
 from headway.journal.copying.contents import Contents, read_contents, read_parts
+from headway.journal.copying.queues import QueueCopy
 from headway.journal.copying.report import CopiedCollection, CopiedRun, CopyProgress, CopyReport, OnProgress
 from headway.journal.open import open_store, open_to_read
 from headway.journal.records import Row, RunInfo, Signal
@@ -41,6 +42,9 @@ def copy_runs(
     Folders and databases are copied to each other in either direction. The source stays as it is. What is in the target already is
     compared, so a copy that was killed goes on when it is asked for again.
 
+    Runs that wait in a queue go with their place in it, once the queue is paused in the source: workers of the target go on with
+    them. Queues keep their settings, and schedules go along where all runs do.
+
     Args:
         source: the store to read.
         target: the store to write; made if it is not there.
@@ -48,8 +52,8 @@ def copy_runs(
         on_progress: called again and again with a `CopyProgress`.
 
     Returns:
-        What became of each run. Refused are a run that somebody drives, one whose id another run has in the target, and one that
-        is damaged; the others are copied.
+        What became of each run. Refused are a run that somebody drives or may take from its queue, one whose id another run has in
+        the target, and one that is damaged; the others are copied.
 
     Raises:
         UnknownRun: the source has no such run; nothing is copied.
@@ -92,6 +96,7 @@ class _Copy:
         self._run_id = ""
         self._put: set[bytes] = set()  # blobs that were written and read back
         self._collections: dict[str, CopiedCollection] = {}
+        self._queues = QueueCopy(source, target)
 
     def work(self, chosen: list[RunInfo] | None) -> CopyReport:
         infos: Iterable[RunInfo] = every_run(self.source) if chosen is None else chosen
@@ -106,9 +111,15 @@ class _Copy:
             for name in sizes:
                 self._copy_collection(name)
             cached = self._copy_cache()
-        collections = tuple(self._collections[name] for name in sizes if name in self._collections)
+        self._queues.put_settings(all_of_them=chosen is None)
+        copied = self._queues.put_jobs(copied)
         return CopyReport(
-            source=self.source.url, target=self.target.url, runs=tuple(copied), collections=collections, cached=cached
+            source=self.source.url,
+            target=self.target.url,
+            runs=tuple(copied),
+            collections=tuple(self._collections[name] for name in sizes if name in self._collections),
+            cached=cached,
+            schedules=self._queues.put_schedules() if chosen is None else (),
         )
 
     def _count(self, rows: int) -> None:
@@ -129,6 +140,7 @@ class _Copy:
 
     def _copy(self, info: RunInfo, sizes: Iterable[str]) -> CopiedRun:
         name, signals = info.spec.run_id, self.source.signals(info.uid)
+        self._queues.check_run(info)
         there = self._find(name)
         if there is not None and not is_same(info, there):
             raise RunMismatch(_taken(info, there, self.target.url))

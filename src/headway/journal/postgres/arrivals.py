@@ -12,6 +12,7 @@ from headway.journal.postgres.database import again
 from headway.journal.postgres.runs import Runs
 from headway.journal.postgres.schema import TABLES
 from headway.journal.records import Row, RunInfo, Signal
+from headway.journal.shared.queues import JobInfo
 from headway.journal.sql import checked_rows
 from headway.journal.sql.arrivals import Arrivals
 from headway.journal.sql.database import Connection
@@ -41,6 +42,10 @@ class ArrivingRuns(Runs, Arrivals):
             crc = checked_rows.signal_crc(uid, name, value, at)
             connection.execute(query, (uid, number, name, value, at, crc, secrets.token_bytes(16)))
         connection.execute("UPDATE run SET word=? WHERE uid=?", (heard, uid))
+
+    @again
+    def put_job(self, job: JobInfo, now: float) -> bool:
+        return super().put_job(job, now + self._ahead_s)
 
     @again
     def put_cache(self, entries: Sequence[tuple[bytes, Row]]) -> int:

@@ -35,6 +35,9 @@ P = ParamSpec("P")
 PATIENCE_S = 20.0  # how long a server that is away is asked again: less than a lease lasts
 OPENING_PATIENCE_S = 5.0  # and how long by somebody who has just begun
 _LONGEST_PAUSE_S = 1.0
+_NAME = """UPDATE run SET backend=?, backend_start=? WHERE uid IN (
+    SELECT run.uid FROM run JOIN unnest(?::bigint[], ?::bigint[]) AS held(uid, fence) ON run.uid=held.uid AND run.fence=held.fence
+    ORDER BY run.uid FOR UPDATE OF run SKIP LOCKED)"""
 D = TypeVar("D", bound="PostgresDatabase")
 
 
@@ -67,7 +70,7 @@ class PostgresDatabase(Tables):
         self._clock = ServerClock(wall)
         self._told = Told()
         self._server: Server | None = None
-        self._writer = Link(address, writes=True, greet=self._meet)
+        self._writer = Link(address, writes=True, greet=self._meet_to_write)
         self._reader = Link(address, writes=False, greet=self._meet)
         self._closed = threading.Event()
         try:
@@ -186,6 +189,14 @@ class PostgresDatabase(Tables):
         if self._server not in (None, greeting.server):
             self._told.check(statements, self.url)
         self._server = greeting.server
+
+    def _meet_to_write(self, greeting: Greeting, statements: Statements) -> None:
+        """The same for the connection that writes. Its session is named in the runs that are driven from here, before it can hang
+        in one; where somebody has locked a run just now, the next renewal does it."""
+        self._meet(greeting, statements)
+        if (held := self._told.leases()) and statements.session.pid:
+            uids, fences = zip(*held, strict=True)
+            statements.execute(_NAME, (*statements.session, list(uids), list(fences)))
 
     def _prepare(self) -> None:
         """See that the tables are there, and those of this version; make them where they are not."""

@@ -63,7 +63,11 @@ class Runs(PostgresDatabase, PagedRuns):
                 return run, is_new or (run.fence == 1 and self._token(statements, run.uid) == token)
 
         run, mine = self.insist(once, PATIENCE_S)
-        return run, Lease(uid=run.uid, run_id=spec.run_id, owner=owner, fence=1, ttl_s=ttl_s) if mine else None
+        if not mine:
+            return run, None
+        lease = Lease(uid=run.uid, run_id=spec.run_id, owner=owner, fence=1, ttl_s=ttl_s)
+        self._told.note_lease(lease)
+        return run, lease
 
     def run(self, run_id: str) -> RunInfo:
         return self.reading(lambda connection: self._get_run(connection, run_id))
@@ -173,22 +177,30 @@ class Runs(PostgresDatabase, PagedRuns):
     # --- leases ------------------------------------------------------------------------------------------------------
 
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
-        token, at, evicts = secrets.token_bytes(16), now + self._ahead_s, [True]
+        token, evicts = secrets.token_bytes(16), [True]
 
         def once() -> Lease:
+            began, asked = time.monotonic(), now + self._ahead_s
+
+            def at() -> float:
+                return asked + time.monotonic() - began
+
             try:
                 return self._acquire(run_id, owner, ttl_s, at, token, take_over=take_over)
             except StoreError as error:
                 if is_locked(error) and evicts:
                     evicts.clear()
-                    self._evict(run_id, at, take_over=take_over)
+                    self._evict(run_id, at(), take_over=take_over)
                 raise
 
-        return self.insist(once, PATIENCE_S)
+        lease = self.insist(once, PATIENCE_S)
+        self._told.note_lease(lease)
+        return lease
 
-    def _acquire(self, run_id: str, owner: str, ttl_s: float, at: float, token: bytes, *, take_over: bool) -> Lease:
+    def _acquire(self, run_id: str, owner: str, ttl_s: float, now: Callable[[], float], token: bytes, *, take_over: bool) -> Lease:
         with self.writing(lock_timeout_s=ROW_LOCK_S) as connection:
             run = self._get_run(connection, run_id, "FOR UPDATE")
+            at = now()  # when the run is locked: whoever waited for that judges no lease by the time before
             if run.owner == owner and self._token(connection, run.uid) == token:  # by a first try whose answer was lost
                 return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence, ttl_s=ttl_s)
             if run.lease_until > at + ttl_s and not take_over:

@@ -21,7 +21,6 @@ from headway.journal.postgres import blobs as blob_rows
 from headway.journal.postgres import commit as commits
 from headway.journal.postgres.address import Address, parse_address
 from headway.journal.postgres.arrivals import ArrivingRuns
-from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.journal.postgres.database import PATIENCE_S, again
 from headway.journal.postgres.queues.queues import PostgresQueues
 from headway.journal.postgres.troubles import may_pass
@@ -36,6 +35,8 @@ from headway.journal.sql.claims import SharedClaims
 from headway.journal.sql.items import SharedCollections
 from headway.journal.sql.limits import SharedLimits
 from headway.journal.store import Buffer
+from headway.storage import large
+from headway.storage.large import LARGE_BYTES, LargeBlobs
 
 
 class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollections, SharedClaims):
@@ -95,7 +96,11 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
             with self.writing() as statements:
                 commits.give_back(statements, group, self._locks)
 
-        self.insist(once, PATIENCE_S)
+        try:
+            self.insist(once, PATIENCE_S)
+        except StoreError:  # its driver has given it up all the same
+            self._forget(lease, given_up=True)
+            raise
         self._forget(lease)
         self._teller.tell(SHARED)
 
@@ -173,22 +178,25 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
 
     def _reject(self, group: commits.Group) -> None:
         """Keep aside what came too late. Raises LeaseLost."""
-        lease = group.lease
+        lease, tries = group.lease, 0
         self._forget(lease)
 
         def once() -> None:
-            with self.writing() as connection:
+            nonlocal tries
+            tries += 1
+            with self.writing(f"rejected {lease.uid}") as connection:  # after a first try that may still be under way
                 run = self._find(connection, "uid=?", lease.uid)
                 if run is None:
                     raise unknown_run(lease.run_id, [], self.url)
-                checked_rows.insert_rejected(connection, lease, group.first_seq, group.rows, group.now)
+                if tries == 1 or not checked_rows.has_rejected(connection, lease, group.first_seq, group.now):
+                    checked_rows.insert_rejected(connection, lease, group.first_seq, group.rows, group.now)
             raise make_lease_lost(run, lease.fence)
 
         self.insist(once, PATIENCE_S)
 
-    def _forget(self, lease: Lease) -> None:
+    def _forget(self, lease: Lease, *, given_up: bool = False) -> None:
         """Nothing more is written under this lease."""
-        self._told.forget_run(lease)
+        self._told.forget_run(lease, given_up=given_up)
         self._listener.forget(lease.uid)
         self._words.pop(lease.uid, None)
 
@@ -209,7 +217,7 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
     def put_blob(self, digest: bytes, data: Buffer) -> None:
         with memoryview(data) as view:
             nbytes = view.nbytes
-            small = bytes(view) if nbytes <= TABLE_BYTES else None
+            small = bytes(view) if nbytes <= LARGE_BYTES else None
         if small is None:
             self._large.check_place(nbytes, self.url)
         with self.talking() as statements:
@@ -221,10 +229,10 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
     def get_blob(self, digest: bytes) -> memoryview:
         found = self.reading(lambda connection: blob_rows.read_row(connection, digest))
         if found is None:
-            raise blob_rows.missing(digest, self.url)
+            raise large.missing(digest, self.url)
         if found[1] is None:
-            return blob_rows.check(digest, self._large.get(digest), self._large.place)
-        return blob_rows.check(digest, memoryview(bytearray(found[1])), self.url)
+            return large.check(digest, self._large.get(digest), self._large.place)
+        return large.check(digest, memoryview(bytearray(found[1])), self.url)
 
     # control from outside
 
@@ -247,7 +255,9 @@ class PostgresStore(PostgresQueues, ArrivingRuns, SharedLimits, SharedCollection
         return number
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
-        return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
+        found = self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
+        self._told.note_signals(uid, found)
+        return found
 
     def data_version(self, uid: int) -> int:
         return self._listener.version(uid, lambda: self._read_pulse(uid))

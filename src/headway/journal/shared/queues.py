@@ -113,6 +113,7 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""  # who has taken it
     deaths: int = 0
     place: tuple[str, str, float, int] = ("", "", 0.0, 0)  # in a listing: `after=` this come the next ones
+    awaits: tuple[str, ...] = ()  # parked: ids of runs, the end of any of which wakes it; not in a listing
 
 
 class Taken(NamedTuple):

@@ -6,8 +6,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 
 from headway.errors import StoreDamaged
+from headway.journal.owner import unknown_run
 from headway.journal.records import Row, RunInfo, Signal
-from headway.journal.sql import checked_rows
+from headway.journal.shared.queues import JobInfo
+from headway.journal.sql import checked_rows, jobs
 from headway.journal.sql.database import Connection, Tables
 from headway.journal.store import taken_id
 
@@ -18,6 +20,8 @@ _CACHED = "INSERT INTO cache (key, kind, call, parent, body, crc) VALUES (?, ?, 
 
 class Arrivals(Tables):
     """The part of a store that takes in what another store has."""
+
+    _locks: jobs.Locks
 
     @abstractmethod
     def put_signals(self, connection: Connection, uid: int, signals: Sequence[Signal], heard: int) -> None:
@@ -45,6 +49,13 @@ class Arrivals(Tables):
             self.put_signals(connection, uid, signals, heard)
             query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run WHERE uid=?"
             return checked_rows.decode_run(connection.execute(query, (uid,)).fetchone(), self.url)
+
+    def put_job(self, job: JobInfo, now: float) -> bool:
+        with self.writing() as connection:
+            query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run WHERE run_id=? {self._locks.wait}"
+            if (stored := connection.execute(query, (job.run_id,)).fetchone()) is None:
+                raise unknown_run(job.run_id, [], self.url)
+            return jobs.arrive_job(connection, checked_rows.decode_run(stored, self.url), job, now)
 
     def cache_entries(self, *, after: bytes = b"", most: int = 500) -> list[tuple[bytes, Row]]:
         query = "SELECT key, kind, call, parent, body, crc FROM cache WHERE key>? ORDER BY key LIMIT ?"

@@ -166,6 +166,12 @@ def insert_rejected(connection: Connection, lease: Lease, first_seq: int, rows: 
     connection.executemany("INSERT INTO rejected (run, fence, seq, kind, key, parent, body, at) VALUES (?,?,?,?,?,?,?,?)", values)
 
 
+def has_rejected(connection: Connection, lease: Lease, first_seq: int, now: float) -> bool:
+    """Whether what a late writer brought at this time is kept already."""
+    query = "SELECT 1 FROM rejected WHERE run=? AND fence=? AND seq=? AND at=? LIMIT 1"
+    return connection.execute(query, (lease.uid, lease.fence, first_seq, now)).fetchone() is not None
+
+
 def whole_signal(uid: object, name: object, value: object, at: object, crc: object) -> bool:
     """Whether a signal has the bytes that were written."""
     typed = isinstance(name, str) and isinstance(value, bytes) and isinstance(at, float) and isinstance(uid, int)

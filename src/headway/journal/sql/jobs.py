@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from headway.journal.records import ENDED, After, Ending, RunInfo, RunStatus
-from headway.journal.shared.queues import Job, JobInfo, JobState, go_on, show_state
+from headway.journal.shared.queues import Job, JobInfo, JobState, go_on, park, show_state
 from headway.journal.sql.database import Connection
 
 TABLES = """
@@ -41,6 +43,7 @@ INDEXES = (
 COLUMNS = "run_id, run, task, queue, key, priority, not_before, weight, version, state, at, owner, deaths"
 OVER = ", ".join(f"'{status.value}'" for status in ENDED)
 PART = 500  # numbers in one statement
+LAST_SIGNAL = (1 << 63) - 1
 
 
 class Locks(NamedTuple):
@@ -83,6 +86,36 @@ def decode_job(stored: Sequence[Any], now: float) -> JobInfo:
         deaths=deaths,
         place=(queue, state, at, uid),
     )
+
+
+def arrive_job(connection: Connection, run: RunInfo, job: JobInfo, now: float) -> bool:
+    """Give a run, whose row the caller has locked, the job that it had in another store; whether it was so."""
+    if run.owner or run.status in ENDED or connection.execute("SELECT 1 FROM job WHERE run=?", (run.uid,)).fetchone() is not None:
+        return False
+    if job.state is JobState.PARKED:
+        insert_job(connection, run, job.job, JobState.DELAYED, now)
+        _give_back(connection, run.uid, park(until=job.at, seen=LAST_SIGNAL, runs=job.awaits), now)
+    else:
+        kept = job.state in (JobState.DELAYED, JobState.STUCK)
+        at = now if job.state is JobState.TAKEN else job.at
+        insert_job(connection, run, job.job, job.state if kept else JobState.DELAYED, at)
+    connection.execute("UPDATE job SET deaths=? WHERE run=?", (job.deaths, run.uid))
+    return True
+
+
+def read_jobs(connection: Connection, runs: Sequence[int], now: float) -> list[JobInfo]:
+    """The jobs of these runs, each with what it awaits: by one statement, between whose parts nothing can be woken."""
+    columns = ", ".join(f"job.{name}" for name in COLUMNS.split(", "))
+    query = (
+        f"SELECT {columns}, awaited.run_id FROM job LEFT JOIN awaits ON awaits.waiter=job.run LEFT JOIN run AS awaited "
+        f"ON awaited.uid=awaits.run WHERE job.run IN ({marks(runs)}) ORDER BY job.run, awaits.run"
+    )
+    found: dict[int, tuple[Sequence[Any], list[str]]] = {}
+    for *stored, awaited in connection.execute(query, runs).fetchall():
+        awaits = found.setdefault(stored[1], (stored, []))[1]
+        if awaited is not None:
+            awaits.append(awaited)
+    return [msgspec.structs.replace(decode_job(one, now), awaits=tuple(sorted(awaits))) for one, awaits in found.values()]
 
 
 def note_taken(connection: Connection, uid: int, owner: str, until: float) -> None:

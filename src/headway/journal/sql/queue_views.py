@@ -6,6 +6,7 @@ Nothing here counts further than `COUNTED`: a page that counts a million rows is
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -85,9 +86,14 @@ class QueueViews(Tables):
 
     def job(self, run_id: str, now: float) -> JobInfo | None:
         uid = self.run(run_id).uid
-        query = f"SELECT {jobs.COLUMNS} FROM job WHERE run=?"
-        stored = self.reading(lambda connection: connection.execute(query, (uid,)).fetchone())
-        return None if stored is None else jobs.decode_job(stored, now)
+        return self.find_jobs([uid], now).get(uid)
+
+    def find_jobs(self, uids: Sequence[int], now: float) -> dict[int, JobInfo]:
+        return {
+            one.uid: one
+            for part in jobs.parts(uids)
+            for one in self.reading(lambda connection: jobs.read_jobs(connection, part, now))  # noqa: B023 - at once
+        }
 
     # workers
 

@@ -44,6 +44,13 @@ class Schedules(SharedQueues):
             _put(connection, made)
         return made
 
+    def copy_schedule(self, info: ScheduleInfo) -> ScheduleInfo:
+        with self.writing(f"schedule {info.schedule.name}") as connection:
+            if (there := self._read(connection, info.schedule.name)) is not None:
+                return there
+            _put(connection, info)
+        return info
+
     def schedules(self) -> list[ScheduleInfo]:
         query = "SELECT body FROM schedule ORDER BY name"
         return [_decode(body) for (body,) in self.reading(lambda connection: connection.execute(query).fetchall())]

@@ -8,19 +8,25 @@ never fail itself and never call a store whole unless all its records can be rea
 from __future__ import annotations
 
 import functools
+import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from headway.errors import StoreDamaged, StoreError, StoreVersion
 from headway.journal.owner import is_alive
 from headway.journal.records import Row, RunInfo
 from headway.journal.shared.items import check_item
+from headway.journal.shared.queues import JobState, show_state
 from headway.journal.sql import checked_rows
 from headway.journal.upkeep.findings import Book, Finding, Report, call_text, describe_damage
 from headway.journal.upkeep.named import blobs_of
+from headway.journal.upkeep.queues_kept import STORED_JOB, check_stored_job
 from headway.journal.upkeep.salvage import Found
 
 LOST_ITEM = "a snapshot that has it can't be read; after a repair it is left out"
+HEARD_S = 60.0  # a worker says every few seconds that it is there
+_SHOWN = {state: state.value for state in JobState} | {JobState.TAKEN: "running"}
 Users = dict[bytes, list[Finding]]
 
 
@@ -104,6 +110,7 @@ class Examination(ABC):
         self.step("the signals", self._check_signals)
         self.step("the collections", self._check_items)
         self.step("the claims", self._check_claims)
+        self.step("the queues", self._check_queues)
 
     def _check_runs(self) -> None:
         what, means = "the list of runs ends in a damaged page", "later runs may be lost"
@@ -184,6 +191,40 @@ class Examination(ABC):
             if void == 1:
                 computed = "1 shared result was being computed by a driver that is gone"
             self.say("info", computed, means="that holds nobody up: the next run that asks computes them")
+
+    # what waits
+
+    def now(self) -> float:
+        """The time by which jobs are counted."""
+        return time.time()
+
+    def _check_queues(self) -> None:
+        """Say what waits in each queue, and whether anybody is there to take it."""
+        now, counts = self.now(), dict[str, Counter[str]]()
+        what, means = "the jobs of queues have a damaged page", "jobs behind it are lost: `headway resume` goes on with their runs"
+        for one in self.read(STORED_JOB, "job", "run", what, means):
+            if check_stored_job(one, now) is None:
+                self.say("error", f"the job of run {one[1]!r} is damaged", means="no worker takes the run; a repair drops the job")
+                continue
+            queue, state, at = str(one[3]), str(one[9]), float(str(one[10]))
+            counts.setdefault(queue, Counter())[_SHOWN[show_state(state, at, now)]] += 1
+        workers = [str(owner) for owner, seen in self._read_workers() if float(str(seen)) > now - HEARD_S]
+        for queue, found in sorted(counts.items()):
+            self._say_queue(queue, found, sum(is_alive(owner) is not False for owner in workers))
+
+    def _read_workers(self) -> Iterator[tuple[object, ...]]:
+        what, means = "the list of workers has a damaged page", "workers say again who they are"
+        return self.read("owner, seen", "worker", "owner", what, means)
+
+    def _say_queue(self, queue: str, found: Counter[str], workers: int) -> None:
+        said = ", ".join(f"{number:,} {state}" for state, number in sorted(found.items()))
+        means = []
+        if not workers and found["waiting"] + found["running"]:
+            means.append("no worker was heard of in the last minute: start one with `headway worker`")
+        if found["stuck"]:
+            means.append(f"see why with `headway queue jobs {queue} --state stuck`, try one again with `headway queue retry RUN`")
+        there = "1 worker" if workers == 1 else f"{workers:,} workers"
+        self.say("info", f"queue {queue!r}: {said} ({there} in all queues)", means="; ".join(means))
 
     def say_rejected(self, run: object, count: object) -> None:
         """Say that a late driver brought so many records to a run."""

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from headway.journal.owner import LEASE_S
-from headway.journal.postgres.blobs import LargeBlobs
 from headway.journal.postgres.store import PostgresStore
 from headway.journal.records import Row, RunInfo
 from headway.journal.upkeep.gc import Candidates
 from headway.journal.upkeep.postgres_doctor import ORPHANS
+from headway.storage.large import LargeBlobs
 from headway.storage.opening import open_backend
 
 PAGE = 5000

@@ -7,6 +7,7 @@ has left are no damage; `gc` removes them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -45,6 +46,9 @@ class PostgresExamination(Examination):
             return self.make_report()
         finally:
             self._opened.close()
+
+    def now(self) -> float:
+        return self._opened.by_server(time.time())
 
     def _check_server(self) -> None:
         self.findings += judge(self._opened.reading(partial(read_server, listens=self._opened.address.listens)))

@@ -17,7 +17,7 @@ from headway.journal.shared.schedules import ScheduleInfo
 from headway.journal.sql import jobs
 from headway.journal.upkeep.salvage import read_table
 
-_JOB = "run, run_id, task, queue, key, priority, not_before, weight, version, state, at, vtime, deaths"
+STORED_JOB = "run, run_id, task, queue, key, priority, not_before, weight, version, state, at, vtime, deaths"
 _decode_settings = msgspec.msgpack.Decoder(QueueSettings).decode
 _decode_schedule = msgspec.msgpack.Decoder(ScheduleInfo).decode
 Drop = Callable[[str, str], None]
@@ -27,7 +27,7 @@ def copy_queues(source: sqlite3.Connection, target: sqlite3.Connection, now: flo
     """Copy what is whole; `drop` is told what is not, and what that means. The runs are in the target already."""
     _copy_named(source, target, "queue", "name, settings, paused, vtime", drop)
     _copy_named(source, target, "schedule", "name, body, paused, due", drop)
-    stored, error = read_table(source, f"SELECT {_JOB} FROM job ORDER BY run")
+    stored, error = read_table(source, f"SELECT {STORED_JOB} FROM job ORDER BY run")
     if error is not None:
         drop("the jobs of queues have a damaged page", "jobs behind it are lost: `headway resume` goes on with their runs")
     there = {uid for (uid,) in target.execute("SELECT uid FROM run").fetchall()}
@@ -35,11 +35,11 @@ def copy_queues(source: sqlite3.Connection, target: sqlite3.Connection, now: flo
     for one in stored:
         if one[0] not in there:  # its run was named as lost
             continue
-        job = _check_job(one, now)
+        job = check_stored_job(one, now)
         if job is None:
             drop(f"the job of run {one[1]!r} is damaged", f"it is in no queue any more: `headway resume {one[1]}` goes on with it")
             continue
-        target.execute(f"INSERT INTO job ({_JOB}) VALUES ({jobs.marks(job)})", job)
+        target.execute(f"INSERT INTO job ({STORED_JOB}) VALUES ({jobs.marks(job)})", job)
         kept[int(str(job[0]))] = str(job[9])
     _copy_waits(source, target, {uid for uid, state in kept.items() if state == JobState.PARKED}, there, now)
 
@@ -58,7 +58,7 @@ def _copy_named(source: sqlite3.Connection, target: sqlite3.Connection, table: s
             drop(f"{table} {name!r} is damaged", "set it again")
 
 
-def _check_job(stored: tuple[object, ...], now: float) -> tuple[object, ...] | None:
+def check_stored_job(stored: tuple[object, ...], now: float) -> tuple[object, ...] | None:
     """The job, waiting again where it was taken; None where it is not what a job is."""
     uid, run_id, task, queue, key, priority, not_before, weight, version, state, at, vtime, deaths = stored
     asked = {"queue": queue, "key": key, "priority": priority, "at": not_before, "weight": weight, "version": version}

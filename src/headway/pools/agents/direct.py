@@ -13,11 +13,11 @@ from typing import NamedTuple
 import msgspec
 
 from headway.errors import HeadwayError
-from headway.journal.postgres.blobs import TABLE_BYTES, LargeBlobs
 from headway.pools.workers import messages
 from headway.storage.blobs import hash_blob
+from headway.storage.large import LARGE_BYTES, LargeBlobs
 
-DIRECT_BYTES = TABLE_BYTES
+DIRECT_BYTES = LARGE_BYTES
 """A buffer above this size is put into the store; what is smaller costs less on the connection than a synced file."""
 
 

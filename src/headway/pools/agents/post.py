@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from headway.journal.postgres.blobs import LargeBlobs
 from headway.pools.agents.hirer import Bundle, Hand, Hirer
+from headway.storage.large import LargeBlobs
 
 if TYPE_CHECKING:
     from headway.pools.agents.far_worker import FarWorker

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from headway.ipc.beside import Beside
-from headway.journal.postgres.blobs import LargeBlobs
 from headway.pools.agents import direct
 from headway.pools.agents.hirer import Hand, Hirer, Offer
 from headway.pools.agents.post import Post
@@ -20,6 +19,7 @@ from headway.pools.agents.remote_agent import RemoteAgent
 from headway.pools.agents.wire.facts import AgentFacts, welcome
 from headway.pools.agents.wire.frames import Link
 from headway.pools.agents.wire.listener import Listener
+from headway.storage.large import LargeBlobs
 
 T = TypeVar("T")
 LOOK_S = 0.2

@@ -63,6 +63,9 @@ class RemoteQueues:
     def job(self, run_id: str, now: float) -> JobInfo | None:
         return self._again(lambda: self._server.job(run_id, now + self._ahead_s))
 
+    def find_jobs(self, uids: Sequence[int], now: float) -> dict[int, JobInfo]:
+        return self._again(lambda: self._server.find_jobs(uids, now + self._ahead_s))
+
     def retry_job(self, run_id: str, now: float) -> bool:
         return self._again(lambda: self._server.retry_job(run_id, now + self._ahead_s))
 

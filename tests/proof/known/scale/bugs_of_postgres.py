@@ -41,7 +41,7 @@ OF_POSTGRES: tuple[Bug, ...] = (
     bug(
         "the session of a driver that vanished keeps its run",
         "Runs.acquire",
-        "self._evict(run_id, at, take_over=take_over)",
+        "self._evict(run_id, at(), take_over=take_over)",
         "",
         tests=f"{_TESTS}/test_sessions_left_behind.py::test_a_driver_takes_over_from_one_that_vanished_in_the_middle_of_a_commit",
     ),
@@ -65,6 +65,42 @@ OF_POSTGRES: tuple[Bug, ...] = (
         "self._told.check(statements, self.url)",
         "",
         tests=f"{_TESTS}/test_failover.py::test_a_standby_that_lacks_what_was_reported_is_not_written_to",
+    ),
+    bug(
+        "a driver passes over signals that were given the numbers of lost ones",
+        "PostgresStore.signals",
+        "self._told.note_signals(uid, found)",
+        "",
+        tests=f"{_TESTS}/test_failover.py::test_a_standby_that_lacks_what_was_reported_is_not_written_to",
+    ),
+    bug(
+        "a store that went back is of no use for as long as its process lives",
+        "PostgresStore.release",
+        "self._forget(lease, given_up=True)",
+        "",
+        tests=f"{_TESTS}/test_failover.py::test_a_store_whose_drivers_have_given_up_goes_on_with_what_there_is",
+    ),
+    bug(
+        "a session that was made anew outside of a commit is not named in the runs that are driven from there",
+        "PostgresDatabase._meet_to_write",
+        "statements.execute(_NAME, (*statements.session, list(uids), list(fences)))",
+        "",
+        tests=f"{_TESTS}/test_sessions_left_behind.py::"
+        "test_a_session_is_named_in_the_runs_that_are_driven_from_there_and_in_no_other",
+    ),
+    bug(
+        "who waited for a run judges its lease by the time before",
+        "Runs.acquire",
+        "return asked + time.monotonic() - began",
+        "return asked",
+        tests=f"{_TESTS}/test_clocks_apart.py::test_who_waits_for_a_run_judges_its_lease_by_the_time_at_which_he_gets_it",
+    ),
+    bug(
+        "rows that came too late are kept once more when the answer was lost",
+        "PostgresStore._reject",
+        "tries += 1",
+        "tries = 1",
+        tests=f"{_OUTCOMES}::test_what_came_too_late_is_kept_aside_once_although_the_answer_was_lost",
     ),
     bug(
         "leases are counted by the clock of whoever asks",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seeded import Bug, bug
+from seeded import Bug, Edit, bug
 
 _REPLIES = "chaos/postgres/test_replies.py::test_commits_that_are_cut_at_each_place_are_there_once_or_never"
 _PARTITIONS = "chaos/postgres/test_partitions.py"
@@ -41,6 +41,7 @@ OF_POSTGRES_CUTS: tuple[Bug, ...] = (
         "PostgresStore._look",
         "connection.execute(query, (*connection.session, group.lease.uid, group.lease.fence, group.lease.owner))",
         "",
+        Edit("PostgresDatabase._meet_to_write", "statements.execute(_NAME, (*statements.session, list(uids), list(fences)))", ""),
         tests=f"{_PARTITIONS}::test_a_driver_takes_over_from_one_that_is_gone_whose_session_still_holds_the_run",
     ),
 )

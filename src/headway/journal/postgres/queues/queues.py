@@ -99,7 +99,10 @@ class PostgresQueues(Runs, Schedules, QueueViews):
         *,
         versions: Sequence[str] = (),
     ) -> list[Taken]:
-        return super().take_jobs(owner, queues, tasks, most, ttl_s, now + self._ahead_s, versions=versions)
+        taken = super().take_jobs(owner, queues, tasks, most, ttl_s, now + self._ahead_s, versions=versions)
+        for one in taken:
+            self._told.note_lease(one.lease)
+        return taken
 
     @again
     def _promote(self, name: str, now: float) -> None:
@@ -214,8 +217,8 @@ class PostgresQueues(Runs, Schedules, QueueViews):
     ) -> list[JobInfo]:
         return super().jobs(now + self._ahead_s, queue=queue, state=state, after=after, most=most)
 
-    def job(self, run_id: str, now: float) -> JobInfo | None:
-        return super().job(run_id, now + self._ahead_s)
+    def find_jobs(self, uids: Sequence[int], now: float) -> dict[int, JobInfo]:
+        return super().find_jobs(uids, now + self._ahead_s)
 
     @again
     def see_worker(self, worker: WorkerInfo, now: float) -> None:
@@ -233,6 +236,10 @@ class PostgresQueues(Runs, Schedules, QueueViews):
     @again
     def put_schedule(self, schedule: Schedule, now: float) -> ScheduleInfo:
         return super().put_schedule(schedule, now + self._ahead_s)
+
+    @again
+    def copy_schedule(self, info: ScheduleInfo) -> ScheduleInfo:
+        return super().copy_schedule(info)
 
     @again
     def pause_schedule(self, name: str, paused: bool, now: float) -> None:
