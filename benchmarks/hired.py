@@ -37,7 +37,7 @@ def nothing(x: int) -> int:
 def make_ray_task() -> Any:
     import ray
 
-    ray.init(address="local", num_cpus=2 * SLOTS, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init("local", num_cpus=2 * SLOTS, include_dashboard=False, log_to_driver=False, configure_logging=False)
 
     @ray.remote(max_retries=0)
     def ray_nothing(x: int) -> int:

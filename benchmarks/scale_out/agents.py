@@ -11,6 +11,12 @@ from benchmarks.scale_out.alone import alone
 
 CALLS, ROUNDS = 1_000, 3
 
+IN_SEQUENCE = "a call crosses two sockets there and two back, and on a machine that is busy each crossing waits for a core"
+AT_ONCE = (
+    "a call takes about 120 µs of CPU time (270 where nothing is sent ahead): 62 in the driver, whose "
+    "one thread bounds the rate, 25 in the agent, 30 in the workers"
+)
+
 
 def beside_ray(shape: str) -> Callable[[int], Pair]:
     """Microseconds a call of both, the medians of rounds that alternate."""
@@ -38,5 +44,5 @@ ROWS: list[Row | Held] = [
         test="tests/pools/agents/test_ray.py::test_a_program_runs_on_agents_that_ray_has_placed_and_gives_the_room_back",
         reason=reason,
     )
-    for shape, reason in (("sequential", ""), ("fan-out", ""))
+    for shape, reason in (("sequential", IN_SEQUENCE), ("fan-out", AT_ONCE))
 ]

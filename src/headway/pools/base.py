@@ -200,6 +200,7 @@ class Job:
             job's.
         on_ask: to be called with a message of the code's, with what takes messages to the code, and with what says by its name
             whether the code may ask for a task (None where it may ask for all). None where the job can't ask.
+        on_begun: to be called when the code begins, where that is later than `submit`.
     """
 
     fn: Callable[..., Any]
@@ -216,6 +217,7 @@ class Job:
     on_left: Callable[[], None] | None = None
     around: FunctionRef | None = None
     on_ask: OnAsk | None = None
+    on_begun: Callable[[], None] | None = None
 
 
 class OnAsk(Protocol):

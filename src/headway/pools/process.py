@@ -70,7 +70,7 @@ class ProcessPool:
         """Interrupt the job's code, or kill its process. The job is answered when the code has stopped."""
         where = self._running.get(job)
         if isinstance(where, RemoteWorker):
-            where.cancel()
+            where.cancel(job)
         elif where is not None:
             self._running[job] = Answer(cancelled=True)
         return True
@@ -122,12 +122,22 @@ class ProcessPool:
         if worker.ready:
             self._failed_starts.clear()
         del self._running[job]
-        if len(self._workers) > max(self.size, self.size + self._lent):
+        self._keep(worker)
+        job.on_done(answer)
+        self._on_free()
+
+    def _keep(self, worker: RemoteWorker) -> None:
+        """Keep a worker for the next job, unless it has one already."""
+        if worker.job is not None:
+            return
+        if self._is_one_too_many(worker):
             worker.dismiss()  # it worked in a slot that was lent
         elif not worker.ended.done():
             self._idle.append(worker)
-        job.on_done(answer)
-        self._on_free()
+
+    def _is_one_too_many(self, worker: RemoteWorker) -> bool:
+        """Whether there are more workers than slots."""
+        return len(self._workers) > max(self.size, self.size + self._lent)
 
     def _on_end(self, worker: RemoteWorker, failed_start: WorkerDied | None) -> None:
         self._workers.discard(worker)

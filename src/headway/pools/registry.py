@@ -82,6 +82,8 @@ class TaskLike(Protocol):
     def need(self) -> Demand: ...
     @property
     def ref(self) -> FunctionRef | None: ...
+    @property
+    def may_wait(self) -> bool: ...
 
 
 Spec = TypeVar("Spec", bound=TaskLike)
@@ -234,6 +236,15 @@ class Pools(dict[str, FullPool]):
                 failed.append(error)
         if failed:
             raise failed[0]
+
+    def places(self, task: Spec, *, alone: bool) -> int:
+        """How many calls of a task its pool can take now: in a slot, or, where they need not begin at once, behind another call."""
+        pool = self[task.pool]
+        free = pool.free(task.need)
+        if free > 0 or alone or not task.may_wait:
+            return free
+        ahead: Callable[[], bool] | None = getattr(pool, "takes_ahead", None)
+        return int(ahead is not None and ahead())
 
     def copies(self, name: str) -> bool:
         """Whether the code in a pool has copies of the program's objects."""

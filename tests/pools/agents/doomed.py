@@ -41,3 +41,13 @@ def meet_across(folder: str, deaths: int) -> list[list[str]]:
     found: list[list[str]] = [[], []]
     dist.all_gather_object(found, [*mine, str(agent_of(os.getpid()))])
     return found
+
+
+@hw.task(pool="process")
+def double(x: int) -> int:
+    return 2 * x
+
+
+@hw.task(pool="gang", processes=1)
+def asking_gang(x: int) -> int:
+    return hw.wait(double(x)) + 2

@@ -68,3 +68,8 @@ def test_a_gang_waits_for_room_and_may_be_cancelled_meanwhile():
         assert not any(alive(pid) for pid in hirer.pids)
 
     asyncio.run(scenario())
+
+
+def test_a_gang_that_fills_its_agents_waits_for_calls_on_them():
+    hired = Hired("local:1cpu")
+    assert hw.run(doomed.asking_gang, 3, store=None, progress=False, pools={"process": hired, "gang": hired}) == 8

@@ -258,6 +258,12 @@ class Launcher:
                 hosts.append(self.hosts(call, context, reply, allow))
             hosts[0].hear(head, buffers)
 
+        def begun() -> None:
+            if call.attempt == attempt and call.state == RUNNING:
+                call.extra().started_attempt = run.loop.time()
+                if attempt <= 1:
+                    call.started = run.wall()
+
         def done(answer: Answer) -> None:
             self._ready.in_pools -= 1
             error = asyncio.CancelledError() if answer.cancelled else answer.error
@@ -284,6 +290,7 @@ class Launcher:
             pickled=spec.pickled,
             need=spec.need,
             on_ask=ask if pool.traits.relays and self.hosts is not None else None,
+            on_begun=begun,
         )
         call.extra().job = job
         pool.submit(job)

@@ -184,7 +184,7 @@ class Ready:
         if not self._has_room():
             return math.inf
         places = self._max_active - self.active
-        if spec.pool != "inline" and not spec.batch and (places := self.places(spec)) <= 0:
+        if spec.pool != "inline" and not spec.batch and (places := self.places(spec, call.scope.limits)) <= 0:
             return math.inf
         for name, amount in spec.resources.items():
             resource = self._resource(name)
@@ -198,9 +198,9 @@ class Ready:
                 self._want(limits, min(waiting, max(1, places)), starts=True)
         return wait
 
-    def places(self, spec: TaskSpec) -> int:
+    def places(self, spec: TaskSpec, limits: Sequence[Limit] = ()) -> int:
         """How many calls of a task its pool has room for, less those that it has promised to calls which wait for the disk."""
-        return self._pools[spec.pool].free(spec.need) - self.starting[spec.pool]
+        return self._pools.places(spec, alone=bool(limits)) - self.starting[spec.pool]
 
     def _want(self, limits: Sequence[Limit], count: int, *, starts: bool) -> None:
         """Note that calls wait for these limits, if the store shares out their places."""

@@ -62,6 +62,11 @@ class TaskSpec:
     _source: list[bytes] = field(default_factory=list)
 
     @property
+    def may_wait(self) -> bool:
+        """Whether a call may be handed to a pool a little before it begins: nothing is counted or timed from its start."""
+        return not (self.effect or self.verify or self.batch or self.resources) and self.timeout_s is None
+
+    @property
     def version(self) -> bytes:
         """The source fingerprint, computed at first use."""
         if not self._version:

@@ -119,6 +119,7 @@ class Agent:
         self._blobs = direct.reach(told.blobs, told.probe)
         self._storing: dict[int, Future[Stored | None]] = {}  # by worker, results on their way into the store
         self._large: dict[int, tuple[bytes, int]] = {}
+        self._late: dict[int, list[tuple[bytes, int | None]]] = {}  # what those workers have said since
         self._selector = selectors.DefaultSelector()
         self._writes: dict[int, bool] = {}  # of descriptors, whether we wait for room
         self._over = ""
@@ -241,12 +242,12 @@ class Agent:
     def _on_exit(self, child: Child) -> None:
         self._forget(child.sentinel)
         code = child.reap()
-        if (storing := self._storing.get(child.number)) is not None:  # it died after its result, which counts
+        while child.jobs.fileno() in self._writes and self._relay_rest(child):
+            pass
+        while (storing := self._storing.get(child.number)) is not None:  # it died after its result, which counts
             with suppress(Exception):
                 storing.result(END_S)
             self._tell_stored(child.number)
-        while child.jobs.fileno() in self._writes and self._relay_rest(child):
-            pass
         self._drop(child)
         self._link.put(frames.EXITED, child.number, str(code).encode())
 
@@ -262,6 +263,9 @@ class Agent:
 
     def _pass_on(self, number: int, body: bytes, fd: int | None) -> None:
         """Relay what a worker has said; put a large result into the store first, where that can be reached."""
+        if number in self._storing:
+            self._late.setdefault(number, []).append((body, fd))
+            return
         if fd is None or self._blobs is None or not direct.is_large(body):
             self._link.put(frames.MESSAGE, number, body, fd)
             return
@@ -278,6 +282,8 @@ class Agent:
         else:
             os.close(fd)
             self._link.put(frames.STORED, number, msgspec.msgpack.encode(stored))
+        for said, block in self._late.pop(number, ()):
+            self._pass_on(number, said, block)
 
     def _drop(self, child: Child) -> None:
         self._forget(child.jobs.fileno())

@@ -105,6 +105,7 @@ class FarWorker(RemoteWorker):
         self._agent: OnLine | None = None
         self._holds_slot = False
         self._fetching: asyncio.Task[None] | None = None
+        self._behind: list[Frame] = []  # what came after a result that is still read from the store
         super().__init__(number, on_answer, on_end, emit, pool=pool, on_ready=on_ready, on_meeting=on_meeting)
         self.owner = 0  # at the interpreter's end its agent kills it, when the connection ends
 
@@ -132,6 +133,8 @@ class FarWorker(RemoteWorker):
         if self.ended.done():
             if frame.fd is not None:
                 os.close(frame.fd)
+        elif self._fetching is not None:
+            self._behind.append(frame)
         elif frame.kind == frames.MESSAGE:
             self._take_all([(_decode(frame.body), frame.fd)])
         elif frame.kind == frames.STARTED:
@@ -140,7 +143,7 @@ class FarWorker(RemoteWorker):
             self._fetching = self._loop.create_task(self._fetch(_decode_stored(frame.body)))
         elif frame.kind == frames.EXITED:
             self._doomed = True
-            self._end_after_fetch(how_it_ended(int(frame.body)))
+            self._finish(how_it_ended(int(frame.body)), None)
         elif frame.kind == frames.REFUSED:
             self._doomed = True
             self._finish("could not be started", OSError(f"{frame.body.decode()} (on {self.post.name})"))
@@ -154,14 +157,11 @@ class FarWorker(RemoteWorker):
             answer = Answer(value=value, encoded=codec.Encoded(found.head, tuple(found.buffers)))
         except Exception as error:  # also what the codec refuses
             answer = Answer(error=error)
+        self._fetching = None
         self._answer(stored.number, answer)
-
-    def _end_after_fetch(self, why: str) -> None:
-        """The process has ended: with what it has answered before, if that is still read."""
-        if self._fetching is not None and not self._fetching.done():
-            self._fetching.add_done_callback(lambda _: self._finish(why, None))
-        else:
-            self._finish(why, None)
+        behind, self._behind = self._behind, []
+        for frame in behind:
+            self.take_frame(frame)
 
     def lose(self, why: str) -> None:
         """The agent is gone, or did not come."""
@@ -182,6 +182,11 @@ class FarWorker(RemoteWorker):
         super().assign(job)
         self.hold_slot()
 
+    @property
+    def stays(self) -> bool:
+        """Whether it works for one call after another."""
+        return self._pool == "process"
+
     def hold_slot(self) -> None:
         """Take a slot of the post, which is given back with the job's answer or the worker's end."""
         if not self._holds_slot:
@@ -193,10 +198,10 @@ class FarWorker(RemoteWorker):
             self._holds_slot = False
             self.post.give_slot()
 
-    def _answer(self, serial: int, answer: Answer) -> None:
-        if self.job is not None and serial == self._serial and self._pool == "process":
+    def _answer(self, serial: int, answer: Answer, *, last: bool = False) -> None:
+        if self.job is not None and serial == self._serial and self._pool == "process" and not self._followers:
             self._give_slot()
-        super()._answer(serial, answer)
+        super()._answer(serial, answer, last=last)
 
     def _finish(self, why: str, cause: BaseException | None) -> None:
         self.post.leave(self)

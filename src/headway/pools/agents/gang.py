@@ -56,6 +56,13 @@ class FarGangPool(GangPool):
         """Have agents put large results where the run keeps them."""
         self._staff.use_blobs(place)
 
+    def lend(self, slots: int, /) -> None:
+        """Let others use the slots of members that only wait for other jobs: one of each gang, since the others may work."""
+        self._staff.lend(slots)
+        if slots > 0:
+            self._begin_those_that_fit()
+        super().lend(slots)
+
     async def close(self) -> None:
         """End all gangs, and the agents with them unless another pool uses them."""
         for job in self._waiting:

@@ -22,6 +22,7 @@ class OfStaff(Protocol):
     """What a post needs of the staff."""
 
     blobs: LargeBlobs
+    lent: int
 
     def want(self, post: Post) -> None:
         """There is work for it."""
@@ -63,7 +64,17 @@ class Post:
     @property
     def free(self) -> int:
         """How many more processes may work there."""
-        return max(0, (self.slots or 1) - self.used)
+        return max(0, self.spare)
+
+    @property
+    def spare(self) -> int:
+        """The same, below 0 where more work than there are slots, as some of them only wait."""
+        return (self.slots or 1) - self.used
+
+    def has_too_many(self) -> bool:
+        """Whether one of its worker processes is not needed any more: it came while another one lent its slot."""
+        room = (self.slots or 1) + self._staff.lent
+        return len(self.workers) > room and sum(worker.stays for worker in self.workers) > room
 
     def enter(self, worker: FarWorker) -> None:
         """A worker of this post is wanted: at once, or when the agent has come."""

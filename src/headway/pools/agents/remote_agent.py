@@ -35,6 +35,7 @@ class RemoteAgent:
         self._workers: dict[int, FarWorker] = {}
         self._lost = False
         self._writing = self._held = False
+        self._few = True  # answers come one at a time
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(link.fileno(), self._on_readable)
         self._heard_at = self._beat_at = time.monotonic()
@@ -56,11 +57,13 @@ class RemoteAgent:
                 os.close(fd)
             return
         self.link.put(kind, worker, body, fd)
-        if not self._held:  # what follows in this turn of the loop goes together
+        if self._held:  # what is sent in this turn of the loop goes together
+            return
+        if self._few:  # and the first of it at once, where there is hardly more
             self._flush()
-            if not self._lost:
-                self._held = True
-                self._loop.call_soon(self._end_turn)
+        if not self._lost:
+            self._held = True
+            self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         self._held = False
@@ -108,6 +111,7 @@ class RemoteAgent:
         except OSError as error:
             self.lose(f"can't be understood any more ({error})")
             return
+        self._few = len(received) < 2
         for frame in received:
             worker = self._workers.get(frame.worker)
             if worker is not None:

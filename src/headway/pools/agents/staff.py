@@ -53,6 +53,7 @@ class Staff:
         self._on_free: list[Callable[[], None]] = []
         self._users = 0
         self._serial = self._invitations = 0
+        self.lent = 0  # slots of code that only waits for other calls
         self._closing = False
         self.blobs = LargeBlobs("")
         self._probe: bytes | None = None
@@ -82,14 +83,18 @@ class Staff:
 
     def free(self) -> int:
         """How many slots are free, also at posts whose agents have yet to come."""
-        return sum(post.free for post in self._open_posts())
+        return max(0, sum(post.spare for post in self._open_posts()) + self.lent)
+
+    def lend(self, slots: int) -> None:
+        """Count slots whose code only waits for other calls as free; take them back with a negative number."""
+        self.lent += slots
 
     def pick(self, warm: Collection[Post] = ()) -> Post:
         """The best post for one process: where a worker waits, then where an agent is, then where one comes, with most room."""
         order = ("here", "hiring", "vacant", "resting")
         return min(
             self._open_posts(),
-            key=lambda post: (post.free < 1, post not in warm, order.index(post.state), -post.free, post.number),
+            key=lambda post: (post.free < 1, post not in warm, order.index(post.state), -post.spare, post.number),
         )
 
     def place(self, count: int) -> list[Post] | None:
@@ -100,6 +105,8 @@ class Staff:
         found: list[Post] = []
         for post in [min(whole, key=lambda post: post.free)] if whole else posts:
             found += [post] * min(post.free, count - len(found))
+        if len(found) < count <= self.free():  # in slots that are lent
+            found += [max(posts, key=lambda post: post.spare)] * (count - len(found))
         if len(found) < count:
             return None
         return sorted(found, key=lambda post: (post.agent is not None and post.agent.facts.address.startswith("127."), post.number))

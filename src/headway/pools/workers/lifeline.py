@@ -1,17 +1,45 @@
-"""What ties a worker process to its driver: it ends when the driver does, and leaves SIGTERM to it."""
+"""What ties a worker process to its driver: it ends when the driver does, with a pool closed or not, and leaves SIGTERM to it."""
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import time
+from typing import Protocol
 
 from headway.ipc.interrupts import keep_from_forks
 from headway.pools import current
 
 AGAIN_S = 5.0
+
+
+class Owned(Protocol):
+    """A worker as the process sees it that has started it."""
+
+    owner: int
+
+    @property
+    def alive(self) -> bool: ...
+    def kill(self) -> None: ...
+
+
+living: set[Owned] = set()
+"""The workers that this process, or the one that it is a fork of, has started and not reaped."""
+
+
+def _kill_the_living() -> None:
+    """When the interpreter ends and a pool was not closed. multiprocessing would send SIGTERM, which workers leave to the driver,
+    and wait for them."""
+    for each in list(living):
+        if each.owner == os.getpid() and each.alive:
+            each.kill()
+
+
+atexit.register(_kill_the_living)  # after multiprocessing.util has registered its own, so that this one comes first
 
 
 def hear_sigterm() -> None:

@@ -109,7 +109,13 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     number: int
 
 
-Message = Work | Ready | Charged | Told | Logged | Asked | Heard | Opened | Done | Failed | Stopped
+class Returned(msgspec.Struct, frozen=True, array_like=True, tag="returned"):
+    """The function was not begun, and won't be: it was taken back while it waited for the one that runs."""
+
+    number: int
+
+
+Message = Work | Ready | Charged | Told | Logged | Asked | Heard | Opened | Done | Failed | Stopped | Returned
 
 
 def pack(head: bytes, buffers: Sequence[bytes | bytearray | memoryview]) -> tuple[Payload, int | None]:

@@ -29,6 +29,7 @@ import struct
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -48,8 +49,9 @@ from headway.pools.workers.lifeline import die_with_parent, hear_sigterm, open_p
 from headway.pools.workers.line import Loops
 
 INTERRUPT_SIGNAL = signal.SIGUSR1
-NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to interrupt, or `ENDING`
+NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to interrupt, one to give back, or `ENDING`
 ENDING = 2**64 - 1  # the run was told to end
+RECALL = 1 << 63  # with the number of a call: give it back if it has not begun
 _SIGNAL_INTERVAL_S = 0.02
 _LEAVE_S = 0.2
 _IDLE = 0
@@ -92,23 +94,35 @@ class Worker:
         self.loops = Loops()
         self._reading = threading.Lock()
         self._listening = False  # the second thread reads what comes for the call that runs
+        self._queue: deque[tuple[messages.Message, int | None]] = deque()  # what was read and comes next
+        self._busy = False  # the main thread works, and does not read
         signal.signal(INTERRUPT_SIGNAL, self._on_interrupt)
         threading.Thread(target=self._watch, args=(parent_pid,), name="headway-watch", daemon=True).start()
 
     def serve(self) -> None:
         self._send(messages.Ready())
+        while (taken := self._next()) is not None:
+            message, fd = taken
+            del taken
+            if isinstance(message, messages.Work):
+                self._run(message, fd)
+            elif fd is not None:  # a word for a call that has ended
+                os.close(fd)
+            del message
+
+    def _next(self) -> tuple[messages.Message, int | None] | None:
+        """What comes next; None at the end. What waits may be taken back by the second thread until here."""
         while True:
+            with self._reading:
+                self._busy = bool(self._queue)
+                if self._queue:
+                    return self._queue.popleft()
             try:
                 received = self._inbox.receive()
             except EOFError:
-                return
-            while received:
-                message, fd = received.pop(0)
-                if isinstance(message, messages.Work):
-                    self._run(message, fd)
-                elif fd is not None:  # a word for a call that has ended
-                    os.close(fd)
-                del message
+                return None
+            with self._reading:
+                self._queue += received
 
     # --- one call -----------------------------------------------------------------------------------------------------
 
@@ -219,21 +233,47 @@ class Worker:
         (number,) = NUMBER.unpack(data)
         if number == ENDING:
             current.note_end()
-            return True
-        self._cancelled = number
+        elif number & RECALL:
+            self._give_back(number ^ RECALL)
+        else:
+            self._cancelled = number
         return True
+
+    def _give_back(self, number: int) -> None:
+        """Give a call back that waits for the one that runs. Nothing where it has begun or has not come."""
+        with self._reading:
+            if not self._busy:
+                return  # the main thread begins it now
+            poll = select.poll()
+            poll.register(self._jobs, select.POLLIN)
+            while poll.poll(0):
+                self._read()
+            for at, (message, fd) in enumerate(self._queue):
+                if isinstance(message, messages.Work) and message.number == number:
+                    del self._queue[at]
+                    if fd is not None:
+                        os.close(fd)
+                    self._send(messages.Returned(number))  # before what comes after it can end
+                    return
 
     def _hear_run(self) -> None:
         """Read what the run says to the call that runs."""
         with self._reading:
             if not self._listening:
                 return  # the main thread reads again
-            try:
-                received = self._inbox.receive()
-            except (EOFError, OSError):
-                self._leave()
+            self._read()
+
+    def _read(self) -> None:
+        """In the second thread: read, pass words on to the call that runs, and keep calls that come after it."""
+        try:
+            received = self._inbox.receive()
+        except (EOFError, OSError):
+            self._leave()
         line = self._call.line if self._call is not None else None
         for message, fd in received:
+            if isinstance(message, messages.Work):
+                self._queue.append((message, fd))
+                continue
             if isinstance(message, messages.Heard) and message.number == self._number and line is not None:
                 try:
                     head, buffers = messages.unpack_private(message.payload, fd)

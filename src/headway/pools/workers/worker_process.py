@@ -11,9 +11,7 @@ answered exactly once, and what the worker sent before its end is still read.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import multiprocessing
-import multiprocessing.util
 import os
 import select
 import signal
@@ -27,7 +25,6 @@ from typing import Any
 from headway import events
 from headway.errors import WorkerDied
 from headway.ipc.beside import Beside
-from headway.journal.codec import codec
 from headway.journal.store import Buffer
 from headway.pools import logs
 from headway.pools.arguments import pickle_arguments
@@ -35,7 +32,10 @@ from headway.pools.base import Answer, FunctionRef, Job
 from headway.pools.carrying import encode_carried
 from headway.pools.program import function_ref
 from headway.pools.workers import messages, worker
+from headway.pools.workers.answers import read_error, read_value
 from headway.pools.workers.deaths import death, how_it_ended, start_failure
+from headway.pools.workers.followers import NOT_BEGUN, Followers
+from headway.pools.workers.lifeline import living
 
 INTERRUPT_GRACE_S = 0.5
 """How long an interrupted call may take to stop before its process is killed."""
@@ -52,18 +52,6 @@ def _in_forked_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_forked_child)
-_living: set[RemoteWorker] = set()
-
-
-def _kill_the_living() -> None:
-    """When the interpreter ends and a pool was not closed. multiprocessing would send SIGTERM, which workers leave to the driver,
-    and wait for them."""
-    for each in list(_living):
-        if each.owner == os.getpid() and each.alive:
-            each.kill()
-
-
-atexit.register(_kill_the_living)  # after multiprocessing.util has registered its own, so that this one comes first
 
 
 class RemoteWorker:
@@ -84,7 +72,9 @@ class RemoteWorker:
         self._pool, self._when_ready, self._when_meeting = pool, on_ready, on_meeting
         self.ready = False
         self.job: Job | None = None
-        self._serial = 0  # tells this worker's jobs apart
+        self._serial = self._last_serial = 0  # tells this worker's jobs apart
+        self._followers = Followers(self._recall)
+        self.began_at = self.took_s = 0.0  # when this job began, by the loop's clock, and how long the one before took
         self._cancelled = False
         self._doomed = False
         self._pid = 0
@@ -94,8 +84,8 @@ class RemoteWorker:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.owner = os.getpid()
-        _living.add(self)
-        self.ended.add_done_callback(lambda _: _living.discard(self))
+        living.add(self)
+        self.ended.add_done_callback(lambda _: living.discard(self))
         self._start()
 
     @property
@@ -148,10 +138,13 @@ class RemoteWorker:
         carried = encode_carried(job.context, job.facts.task)
         head, buffers = pickle_arguments(job)
         payload, fd = messages.pack(head, buffers)
-        self._serial += 1
-        self.job, self._cancelled = job, False
+        self._last_serial = serial = self._last_serial + 1
+        if self.job is None:
+            self._begin(job, serial)
+        else:
+            self._followers.add(job, serial)
         work = messages.Work(
-            number=self._serial,
+            number=serial,
             ref=ref,
             facts=job.facts,
             pickled=job.pickled,
@@ -170,8 +163,37 @@ class RemoteWorker:
     def _refer(self, job: Job) -> FunctionRef:
         return job.ref or function_ref(job.fn)
 
-    def cancel(self) -> None:
-        """Stop the job: not send it, or interrupt it, or kill the process when that takes too long."""
+    def _begin(self, job: Job, serial: int) -> None:
+        self.job, self._serial, self._cancelled = job, serial, False
+        self.began_at = self._loop.time()
+
+    def _begin_next(self) -> None:
+        """The worker begins what it has had for a while."""
+        if (first := self._followers.take_first()) is not None:
+            self._begin(first.job, first.serial)
+            if first.job.on_begun is not None:
+                first.job.on_begun()
+            if first.cancelled:  # it was too late to take it back
+                self.cancel()
+
+    @property
+    def followers(self) -> int | None:
+        """How many jobs it has after the one that it runs; None while it can't have any."""
+        return len(self._followers) if self.ready and self.job is not None and not self._cancelled and not self._doomed else None
+
+    def take_back(self) -> None:
+        """Ask for all jobs that it has not begun."""
+        self._followers.recall_all()
+
+    def _recall(self, serial: int) -> None:
+        with suppress(OSError):  # then the process ends, and the job comes back with that
+            self._control.send(worker.NUMBER.pack(worker.RECALL | serial))
+
+    def cancel(self, job: Job | None = None) -> None:
+        """Stop the job: not send it, or interrupt it, or kill the process when that takes too long. One that it has not begun is
+        taken back."""
+        if job is not None and self._followers.cancel(job):
+            return
         job = self.job
         if job is None or self._cancelled:
             return
@@ -199,7 +221,8 @@ class RemoteWorker:
         if self._outbox.pending:
             self._loop.add_writer(self._jobs, self._on_writable)
 
-    def _answer(self, serial: int, answer: Answer) -> None:
+    def _answer(self, serial: int, answer: Answer, *, last: bool = False) -> None:
+        """Answer the job. `last`: the process has not answered it and does no more."""
         job = self.job
         if job is None or serial != self._serial:
             return
@@ -208,7 +231,9 @@ class RemoteWorker:
             self._killer = None
         if self._cancelled:
             answer = Answer(cancelled=True)
-        self.job = None
+        self.job, self.took_s = None, self._loop.time() - self.began_at
+        if not last:
+            self._begin_next()
         self._on_answer(self, job, answer)
 
     # --- what the worker says -----------------------------------------------------------------------------------------
@@ -232,7 +257,7 @@ class RemoteWorker:
             self._killer = self._killer or self._loop.call_later(INTERRUPT_GRACE_S, self.kill)
         except OSError as error:
             self._loop.remove_reader(self._jobs)
-            self._answer(self._serial, Answer(error=error))
+            self._answer(self._serial, Answer(error=error), last=True)
             self.kill()
 
     def _take_all(self, received: list[tuple[messages.Message, int | None]]) -> None:
@@ -261,11 +286,18 @@ class RemoteWorker:
                 if self._when_meeting is not None and self.job is not None and message.number == self._serial:
                     self._when_meeting(message.address)
             case messages.Done():
-                self._answer(message.number, self._value(message, fd))
+                if self.job is not None:
+                    stopped = Answer(cancelled=True) if self._cancelled else None
+                    self._answer(message.number, stopped or read_value(message, fd, pickled=self.job.pickled))
             case messages.Failed():
-                self._answer(message.number, Answer(error=self._error(message), origins=tuple(message.origins)))
+                self._answer(message.number, read_error(message, self._pid))
             case messages.Stopped():
                 self._answer(message.number, Answer(cancelled=True))
+            case messages.Returned():
+                if (returned := self._followers.take_back(message.number)) is not None:
+                    self._on_answer(self, *returned)
+                else:  # it was next, and was not begun after all
+                    self._answer(message.number, NOT_BEGUN)
 
     def _pass_on(self, asked: messages.Asked, fd: int | None) -> None:
         """Pass on to the run what the job's code asks."""
@@ -281,27 +313,10 @@ class RemoteWorker:
         try:
             head, buffers = messages.unpack_private(asked.payload, fd)
         except OSError as error:  # no memory for the block
-            self._answer(number, Answer(error=error))
+            self._answer(number, Answer(error=error), last=True)
             self.kill()
             return
         job.on_ask(bytes(head), buffers, reply)
-
-    def _value(self, done: messages.Done, fd: int | None) -> Answer:
-        if self._cancelled or self.job is None:
-            return Answer(cancelled=True)
-        try:
-            head, buffers = messages.unpack_shared(done.payload, fd)
-            own = messages.unpack_private(done.payload, fd)[1] if buffers else []
-            value = codec.decode(head, own, pickle=self.job.pickled)
-        except Exception as error:
-            return Answer(error=error)
-        return Answer(value=value, encoded=codec.Encoded(head, tuple(buffers)))
-
-    def _error(self, failed: messages.Failed) -> BaseException:
-        error = codec.decode_error(failed.error, remote=True)
-        if failed.error.trace.startswith(("Traceback", "…")):
-            codec.add_note(error, f"in worker process {self._pid}:\n{failed.error.trace.rstrip()}")
-        return error
 
     def _on_ready(self) -> None:
         self.ready = True
@@ -368,7 +383,9 @@ class RemoteWorker:
             self.ended.set_result(None)
         self._on_end(self, died)
         if self.job is not None:
-            self._answer(self._serial, Answer(error=died or death(self.job, self._pid, why)))
+            self._answer(self._serial, Answer(error=died or death(self.job, self._pid, why)), last=True)
+        for job, answer in self._followers.take_all():
+            self._on_answer(self, job, answer)
 
     def _explain_start(self, why: str, cause: BaseException | None) -> WorkerDied:
         return start_failure(why, cause)
