@@ -15,14 +15,17 @@ from benchmarks.methods.parts import PARTS, REFUSED, SHOWN, Line
 from benchmarks.methods.row import Pair, Row, compare
 from benchmarks.plans import PLANS
 from benchmarks.plans.asked import NAMED, OVERVIEW, WITHSTOOD
+from benchmarks.scale_out import SCALE, capacity
+from benchmarks.scale_out import asked as of_scale
 
 ROOT = Path(__file__).parents[1]
-CATALOGUES = (METHODS, AGENTS, PLANS)
+CATALOGUES = (METHODS, AGENTS, PLANS, SCALE)
 ROWS, HELD = METHODS.all_rows()
 AGENT_ROWS, AGENT_HELD = AGENTS.all_rows()
 PLAN_ROWS, PLAN_HELD = PLANS.all_rows()
-TESTS = {row.test for row in (*ROWS, *AGENT_ROWS, *PLAN_ROWS)}
-TESTS |= {test for held in (*HELD, *AGENT_HELD, *PLAN_HELD) for test in held.tests}
+SCALE_ROWS, SCALE_HELD = SCALE.all_rows()
+TESTS = {row.test for row in (*ROWS, *AGENT_ROWS, *PLAN_ROWS, *SCALE_ROWS)}
+TESTS |= {test for held in (*HELD, *AGENT_HELD, *PLAN_HELD, *SCALE_HELD) for test in held.tests}
 LOOKED_FOR = (
     *("ETS", "DeepPrune", "OPE", "ParaThinker", "GroundedPRM", "When to solve, when to verify", "Scaling without verification"),
     *("To backtrack or not", "MRT", "MBR", "X-MBR", "CHOPS", "Hedged sampling", "BatchPrompt", "DRAG and IterDRAG", "CGRS"),
@@ -111,6 +114,26 @@ def test_every_part_of_plans_and_memory_has_rows() -> None:
 @pytest.mark.parametrize("row", [row for row in PLAN_ROWS if row.item in ("plan", "memory")], ids=lambda row: row.name)
 def test_a_row_of_plans_or_memory_names_what_implements_it_and_its_paper(row: Row) -> None:
     assert page.paper_of(row.function)
+
+
+def test_the_page_of_many_machines_is_what_the_command_prints() -> None:
+    assert page.SCALE_PAGE.read_text() == page.scale(), "run: python -m benchmarks.scale_out --write-docs"
+    assert capacity.PAGE.read_text() == capacity.page(), "run: python -m benchmarks.scale_out --write-docs"
+
+
+@pytest.mark.parametrize("line", [*of_scale.NAMED, *of_scale.SHOWN], ids=lambda line: line.says)
+def test_what_many_machines_must_have_and_show_has_rows_or_promises(line: Line) -> None:
+    assert line.of(SCALE_ROWS) or line.of(SCALE_HELD)
+
+
+@pytest.mark.parametrize("line", of_scale.WITHSTOOD, ids=lambda line: line.says)
+def test_bad_input_of_many_machines_has_tests(line: Line) -> None:
+    assert line.of(SCALE_HELD)
+
+
+def test_every_part_of_many_machines_has_rows_or_promises() -> None:
+    assert list(of_scale.OVERVIEW.parts) == [room for room, _ in SCALE.rooms]
+    assert {each.item for each in (*SCALE_ROWS, *SCALE_HELD)} == set(of_scale.OVERVIEW.parts)
 
 
 def test_a_row_is_measured_by_its_name_in_its_catalogue() -> None:

@@ -21,6 +21,7 @@ from benchmarks.methods.figures import figures_of, is_reached, load
 from benchmarks.methods.row import Row
 from benchmarks.plans.asked import OVERVIEW
 from benchmarks.scale_out import asked as scale_asked
+from benchmarks.scale_out import capacity
 from benchmarks.sides import ROOT
 
 CATALOGUE = ROOT / "docs" / "methods.md"
@@ -79,8 +80,8 @@ def plans() -> str:
 
 
 def write_scale() -> list[Path]:
-    """Render the page of the catalogue of many machines; its path."""
-    return _write({SCALE_PAGE: scale()})
+    """Render the page of the catalogue of many machines, and the tables of what many runs need; their paths."""
+    return _write({SCALE_PAGE: scale(), capacity.PAGE: capacity.page()})
 
 
 def scale() -> str:

@@ -19,5 +19,5 @@ SCALE = Catalogue(
         ("simulation", "A store that lies"),
         ("proof", "Kills and injections"),
     ),
-    others=("__main__", "asked", "alone", "claiming", "driver"),
+    others=("__main__", "asked", "alone", "claiming", "driver", "figures", "model", "served", "simulated"),
 )

@@ -55,6 +55,7 @@ FILES = {
     "same": f"{RELAY}/test_same_calls.py",
     "asked": f"{RELAY}/test_what_a_worker_asks.py",
     "real": f"{RELAY}/test_real_workers.py",
+    "may_not": f"{RELAY}/test_what_a_worker_may_not.py",
     "far": "tests/proof/test_far.py",
     "cuts": f"{CHAOS}/test_replies.py",
     "crashes": f"{CHAOS}/test_crashes.py",
@@ -196,21 +197,7 @@ ROWS: list[Row | Held] = [
             "a_run_that_was_broken_off_goes_on_in_another_store_and_repeats_nothing",
             "a_copy_that_is_killed_anywhere_leaves_nothing_half_written_and_goes_on",
             "a_run_that_somebody_drives_is_refused_and_the_others_are_copied",
-        ),
-    ),
-    held(
-        "postgres",
-        "Bad input: the name of a store, a server that is away or refuses, a schema of somebody else: one sentence each, and no "
-        "password in it",
-        errors=(
-            "a_url_that_names_no_store_is_refused_before_anything_is_done",
-            "what_people_are_shown_of_a_url_has_no_password",
-            "no_server",
-            "wrong_password",
-            "no_database",
-            "no_permission",
-            "a_schema_with_somebody_elses_tables_is_left_alone",
-            "without_psycopg_there_is_one_sentence_with_the_line_of_pip",
+            "a_copy_that_was_sent_something_since_is_refused_and_left_as_it_is",
         ),
     ),
     held(
@@ -290,16 +277,6 @@ ROWS: list[Row | Held] = [
         example=("every_order_is_charged_once_although_a_worker_is_killed",),
     ),
     held(
-        "service",
-        "Bad input: queues: what can't be enqueued, a queue that is full, settings and schedules that make no sense",
-        asking=(
-            "what_makes_no_sense_is_refused_and_nothing_is_written",
-            "a_full_queue_says_so",
-            "settings_of_a_queue_that_make_no_sense_are_refused",
-            "a_schedule_that_makes_no_sense_is_refused",
-        ),
-    ),
-    held(
         "agents",
         "Agents: whoever dials proves the token, speaks TLS off the loopback, and has the driver's code",
         wire=(
@@ -333,12 +310,6 @@ ROWS: list[Row | Held] = [
         ),
     ),
     held(
-        "agents",
-        "Bad input: agents: one that never comes, a cluster that is missing or too small, versions that differ",
-        hired=("an_agent_that_never_comes_is_given_up", "an_agent_of_another_version_is_refused_on_both_sides"),
-        ray=("a_cluster_that_is_not_there_is_said", "what_the_cluster_has_no_room_for_is_said"),
-    ),
-    held(
         "calls",
         "Calls from workers: calls and decisions of a body elsewhere have the names that they have at home, and are found again",
         same=(
@@ -358,11 +329,6 @@ ROWS: list[Row | Held] = [
             "bodies_that_wait_for_each_other_do_with_one_slot",
         ),
         real=("a_pool_may_say_which_tasks_its_code_may_ask_for",),
-    ),
-    held(
-        "calls",
-        "Bad input: calls from workers: what can't be asked is refused in a sentence",
-        asked=("what_can_not_be_asked_is_refused_in_a_sentence", "a_wrong_call_is_refused_where_it_is_made"),
     ),
     held(
         "simulation",

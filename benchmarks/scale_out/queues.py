@@ -9,13 +9,19 @@ from collections.abc import Callable
 from benchmarks.methods.row import Held, Pair, Row
 from benchmarks.scale_out.alone import server
 from benchmarks.scale_out.claiming import fill, measure_claims
+from benchmarks.scale_out.model import SMALL
+from benchmarks.scale_out.simulated import recover
 from headway.journal.open import open_store
+from headway.journal.owner import LEASE_S
 from headway.journal.postgres.address import parse_address
+from headway.journal.records import RunStatus
 from headway.journal.shared.queues import QueueSettings
+from headway.service.worker import POLL_S
 
-WORKERS, BATCH, JOBS = 8, 20, 40_000
+WORKERS, BATCH, JOBS = 8, 20, 10_000
 PARKED = 100_000
 RUNS = 1_000_000
+LOST = 60
 WANTED = 5_000.0
 MEGABYTES = 1_000.0
 MILLISECONDS = 50.0
@@ -54,13 +60,18 @@ def list_runs(seed: int) -> Pair:
         fill(place, RUNS, 1)
         with open_store(place) as store:
             times = []
-            for statuses in ((), ("running",), ("failed",)):
+            for statuses in ((), (RunStatus.RUNNING,), (RunStatus.FAILED,)):
                 store.runs(most=50, newest_first=True, statuses=statuses)
                 began = time.perf_counter()
                 for _ in range(10):
                     store.runs(most=50, newest_first=True, statuses=statuses)
                 times.append((time.perf_counter() - began) / 10)
     return Pair(1e3 * max(times), MILLISECONDS)
+
+
+def recover_lost(seed: int) -> Pair:
+    """Seconds until the last of a killed worker's runs went on with workers on other machines, beside what is allowed."""
+    return Pair(recover(SMALL, LOST, seed), LEASE_S + 2 * POLL_S)
 
 
 TAKING = "tests/conformance/queues/test_taking_jobs.py"
@@ -79,11 +90,29 @@ ROWS: list[Row | Held] = [
             measure=claims(settings, keys),
             reached=lambda low, high: low >= 1,
             test=f"{RACES}::test_no_job_is_taken_by_two_of_many",
+            reason=reason,
         )
-        for what, settings, keys in (
-            ("no limit", QueueSettings(name="q"), 100),
-            ("a limit of the queue", QueueSettings(name="q", limit=1 << 30), 100),
+        for what, settings, keys, reason in (
+            ("no limit", QueueSettings(name="q"), 100, "jobs that become due get their places under the lock of their queue's row"),
+            (
+                "a limit of the queue",
+                QueueSettings(name="q", limit=1 << 30),
+                100,
+                "who counts a limit holds the queue's row until its batch is on disk, so batches follow one another",
+            ),
         )
+    ),
+    Row(
+        method="Workers",
+        function="headway.enqueue",
+        item="service",
+        claim="whoever looks takes back what the dead had",
+        shows=f"a killed worker's runs go on within the lease and 2 polls, all {LOST} of them, on other machines; simulated",
+        baseline=f"{LEASE_S + 2 * POLL_S:.0f} s",
+        unit="s",
+        measure=recover_lost,
+        reached=lambda low, high: high <= 1,
+        test="tests/sim/test_capacity.py::test_runs_of_a_killed_worker_go_on_elsewhere_within_the_lease_and_two_polls",
     ),
     Row(
         method="Parked runs",

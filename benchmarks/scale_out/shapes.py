@@ -19,7 +19,7 @@ from benchmarks.sides import DBOS_ON_POSTGRES, DURABLE, ON_POSTGRES, ROOT, Cell,
 
 LIMIT_S = 120.0
 CALLS = 5_000
-DRIVER_CALLS = 20_000
+DRIVER_CALLS = 10_000
 
 
 def seconds_a_call(cells: list[Cell]) -> list[float]:
@@ -167,6 +167,7 @@ ROWS: list[Row | Held] = [
         measure=with_a_limit,
         reached=lambda low, high: high <= 2,
         test="tests/conformance/test_races.py::test_no_more_than_the_capacity_get_a_place",
+        reason="getting a place and giving it back costs the driver's core as much as the rest of a call that does nothing",
     ),
     *(
         Row(

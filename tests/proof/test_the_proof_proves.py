@@ -4,7 +4,7 @@ import os
 import zlib
 
 import pytest
-from bugs import BUGS, KNOWN, OF_ROOMS, QUICK
+from bugs import BUGS, KNOWN, OF_FAR_STORES, OF_MANY_MACHINES, OF_ROOMS, QUICK
 from seeded import Bug, hunt, stale
 
 SEED = int(os.environ["HEADWAY_PROOF_SEED"])
@@ -44,3 +44,9 @@ def test_every_seeded_bug_is_one_of_the_code_as_it_is():
     assert len({seeded.name for seeded in KNOWN}) == len(KNOWN)
     assert len(BUGS) >= 50
     assert {seeded.name for seeded in BUGS} >= set(QUICK)
+
+
+def test_stores_that_lie_have_bugs_of_their_own():
+    by_simulator = [seeded for seeded in OF_FAR_STORES if seeded in BUGS and not seeded.tests]
+    assert len(by_simulator) >= 15
+    assert all(seeded in BUGS for seeded in OF_MANY_MACHINES)

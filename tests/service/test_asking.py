@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import functools
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -40,10 +42,12 @@ async def plain(name: str) -> str:
         (greet, ("x",), {"queue": ""}, "name the queue with printable characters"),
         (greet, ("x",), {"queue": 7}, "expected a text"),
         (greet, ("x",), {"priority": 1.5}, "a whole number, the higher the sooner"),
+        (greet, ("x",), {"priority": 1 << 31}, "a whole number of at most 31 bits"),
         (greet, ("x",), {"weight": 0}, "a weight is a number above 0"),
         (greet, ("x",), {"weight": "heavy"}, "a number above 0"),
         (greet, ("x",), {"at": datetime.datetime.fromisoformat("2027-01-31")}, "a datetime without a time zone"),
         (greet, ("x",), {"at": "tomorrow"}, "seconds since 1970, or a datetime with a time zone"),
+        (greet, ("x",), {"at": float("inf")}, "is no time"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_written(task: Any, args: Any, options: Any, said: str) -> None:
@@ -97,6 +101,8 @@ def test_a_full_queue_says_so() -> None:
         ({"limit": -1}, "the least that makes sense"),
         ({"limit": 1.5}, "expected a number"),
         ({"deaths": None}, "expected a number"),
+        ({"backoff_s": -1.0}, "give seconds, 0 or more"),
+        ({"backoff_s": float("nan")}, "give seconds, 0 or more"),
     ],
 )
 def test_settings_of_a_queue_that_make_no_sense_are_refused(settings: Any, said: str) -> None:
@@ -119,7 +125,10 @@ def test_a_queue_that_is_not_there_can_not_be_paused() -> None:
         ({"cron": "@daily", "zone": "Mars/Base"}, "Mars"),
         ({"cron": "@daily", "overlap": "skipp"}, "did you mean 'skip'"),
         ({"cron": "@daily", "catch_up_s": "1h"}, "a number of seconds"),
+        ({"cron": "@daily", "catch_up_s": -1.0}, "give seconds, 0 or more"),
         ({"cron": "@daily", "every": 3}, "has no option every"),
+        ({"cron": "0 0 30 feb *"}, "is never due: no year has such a day"),
+        ({"cron": "@daily", "kwargs": {"loud": b"." * 20_000}}, "an argument holds an array or bytes of more than 16 KiB"),
     ],
 )
 def test_a_schedule_that_makes_no_sense_is_refused(options: Any, said: str) -> None:
@@ -129,12 +138,32 @@ def test_a_schedule_that_makes_no_sense_is_refused(options: Any, said: str) -> N
     assert store.schedules() == []
 
 
+@pytest.mark.parametrize("name", ["a@b", "", "a\nb"])
+def test_a_schedule_has_a_name_of_which_runs_can_be_named(name: str) -> None:
+    with pytest.raises(hw.UsageError, match="use printable characters without @"):
+        hw.add_schedule(name, greet, "x", cron="@daily", store=hw.MemoryStore())
+
+
+def test_a_task_that_was_typed_into_an_interpreter_is_refused() -> None:
+    typed = "import headway as hw\n@hw.task\nasync def typed() -> None: ...\nhw.enqueue(typed, store=hw.MemoryStore())\n"
+    done = subprocess.run([sys.executable, "-"], input=typed, capture_output=True, text=True, check=False)
+    assert "UsageError: hw.enqueue: typed is defined interactively, and a worker must import it from a file" in done.stderr
+
+
+def test_a_worker_whose_store_nobody_else_sees_is_refused(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "has_a_task.py").write_text("import headway as hw\n@hw.task(name='only here')\nasync def one() -> None: ...\n")
+    done = CliRunner().invoke(app, ["worker", "has_a_task.py", "--store", ":memory:"])
+    assert (done.exit_code, "nobody else could put anything into it" in done.output) == (2, True), done.output
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["enqueue", "shop.py:sell"], "there is no program file 'shop.py'"),
         (["worker", "nowhere.py"], "there is no program file 'nowhere.py'"),
         (["worker", "json"], "json has no task"),
+        (["worker", "no_such_module"], "there is no module 'no_such_module' (for a file, write no_such_module.py)"),
         (["worker", "program.py:task"], "name the file alone: program.py"),
         (["worker", "json", "--store", ":memory:"], "has no task"),
         (["queue", "set", "mail"], "say what to set, such as --limit 20"),

@@ -399,3 +399,13 @@ def test_the_command_prints_a_table_and_exits_with_3_where_something_was_refused
     assert (answer.exit_code, document["whole"], [run["outcome"] for run in document["runs"]]) == (0, True, ["there already"])
     answer = CliRunner().invoke(app, ["store", "copy", source.url, target.url, "skye"])
     assert (answer.exit_code, "did you mean 'sky'" in answer.stderr) == (3, True)
+
+
+def test_a_copy_that_was_sent_something_since_is_refused_and_left_as_it_is(pair):
+    source, target = pair
+    fail(source)
+    hw.copy_runs(source, target)
+    hw.signal("sky", "go", "there alone", store=target)
+    (again,) = hw.copy_runs(source, target).runs
+    assert (again.outcome, "its signals in" in again.why) == ("refused", True), again.why
+    assert len(target.signals(target.run("sky").uid)) == 2

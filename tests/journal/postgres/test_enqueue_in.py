@@ -161,3 +161,13 @@ def test_an_asynchronous_connection_enqueues_too(store):
     asyncio.run(enqueue("sky", True))
     asyncio.run(enqueue("sea", False))
     assert take(store) == ["sky"]
+
+
+def test_a_transaction_that_can_not_see_the_run_of_another_fails_as_its_other_statements_do_and_finds_it_in_the_next(store, conn):
+    conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    conn.execute("SELECT 1")  # from here on it sees what was there
+    made = store.enqueue(SPEC, Job(), time.time())
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        store.enqueue_in(conn, SPEC, Job(), time.time())
+    conn.rollback()
+    assert store.enqueue_in(conn, SPEC, Job(), time.time()) == made

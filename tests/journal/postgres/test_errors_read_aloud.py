@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from backends import rows
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
-from headway.journal.postgres import database, troubles
+from headway.journal.postgres import database, link, troubles
 from headway.journal.postgres.address import parse_address
 from headway.journal.postgres.store import PostgresStore
 from headway.journal.records import RunSpec
@@ -252,3 +253,23 @@ except Exception as error:
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "headway[postgres]" in said
+
+
+def test_a_server_that_is_too_old(url, monkeypatch):
+    monkeypatch.setattr(link, "OLDEST", 990_000)
+    said = read_aloud(url)
+    assert " is Postgres " in said
+    assert said.endswith(": Headway needs 99 or newer")
+
+
+def test_without_libpq_there_is_one_sentence_with_the_line_of_pip():
+    program = """
+from headway.journal.postgres.store import PostgresStore
+try:
+    PostgresStore("postgresql://h/db")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    env = {**os.environ, "PSYCOPG_IMPL": "c", "PYTHONPATH": os.pathsep.join(sys.path)}  # which is not installed
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env).stdout
+    assert said == "UsageError a Postgres store needs libpq: pip install 'headway[postgres]'\n"

@@ -278,3 +278,8 @@ def test_without_the_library_for_certificates_the_pip_line_is_said(monkeypatch):
         return str(answer.error)
 
     assert "An agent on another machine needs cryptography: pip install 'headway[machines]'" in asyncio.run(scenario())
+
+
+def test_an_address_that_is_not_this_machine_s_is_said():
+    with pytest.raises(hw.WorkerDied, match=r"agents can't dial 203\.0\.113\.9: this machine can't listen there"):
+        hw.run(squares, 1, store=None, progress=False, pools={"process": Hired("cmd:cat", address="203.0.113.9")})
