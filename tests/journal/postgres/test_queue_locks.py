@@ -69,7 +69,7 @@ def test_a_limit_counts_what_was_taken_while_it_waited_for_the_queue(store, riva
     store.put_queue(QueueSettings(limit=1))
     put(store, "first")
     put(store, "second")
-    store._promote("default", 1.0)
+    store._promote("default", 1.0, patient=True)
     rival.execute("SELECT 1 FROM queue FOR UPDATE")
     rival.execute("UPDATE job SET state='taken', owner='another', at=1000 WHERE run_id='first'")
     assert beside(store, lambda: take(store), rival.commit) == []
@@ -78,7 +78,7 @@ def test_a_limit_counts_what_was_taken_while_it_waited_for_the_queue(store, riva
 def test_jobs_and_runs_that_somebody_has_locked_are_passed_over(store, rival):
     for run_id in ("locked run", "locked job", "free"):
         put(store, run_id)
-    store._promote("default", 1.0)
+    store._promote("default", 1.0, patient=True)
     rival.execute("SELECT 1 FROM run WHERE run_id='locked run' FOR UPDATE")
     rival.execute("SELECT 1 FROM job WHERE run_id='locked job' FOR UPDATE")
     assert names(take(store)) == ["free"]
@@ -88,9 +88,26 @@ def test_jobs_and_runs_that_somebody_has_locked_are_passed_over(store, rival):
 
 def test_a_queue_without_a_limit_is_taken_from_while_its_row_is_locked(store, rival):
     put(store, "sky")
-    store._promote("default", 1.0)
+    store._promote("default", 1.0, patient=True)
     rival.execute("SELECT 1 FROM queue FOR UPDATE")
     assert names(take(store)) == ["sky"]
+
+
+def test_while_somebody_lets_jobs_wait_others_take_those_that_do(store, rival):
+    put(store, "waits")
+    store._promote("default", 1.0, patient=True)
+    put(store, "is due")
+    rival.execute("SELECT 1 FROM queue FOR UPDATE")
+    assert names(take(store)) == ["waits"]
+    rival.rollback()
+    assert names(take(store)) == ["is due"]
+
+
+def test_who_finds_nothing_that_waits_waits_for_who_lets_jobs_wait(store, rival):
+    put(store, "is due")
+    store.put_queue(QueueSettings())
+    rival.execute("SELECT 1 FROM queue FOR UPDATE")
+    assert names(beside(store, lambda: take(store), rival.rollback)) == ["is due"]
 
 
 def test_the_end_of_a_run_sees_who_began_to_wait_while_it_waited_for_the_lock(store, rival):

@@ -109,19 +109,21 @@ class SharedQueues(Tables):
             if paused or not (is_due or is_waiting):
                 continue
             if is_due:
-                self._promote(name, now)
+                self._promote(name, now, patient=not is_waiting)
             token = secrets.token_bytes(8)  # tells what a first try took, whose answer was lost
             taken += self._take(name, settings, where, wanted, Taker(owner, most - len(taken), ttl_s, now, token))
         return taken
 
-    def _promote(self, name: str, now: float) -> None:
-        """Let jobs wait whose time has come."""
+    def _promote(self, name: str, now: float, *, patient: bool) -> None:
+        """Let jobs wait whose time has come. Unless `patient`: nothing, where somebody else is about to do that."""
         with self.writing() as connection:
             connection.execute(
                 "INSERT INTO queue (name, settings) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, default_settings(name))
             )
-            query = f"SELECT vtime FROM queue WHERE name=? {self._locks.wait}"
-            (vtime,) = connection.execute(query, (name,)).fetchone()
+            query = f"SELECT vtime FROM queue WHERE name=? {self._locks.wait if patient else self._locks.skip}"
+            if (found := connection.execute(query, (name,)).fetchone()) is None:
+                return
+            (vtime,) = found
             due: list[tuple[float, int, str, float, float]] = []
             for state in ("delayed", "parked"):
                 query = (

@@ -105,8 +105,8 @@ class PostgresQueues(Runs, Schedules, QueueViews):
         return taken
 
     @again
-    def _promote(self, name: str, now: float) -> None:
-        super()._promote(name, now)
+    def _promote(self, name: str, now: float, *, patient: bool) -> None:
+        super()._promote(name, now, patient=patient)
 
     def _put_places(self, connection: Connection, places: Mapping[int, float]) -> None:
         connection.execute("SET LOCAL synchronous_commit = off")  # what is lost is done again
