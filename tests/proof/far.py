@@ -184,7 +184,7 @@ def many(case: Case) -> int:
     install(case.program, case.edition)
     watch.drivers = 2
     universe = Universe(case.seed, case.config)
-    universe.most_steps = 2 * MOST_STEPS
+    universe.most_steps = 20 * MOST_STEPS  # who waits for a shared place asks for it many times a second, and calls may last 500 s
     fleet = [History(case.seed, lies=lies, universe=universe, run_id="run0", **case.options)]
     for number in range(1, choice.choice((2, 2, 3))):
         fleet.append(History(case.seed, lies=lies, universe=universe, run_id=f"run{number}", store=fleet[0].store, **case.options))
