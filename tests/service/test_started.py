@@ -12,7 +12,9 @@ import pytest
 from drivers_here import drivers, play
 
 import headway as hw
-from headway.journal.records import RunStatus
+from headway.journal.decisions import StartedEnded, decode_decision
+from headway.journal.records import Kind, RunStatus
+from headway.service.starting import CANCELLED_HERE
 
 DONE: Counter[str] = Counter()  # how often code ran that must run once
 BROKEN: set[str] = set()  # what fails
@@ -268,6 +270,28 @@ def test_a_cancelled_call_has_its_run_cancelled():
         assert not DONE["told"]
 
     play(main(hw.MemoryStore()))
+
+
+class Asked(hw.MemoryStore):
+    """A store that sees whether its run has on record that it cancels another, when it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_noted: list[bool] = []
+
+    def request_cancel(self, run_id: str, now: float) -> None:
+        rows = [row for _, row in self.rows(self.run("all").uid) if row.kind == Kind.DECISION]
+        self.was_noted.append(any(decode_decision(row.body).told == StartedEnded(CANCELLED_HERE) for row in rows))
+        super().request_cancel(run_id, now)
+
+
+def test_that_a_call_cancels_its_run_is_on_record_before_it_does():
+    async def main(store: Asked) -> None:
+        async with drivers(store):
+            assert await hw.arun(races, store=store, run_id="all") == "quick"
+        assert store.was_noted == [True]
+
+    play(main(Asked()))
 
 
 def test_a_run_that_was_cancelled_with_its_starter_goes_on_with_it():

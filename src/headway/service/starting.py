@@ -175,7 +175,7 @@ class _Started:
                 info = await aside(self._store.run, self._run_id)
         except asyncio.CancelledError:
             if not engine.closing:  # a run that stops here goes on, and finds this one again
-                self._note(CANCELLED_HERE)
+                await self._until_durable(self._note(CANCELLED_HERE))  # else who goes on here takes the cancel for another's
                 await aside(self._store.request_cancel, self._run_id, engine.wall())
             raise
         if self._bounds:
@@ -200,11 +200,17 @@ class _Started:
             self._note(info.fence)
             await self._ask(self._store.enqueue_again, self._run_id, self._job, info.fence, self._engine.wall())
 
-    def _note(self, fence: int) -> None:
-        """Record under which fence the run ended without success."""
+    def _note(self, fence: int) -> int:
+        """Record under which fence the run ended without success. Returns the seq of the newest row."""
         if fence != self._last:
             self._engine.decisions.record_decision(self._call, self._name(self._noted), StartedEnded(fence))
             self._last, self._noted = fence, self._noted + 1
+        return self._engine.run.journal.last_seq
+
+    async def _until_durable(self, seq: int) -> None:
+        durable = self._engine.run.loop.create_future()
+        self._engine.run.journal.when_durable(seq, lambda: None if durable.done() else durable.set_result(None))
+        await durable
 
     def _name(self, number: int) -> bytes:
         return decision_key(self._call.key, 0, "started-ended", str(number).encode())

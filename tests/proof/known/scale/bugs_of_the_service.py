@@ -64,4 +64,11 @@ OF_THE_SERVICE: tuple[Bug, ...] = (
         "0.0",
         tests=f"{WORKER}test_a_worker_that_is_told_to_leave_takes_nothing_more_and_lets_its_runs_end",
     ),
+    bug(
+        "a call cancels the run that it started before that is on record",
+        "_Started.drive",
+        "await self._until_durable(self._note(CANCELLED_HERE))",
+        "self._note(CANCELLED_HERE)",
+        tests="service/test_started.py::test_that_a_call_cancels_its_run_is_on_record_before_it_does",
+    ),
 )
