@@ -156,11 +156,13 @@ def forecast(figures: Figures, load: Load, fleet: Fleet) -> Forecast:
         new_stay_s = load.answers_s + needed.driver_s * core_slow + commits_s * server_slow + load.rounds * figures.reply_s
         found_s = refill_s + (LOOK_S / (workers + 1) if load.parked_s and turns * stay_s < 0.9 * slots else 0.0)
         new_turns = min(slots / (new_stay_s + refill_s), load.runs / (new_stay_s + found_s + load.parked_s))
+        new_turns = min(new_turns, workers / max(needed.driver_s, 1e-12), cores / max(needed.server_s, 1e-12))
         turns += _DAMPING * (new_turns - turns)
         stay_s += _DAMPING * (new_stay_s - stay_s)
         looks += _DAMPING * (min(1.0, looking / each if each > 0 else 1.0) - looks)
         at_core += _DAMPING * (turns / workers * needed.driver_s * core_slow - at_core)
         at_server += _DAMPING * (turns * needed.server_s * (1 + at_server * others) / cores - at_server)
+        at_core, at_server = min(at_core, load.runs), min(at_server, load.runs)  # no more wait than there are
     busy = {
         "slots": turns * stay_s / slots,
         "drivers": turns * used.driver_s / workers,

@@ -62,11 +62,12 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "p.py").write_text(PROGRAM)
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("p", None)  # the next test's program has this name too
 
 
 def command(*words: str) -> Result:
@@ -103,7 +104,8 @@ def test_every_function_takes_the_url(here, url):
 
 def test_every_command_takes_the_url(here, url, monkeypatch):
     name = ["--store", url]
-    assert command("run", "p.py:main", "2", "--run-id", "sky", *name).stdout == "4\n"
+    answer = command("run", "p.py:main", "2", "--run-id", "sky", *name)
+    assert answer.stdout == "4\n", (answer.stderr, answer.exception)
     monkeypatch.setenv("HEADWAY_STORE", url)
     assert command("run", "p.py:main", "2", "--run-id", "sky", "--json").exit_code == 0
     assert "sky" in command("ls").stdout

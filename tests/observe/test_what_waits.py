@@ -72,9 +72,9 @@ def test_what_waits_is_shown_until_it_is_answered(tmp_path, capsys):
         assert [wait.name for wait in view.waiting] == ["approve"] * waiting
         assert "approval('tea')" in {wait.who.rpartition(".")[2] for wait in view.waiting}
         times = " (2 times)" if waiting == 2 else ""
-        list_runs(str(store), everything=False, as_json=False)
+        list_runs(str(store), statuses=(), limit=None, as_json=False)
         assert f"running, waits for 'approve'{times}" in capsys.readouterr().out
-        list_runs(str(store), everything=False, as_json=True)
+        list_runs(str(store), statuses=(), limit=None, as_json=True)
         assert json.loads(capsys.readouterr().out)["runs"][0]["waits_for"] == ["approve"] * waiting
         show_run("r", str(store), Options(), gantt=None, as_json=False)
         assert capsys.readouterr().out.count("headway signal r approve VALUE") == waiting
@@ -89,7 +89,7 @@ def test_what_waits_is_shown_until_it_is_answered(tmp_path, capsys):
     assert sorted(ended) == ["cake: answer 1", "tea: answer 2"]
     assert hw.view("r", store=store).waiting == []
     assert not tally.waiting
-    list_runs(str(store), everything=False, as_json=False)
+    list_runs(str(store), statuses=(), limit=None, as_json=False)
     assert "waits for" not in capsys.readouterr().out
 
 

@@ -16,10 +16,9 @@ from typing import Any
 import msgspec
 import told
 import watch
-from leaves import publish
+from leaves import left_booked, publish
 from nodes import CALM_STREAMS, CODE, GROUP_STREAMS, WILD_STREAMS
 from programs import CALM, OUTSIDE, WILD, Node, install, main, write
-from undone import left_booked
 
 from headway import events
 from headway.context import encode_signal

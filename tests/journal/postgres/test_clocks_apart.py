@@ -48,7 +48,7 @@ def test_who_waits_for_a_run_judges_its_lease_by_the_time_at_which_he_gets_it(ur
     store, first = opened(url), opened(url)
     first.create_run(RunSpec(run_id="sky", task="t"))
     first.acquire("sky", "driver one", 30.0, time.time() - 30.0)
-    query = f"UPDATE {store.address.schema}.run SET lease_until=extract(epoch FROM clock_timestamp())+0.2"
+    query = f"UPDATE {store.address.schema}.run SET lease_until=extract(epoch FROM clock_timestamp())+1.2"
     with psycopg.connect(store.address.conninfo) as other:
         other.execute(f"SELECT 1 FROM {store.address.schema}.run FOR UPDATE")
         pid = session_of(store).pid

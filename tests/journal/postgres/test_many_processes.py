@@ -115,10 +115,10 @@ def test_a_deadlock_ends_for_both_with_what_they_asked_for(store, lease, admin):
     store.commit(lease, 1, rows(b"one"), 0.0, cache=[(b"k" * 16, rows(b"old")[0])])
     schema = store.address.schema
     with psycopg.connect(store.address.conninfo) as other:
-        other.execute("SET deadlock_timeout = '1h'")  # it is never the one that is ended
+        other.execute("SET deadlock_timeout = '1h'; SET lock_timeout = '1min'")  # it is never the one that is ended
         other.execute(f"UPDATE {schema}.cache SET crc=crc")
         with store.talking() as statements:
-            statements.raw.execute("SET deadlock_timeout = '10ms'; SET lock_timeout = 0")
+            statements.raw.execute("SET deadlock_timeout = '1s'; SET lock_timeout = 0")  # looked at once, when both wait
         committing = Doing(lambda: store.commit(lease, 2, rows(b"two"), 0.0, cache=[(b"k" * 16, rows(b"new")[0])]))
         until_waiting(admin, store._writer.session.pid)
         other.execute(f"UPDATE {schema}.run SET cancel=0")

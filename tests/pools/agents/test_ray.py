@@ -21,6 +21,14 @@ from headway.pools.ray.hirer import RayFailed, RayHirer, connect
 ray = pytest.importorskip("ray")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def handler_of_sigterm():
+    """Ray puts one of its own in its place, which ends the process."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False, object_store_memory=80 << 20)

@@ -31,6 +31,7 @@ from headway.journal.sql.runs import PagedRuns
 from headway.journal.store import keep_row
 
 DELETED_ROWS = 20_000  # in one statement
+WAITED_S = 1.0  # what takes less is no wait
 ROW_LOCK_S = 2.0  # how long a run's row may be locked by who had it before
 OFF_S = 1.0  # a lease that ends so far from where it should is renewed again
 _NOW = "extract(epoch FROM clock_timestamp())::double precision"
@@ -183,7 +184,8 @@ class Runs(PostgresDatabase, PagedRuns):
             began, asked = time.monotonic(), now + self._ahead_s
 
             def at() -> float:
-                return asked + time.monotonic() - began
+                waited_s = time.monotonic() - began
+                return asked + waited_s if waited_s > WAITED_S else asked
 
             try:
                 return self._acquire(run_id, owner, ttl_s, at, token, take_over=take_over)
