@@ -9,7 +9,7 @@ from benchmarks import hired
 from benchmarks.methods.row import Held, Pair, Row
 from benchmarks.scale_out.alone import alone
 
-CALLS, ROUNDS = 1_000, 3
+CALLS, ROUNDS = 1_000, 7
 
 IN_SEQUENCE = "a call crosses two sockets there and two back, and on a machine that is busy each crossing waits for a core"
 AT_ONCE = (

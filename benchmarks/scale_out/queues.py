@@ -18,7 +18,7 @@ from headway.journal.records import RunStatus
 from headway.journal.shared.queues import QueueSettings
 from headway.service.worker import POLL_S
 
-WORKERS, BATCH, JOBS = 8, 20, 10_000
+WORKERS, BATCH, JOBS = 8, 20, 20_000
 PARKED = 100_000
 RUNS = 1_000_000
 LOST = 60

@@ -18,7 +18,7 @@ from benchmarks.shapes import SHAPES
 from benchmarks.sides import DBOS_ON_POSTGRES, DURABLE, ON_POSTGRES, ROOT, Cell, Side, environ
 
 LIMIT_S = 120.0
-CALLS = 5_000
+CALLS = 20_000
 DRIVER_CALLS = 10_000
 
 

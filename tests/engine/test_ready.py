@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import headway as hw
+from headway.engine.dispatch.ready import Ready
 from headway.journal import log
 
 ORDER: list[str] = []
@@ -64,6 +65,32 @@ def test_the_longest_path_ahead_starts_first_where_durations_are_known(go):
     go(program)
     assert ORDER[0] == "leads to a long one"
     assert ORDER[-1] == "short"
+
+
+def test_a_long_queue_is_ordered_anew_only_as_often_as_its_calls_start(go, monkeypatch):
+    ordered: list[int] = []
+    reorder = Ready._reorder
+
+    def counted(self: Ready, queue: list[Any]) -> None:
+        ordered.append(len(queue))
+        reorder(self, queue)
+
+    monkeypatch.setattr(Ready, "_reorder", counted)
+    count = 4000
+
+    @hw.task
+    async def erratic(i: int) -> int:
+        await asyncio.sleep(100 if i % 400 == 200 else 0.01)  # what is expected changes again and again
+        return i
+
+    @hw.task
+    async def program() -> None:
+        with hw.limit(1):
+            await hw.gather(*map(erratic, range(count)))
+
+    go(program)
+    assert len(ordered) > 5
+    assert sum(ordered) < 7 * count
 
 
 def test_a_slow_disk_pushes_back_instead_of_filling_memory(go, monkeypatch):

@@ -51,6 +51,10 @@ class Order(Protocol):
     def __call__(self, waiting: Sequence[Waiting], /) -> Sequence[float]: ...
 
 
+AT_ONCE = 100  # calls that get new ranks whenever something changes
+FOR_EACH = 4  # calls more for each that has started
+
+
 class Ranks:
     """What the queues are ordered by."""
 
@@ -60,17 +64,29 @@ class Ranks:
         self.order = order
         self.changes = order is not None and not getattr(order, "static", False)  # what waits is judged anew each time
         self.durations: dict[str, tuple[int, float]] = {}  # task: (calls seen, mean seconds)
+        self.is_stale = False  # what is expected has changed since calls that wait got their ranks
+        self._is_news = False  # and of a task of which nothing was known
+        self.started = 0  # calls since then
         self._expected: dict[str, float] = {}  # task: the seconds that ranks go by, so that equal calls keep their order
 
-    def learn(self, task: str, seconds: float) -> bool:
-        """Remember how long calls of a task take; whether that changes the ranks."""
+    def learn(self, task: str, seconds: float) -> None:
+        """Remember how long calls of a task take, which may change the ranks."""
         seen, mean = self.durations.get(task, (0, 0.0))
         seen = min(seen + 1, 100)
         mean += (seconds - mean) / seen
         self.durations[task] = (seen, mean)
         if self._expected.get(task, -1.0) / 2 <= mean <= self._expected.get(task, -1.0) * 2:
-            return False
+            return
+        self.is_stale = True
+        self._is_news = self._is_news or task not in self._expected
         self._expected[task] = mean
+
+    def are_due(self, waiting: int) -> bool:
+        """Whether ranks that have changed are given anew now, to so many calls. Many get new ones only as often as some start: else
+        that takes longer than short calls do, and makes them look longer, so that it is due again."""
+        if not self._is_news and waiting > AT_ONCE + FOR_EACH * self.started:
+            return False
+        self.is_stale, self._is_news, self.started = False, False, 0
         return True
 
     def rank(self, call: Call) -> float:

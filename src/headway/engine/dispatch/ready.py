@@ -85,9 +85,7 @@ class Ready:
 
     def learn(self, task: str, seconds: float) -> None:
         """Remember how long calls of a task take."""
-        if self._ranks.learn(task, seconds):
-            for queue in self._queues.values():
-                self._reorder(queue)
+        self._ranks.learn(task, seconds)
 
     def _reorder(self, queue: list[tuple[float, int, Call]]) -> None:
         """Order the calls of a queue anew: what is expected of them, or the time, has changed."""
@@ -151,7 +149,8 @@ class Ready:
             if call.state == READY:
                 self._starts.begin(call)
         wait = math.inf
-        if self._ranks.changes and self._has_room():
+        changes = self._ranks.changes and self._has_room()
+        if changes or (self._ranks.is_stale and self._ranks.are_due(sum(map(len, self._queues.values())))):
             for queue in self._queues.values():
                 self._reorder(queue)
         for signature, queue in sorted(self._queues.items(), key=_head):
@@ -172,6 +171,7 @@ class Ready:
             if (wait := self._wait_of(call, len(queue))) > 0.0:
                 return wait
             heapq.heappop(queue)
+            self._ranks.started += 1
             self._take(call)
             if self._ranks.changes:
                 self._reorder(queue)
