@@ -165,8 +165,8 @@ ORDERS: tuple[Bug, ...] = (
     bug(
         "an order is not asked when a call may start",
         "Ready.dispatch",
-        "if self._ranks.changes and self._has_room(): ...",
-        "pass",
+        "self._ranks.changes and self._has_room()",
+        "False",
         tests=f"{_ORDER}::test_an_order_that_looks_at_all_is_asked_each_time_a_call_may_start",
     ),
     bug(
