@@ -209,7 +209,7 @@ SUBJECTS.append(
         write_newer=_write_newer_postgres,
         contents=_tables,
         empty=_empty_tables,
-        effort=0.2,
+        effort=0.1,
     )
 )
 
@@ -227,7 +227,7 @@ def _make_behind_pooler(path: Path) -> Store:
     return open_store(f"{_pooler().url}?schema={schema}&blobs={path}&listen=off")
 
 
-POOLED = dataclasses.replace(SUBJECTS[-1], name="pooled", make=_make_behind_pooler, effort=0.1)
+POOLED = dataclasses.replace(SUBJECTS[-1], name="pooled", make=_make_behind_pooler, effort=0.05)
 if os.environ.get("HEADWAY_POOLED"):  # the whole suite behind a pooler
     SUBJECTS[-1:] = [POOLED]
 LASTING = [subject for subject in SUBJECTS if subject.open_again is not None]

@@ -260,7 +260,7 @@ THOROUGH = settings(QUICK, max_examples=800, stateful_step_count=80)
 
 def check(subject: Any, folder: Path, effort: settings) -> None:
     stores = Stores(subject, folder)
-    less = settings(effort, max_examples=int(effort.max_examples * subject.effort))
+    less = settings(effort, max_examples=max(4, int(effort.max_examples * subject.effort)))
     run_state_machine_as_test(lambda: History(subject, stores), settings=less)
     stores.close()
 

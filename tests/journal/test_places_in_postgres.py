@@ -161,7 +161,7 @@ WRONG = [
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_no_error_shows_a_password(here, monkeypatch, wrong):
-    monkeypatch.setattr("headway.journal.postgres.database.PATIENCE_S", 0.1)
+    monkeypatch.setattr("headway.journal.postgres.database.OPENING_PATIENCE_S", 0.1)
     with pytest.raises(StoreError) as caught:
         open_store(wrong)
     assert SECRET not in "".join(traceback.format_exception(caught.value))

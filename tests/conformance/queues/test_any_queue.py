@@ -194,7 +194,7 @@ THOROUGH = settings(QUICK, max_examples=600, stateful_step_count=70)
 
 def check(subject: Any, folder: Path, effort: settings) -> None:
     numbers = itertools.count()
-    less = settings(effort, max_examples=int(effort.max_examples * subject.effort))
+    less = settings(effort, max_examples=max(4, int(effort.max_examples * subject.effort)))
     run_state_machine_as_test(lambda: QueueHistory(subject, folder / f"store-{next(numbers)}"), settings=less)
 
 

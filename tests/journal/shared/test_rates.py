@@ -7,7 +7,7 @@ from bisect import bisect_left
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.journal.shared.rates import SLICES, Window, add_mark, drop_marks, next_room, whole_rate
@@ -43,6 +43,8 @@ def most_in_a_window(times: list[float], length_s: float) -> int:
 
 
 @given(gaps=gaps, rate=st.integers(1, 12), length_s=st.floats(0.01, 20))
+@example(gaps=[9.0, 2.0, 6.0, 4.0], rate=1, length_s=10.0)
+@example(gaps=[0.9, 0.2, 0.6, 0.4], rate=1, length_s=1.0)
 def test_no_window_holds_more_than_the_rate_and_nothing_waits_longer_than_that_needs(gaps, rate, length_s):
     arrivals = arrivals_of(gaps)
     times = begin_all(Window(rate, length_s), arrivals)
