@@ -205,7 +205,8 @@ class _Started:
         if fence != self._last:
             self._engine.decisions.record_decision(self._call, self._name(self._noted), StartedEnded(fence))
             self._last, self._noted = fence, self._noted + 1
-        return self._engine.run.journal.last_seq
+        seq: int = self._engine.run.journal.last_seq
+        return seq
 
     async def _until_durable(self, seq: int) -> None:
         durable = self._engine.run.loop.create_future()
