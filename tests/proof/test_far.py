@@ -23,6 +23,7 @@ FOUND = (
     ("the store goes back", 101000087),  # to before its run: the proof itself was blind from there on
     ("overtaken far away", 374),
     ("many drivers", 1101),
+    ("workers and a queue", 931157082),  # a schedule's run waited for ever for one that was stuck already
     ("workers of the service", 74),  # a broken connection was the failure of a started run, and cancelled its siblings
 )
 

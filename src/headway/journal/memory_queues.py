@@ -346,7 +346,7 @@ class MemoryQueues:
     def _fire(self, info: ScheduleInfo, spec: RunSpec, now: float) -> bool:
         """Enqueue one run of a schedule; whether its overlap lets it."""
         before = self._runs.get(info.last_run)
-        runs_still = before is not None and before.status not in ENDED
+        runs_still = before is not None and not self._has_ended(info.last_run)
         if runs_still and info.schedule.overlap is Overlap.SKIP:
             return False
         is_new = spec.run_id not in self._runs

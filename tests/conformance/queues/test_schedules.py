@@ -120,6 +120,17 @@ def test_an_overlap_that_cancels_what_never_began_starts_at_once(store):
     assert [one.run.spec.run_id for one in take(store, 2 * MINUTE)] == [minute(2)]
 
 
+@pytest.mark.parametrize("overlap", list(Overlap))
+def test_a_run_that_is_stuck_holds_up_no_schedule(store, overlap):
+    store.put_queue(QueueSettings(deaths=1))
+    put(store, overlap=overlap)
+    fire(store, 1 * MINUTE)
+    take(store, 1 * MINUTE)
+    assert [one.stuck for one in store.sweep_jobs(1.5 * MINUTE)] == [True]
+    assert fire(store, 2 * MINUTE) == [(minute(2), "")]
+    assert [one.run.spec.run_id for one in take(store, 2 * MINUTE)] == [minute(2)]
+
+
 def test_a_paused_schedule_fires_nothing_and_makes_nothing_up(store):
     put(store)
     store.pause_schedule("tick", True, 0.0)

@@ -95,12 +95,13 @@ class Schedules(SharedQueues):
         return True
 
     def _find_live(self, connection: Connection, run_id: str) -> RunInfo | None:
-        """The run of this id, locked, where it has not ended."""
+        """The run of this id, locked, where it has not ended and is not stuck either."""
         query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run WHERE run_id=? {self._locks.wait}"
         stored = connection.execute(query, (run_id,)).fetchone()
         if stored is None or (run := checked_rows.decode_run(stored, self.url)).status in ENDED:
             return None
-        return run
+        stuck = connection.execute("SELECT 1 FROM job WHERE run=? AND state='stuck'", (run.uid,)).fetchone()
+        return run if stuck is None else None
 
     def _read(self, connection: Connection, name: str) -> ScheduleInfo | None:
         stored = connection.execute(f"SELECT body FROM schedule WHERE name=? {self._locks.wait}", (name,)).fetchone()

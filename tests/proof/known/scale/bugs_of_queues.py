@@ -79,4 +79,11 @@ OF_QUEUES: tuple[Bug, ...] = (
         "''",
         tests=f"{_SCHEDULES}::test_an_overlap_is_skipped_until_the_run_before_has_ended",
     ),
+    bug(
+        "a run that is stuck holds up its schedule",
+        "Schedules._find_live",
+        "return run if stuck is None else None",
+        "return run",
+        tests=f"{_SCHEDULES}::test_a_run_that_is_stuck_holds_up_no_schedule",
+    ),
 )
