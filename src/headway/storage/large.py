@@ -55,7 +55,7 @@ class LargeBlobs:
                 return
 
     def get(self, digest: bytes) -> memoryview:
-        """Its bytes, unchecked where they are no file's. Raises StoreDamaged."""
+        """Read it. Only bytes that come from a file are checked here. Raises StoreDamaged."""
         if self._folder is not None:
             return self._folder.get(digest)
         try:

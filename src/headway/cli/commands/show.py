@@ -293,7 +293,7 @@ def _history(recorded: RecordedRun, run: RunDocument, now: float) -> str:
 
 
 def _describe_wait(run: RunDocument) -> str:
-    """What a run that belongs to a queue waits for."""
+    """What a queued run waits for."""
     queue = f"queue {run.queue!r}"
     if run.status == "stuck":
         return f"its drivers died again and again: workers of {queue} take it after `headway queue retry {run.run_id}`"

@@ -1,4 +1,4 @@
-"""Takes the queues of a store along: the jobs of its runs, what its queues allow, and its schedules.
+"""Copies the queues of a store with its runs: the jobs of its runs, what its queues allow, and its schedules.
 
 A run that waits in a queue may be taken by a worker at any moment, in the store that it is in. So it goes only when its queue is
 paused in the source, and gets its job in the target last: when every run is there and was read back, so that one that waits for

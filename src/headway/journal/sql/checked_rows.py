@@ -167,7 +167,7 @@ def insert_rejected(connection: Connection, lease: Lease, first_seq: int, rows: 
 
 
 def has_rejected(connection: Connection, lease: Lease, first_seq: int, now: float) -> bool:
-    """Whether what a late writer brought at this time is kept already."""
+    """Whether the rows that a late writer brought at this time have been kept."""
     query = "SELECT 1 FROM rejected WHERE run=? AND fence=? AND seq=? AND at=? LIMIT 1"
     return connection.execute(query, (lease.uid, lease.fence, first_seq, now)).fetchone() is not None
 

@@ -65,6 +65,6 @@ class Followers:
         return False
 
     def recall_all(self) -> None:
-        """Ask for all of them."""
+        """Ask the worker to give all waiting jobs back."""
         for follower in self._jobs:
             self._recall(follower.serial)

@@ -182,7 +182,7 @@ class RemoteWorker:
         return len(self._followers) if self.ready and self.job is not None and not self._cancelled and not self._doomed else None
 
     def take_back(self) -> None:
-        """Ask for all jobs that it has not begun."""
+        """Ask the worker to give back all jobs that it has not begun."""
         self._followers.recall_all()
 
     def _recall(self, serial: int) -> None:
